@@ -1,0 +1,1 @@
+"""cxlib: a customer-experience survey, from raw responses to a defensible answer."""

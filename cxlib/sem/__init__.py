@@ -1,0 +1,1 @@
+"""The engine room: model, estimate, fit measures, resampling, groups, ordinal data, diagram."""
