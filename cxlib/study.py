@@ -114,6 +114,7 @@ class Screening(_Frozen):
     order: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     contradictions: dict[str, str] = {}
+    out_of_range: Literal["error", "missing"] = "error"
     key: str = ""
 
 
