@@ -47,7 +47,7 @@ class Result:
     warnings: tuple[Text, ...] = ()
 
     def _repr_html_(self) -> str:
-        return html(self.table) + f"<p>{self.text['en']}</p>"
+        return block(self)
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,76 @@ def picture(draw: Callable) -> Callable[..., Picture]:
     return wrapped
 
 
-def html(table: pd.DataFrame, digits: int = 3) -> str:
+def render(shown: Picture) -> tuple[bytes, bytes]:
+    """The PNG and the SVG of a picture; the same picture gives the same bytes."""
+    import io
+
+    import matplotlib
+
+    png, svg = io.BytesIO(), io.BytesIO()
+    with matplotlib.rc_context(theme(shown.language)):
+        shown.figure.savefig(png, format="png", metadata={"Software": None})
+        shown.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return png.getvalue(), svg.getvalue()
+
+
+def embed(png: bytes, caption: str) -> str:
+    """A figure with its caption as HTML that needs no other file."""
+    import base64
+    from html import escape
+
+    data = base64.b64encode(png).decode()
+    return (f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(caption, quote=True)}" '
+            f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>')
+
+
+def block(result: Result, language: str = "en", rows: int = 60) -> str:
+    """A result as HTML: its warnings above its numbers, the table, the sentence, n and method."""
+    from html import escape
+
+    parts = [f'<p class="cx-warning">⚠ {escape(w[language])}</p>' for w in result.warnings]
+    parts.append(html(result.table.head(rows), language))
+    if len(result.table) > rows:
+        more = {"en": f"{rows} of {len(result.table)} rows; the file has all.", "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行,文件中为全部。"}
+        parts.append(f"<p><small>{more[language]}</small></p>")
+    parts.append(f"<p>{escape(result.text[language])}</p>")
+    note = " · ".join(filter(None, [f"n = {result.n_used:,}" if result.n_used else "", result.method]))
+    parts.append(f"<p><small>{escape(note)}</small></p>" if note else "")
+    return "\n".join(parts)
+
+
+def html(table: pd.DataFrame, language: str = "en", digits: int = 3) -> str:
     """A table as HTML for the notebook and the report, rounded; the file keeps full precision."""
     shown = table.copy()
     for name in shown.columns:
-        if pd.api.types.is_float_dtype(shown[name]):
-            whole = shown[name].dropna().mod(1).eq(0).all()
-            shown[name] = shown[name].map(lambda v, d=0 if whole else digits: number(v, d))
-    return shown.to_html(index=False, border=0, classes="cx", na_rep="–", escape=True)
+        values = shown[name]
+        if pd.api.types.is_bool_dtype(values):
+            shown[name] = values.map({True: "✓", False: "✗"})
+        elif pd.api.types.is_float_dtype(values):
+            whole = values.dropna().mod(1).eq(0).all()
+            shown[name] = values.map(lambda v, d=0 if whole else digits: number(v, d))
+        elif not pd.api.types.is_numeric_dtype(values):
+            shown[name] = values.map(lambda v: "–" if pd.isna(v) else str(v))
+    shown.columns = [heading(str(name), language) for name in shown.columns]
+    return shown.to_html(index=False, border=0, classes="cx", escape=True)
+
+
+HEADINGS = {
+    "item": "题项", "construct": "构念", "items": "题数", "missing": "缺失", "mean": "均值", "sd": "标准差", "skew": "偏度",
+    "kurtosis": "峰度", "floor": "地板率", "ceiling": "天花板率", "step": "步骤", "removed": "剔除", "remaining": "剩余",
+    "respondent": "受访者", "kept": "保留", "reasons": "原因", "alpha": "α", "alpha_low": "α 下限", "alpha_high": "α 上限",
+    "alpha_std": "标准化 α", "omega": "ω", "split_half": "分半信度", "mean_r": "平均相关", "alpha_if_dropped": "删除后 α",
+    "r_drop": "校正题总相关", "statistic": "统计量", "value": "值", "criterion": "准则", "factors": "因子数", "factor": "因子",
+    "observed": "观测值", "random": "随机值", "communality": "共同度", "measure": "指标", "lhs": "左", "op": "关系", "rhs": "右",
+    "est": "估计值", "se": "标准误", "ci_low": "区间下限", "ci_high": "区间上限", "std": "标准化", "label": "标签",
+    "effect": "效应", "kind": "类型", "interval": "区间方法", "draws": "抽样次数", "converged": "收敛", "statement": "陈述",
+    "model": "模型", "test": "检验", "sign": "方向", "p_adjusted": "校正后 p", "verdict": "结论", "notebook": "笔记本",
+    "level": "水平", "group": "组", "share": "比例", "percent": "百分比", "name": "名称", "role": "角色", "wording": "题目",
+    "note": "说明", "figure": "来源数字", "unit": "单位", "test_statistic": "检验统计量",
+}
+"""Chinese headings of the tables; statistics keep their international symbols."""
+
+
+def heading(name: str, language: str = "en") -> str:
+    """The heading of a column in the reader's language."""
+    return HEADINGS.get(name, name) if language == "zh" else name.replace("_", " ")

@@ -175,8 +175,13 @@ class Study(_Frozen):
     hypotheses: dict[str, Hypothesis] = {}
     claims: dict[str, Claim] = {}
     truth: dict[str, Any] | None = None
-    folder: Path = Field(default=Path(), exclude=True)
+    path: Path = Field(default=Path(), exclude=True)
     digest: str = Field(default="", exclude=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the study file lies, and the files it names."""
+        return self.path.parent
 
     @property
     def items(self) -> dict[str, str]:
@@ -293,7 +298,7 @@ def load(study: str | Path) -> Study:
         if isinstance(raw.get(part), str):
             raw[part] = _rows(path, raw[part], part, lines, problems, table)
     try:
-        checked = Study.model_validate({**raw, "folder": path.parent, "digest": hashlib.sha256(source).hexdigest()})
+        checked = Study.model_validate({**raw, "path": path, "digest": hashlib.sha256(source).hexdigest()})
     except ValidationError as errors:
         checked = None
         problems += [(_line(lines, e["loc"]), _explain(e)) for e in errors.errors()]
@@ -367,7 +372,7 @@ def _explain(error: Mapping) -> str:
             if part in known:
                 owner = {"constructs": Construct, "columns": Column, "items": Item, "screening": Screening, "tables": Linked,
                          "hypotheses": Hypothesis, "claims": Claim, "responses": Responses}.get(str(part), owner)
-        allowed = [f for f in getattr(owner, "model_fields", {}) if f not in ("folder", "digest")]
+        allowed = [f for f in getattr(owner, "model_fields", {}) if f not in ("path", "digest")]
         near = difflib.get_close_matches(str(error["loc"][-1]), allowed, 1)
         return (f"{where}: unknown key '{error['loc'][-1]}'." + (f" Did you mean '{near[0]}'?" if near else "")
                 + f" Allowed: {', '.join(allowed)}.")
