@@ -1,1 +1,20 @@
 """The engine room: model, estimate, fit measures, resampling, groups, ordinal data, diagram."""
+
+from __future__ import annotations
+
+import importlib
+
+_HOME = {
+    "parse": "model", "Model": "model", "ModelError": "model",
+    "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "Moments": "estimate", "DataError": "estimate",
+    "fit_measures": "fit_measures",
+    "modification_indices": "modification", "residuals": "modification",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    """Import a function from its module when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'cxlib.sem' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"cxlib.sem.{_HOME[name]}"), name)

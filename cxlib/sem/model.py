@@ -8,19 +8,21 @@ that take part in a regression (their loading is 1, their residual 0).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 MATRICES = ("lambda", "beta", "psi", "theta", "nu", "alpha")
-COLUMNS = ("lhs", "op", "rhs", "group", "label", "free", "value", "matrix", "row", "col")
+COLUMNS = ("lhs", "op", "rhs", "group", "label", "free", "value", "matrix", "row", "col", "exo")
 _LINE = re.compile(r"^[\w.,\s]+(=~|~~|~)[\w.\s*+\-]+$")
 
 
 class ModelError(ValueError):
-    """The model syntax cannot be used; the message says which line, why, and what to write."""
+    """The model cannot be used; the message says what is wrong, why, and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Model:
 
     `table` has one row a parameter and group: lhs, op, rhs, group (0, 1, …), label, free (0 for a
     fixed one, else 1…npar; rows that share a number are one parameter), value (of a fixed one,
-    NaN otherwise), matrix, row, col.  Parameters are known by (lhs, op, rhs, group), never by order.
+    NaN otherwise), matrix, row, col, exo (1 for the moments of observed predictors, which lavaan
+    calls ``fixed.x``: estimated by the sample's own, not counted as parameters).
+    Parameters are known by (lhs, op, rhs, group), never by order.
     """
 
     observed: tuple[str, ...]
@@ -40,11 +44,12 @@ class Model:
 
     @property
     def npar(self) -> int:
-        """Number of distinct free parameters."""
+        """Number of distinct free numbers, the moments of observed predictors included."""
         return int(self.table["free"].max())
 
     @property
     def n_groups(self) -> int:
+        """Number of groups."""
         return int(self.table["group"].max()) + 1
 
     @property
@@ -52,99 +57,113 @@ class Model:
         """Whether the model has a mean structure."""
         return bool(self.table["matrix"].isin(["nu", "alpha"]).any())
 
+    @property
+    def df(self) -> int:
+        """Degrees of freedom: sample moments of all groups less free numbers."""
+        p = len(self.observed)
+        return self.n_groups * (p * (p + 1) // 2 + self.means * p) - self.npar
+
+    @property
+    def fixed_x(self) -> tuple[str, ...]:
+        """The observed predictors whose moments are taken from the sample."""
+        exo = set(self.table.loc[self.table["exo"] == 1, "lhs"])
+        return tuple(name for name in self.observed if name in exo)
+
+    @cached_property
+    def _layout(self) -> list[dict[str, tuple[np.ndarray, ...]]]:
+        """Group → matrix → (free number or 0, fixed value, row, col) as arrays."""
+        names = ("free", "value", "row", "col")
+        return [{matrix: tuple(part[name].to_numpy() for name in names) for matrix, part in rows.groupby("matrix")}
+                for _, rows in self.table.groupby("group")]
+
     def matrices(self, free: np.ndarray, group: int = 0) -> dict[str, np.ndarray]:
         """The six matrices of one group at the values `free` (length npar)."""
         p, m = len(self.observed), len(self.state)
         shape = {"lambda": (p, m), "beta": (m, m), "psi": (m, m), "theta": (p, p), "nu": (p,), "alpha": (m,)}
-        out = {name: np.zeros(size) for name, size in shape.items()}
-        padded = np.concatenate([[0.0], free])
-        for row in self.table[self.table["group"] == group].itertuples():
-            value = padded[row.free] if row.free else row.value
-            target = out[row.matrix]
-            if target.ndim == 1:
-                target[row.row] = value
+        free = np.asarray(free)
+        out = {name: np.zeros(size, dtype=np.result_type(free, float)) for name, size in shape.items()}
+        for at, name in enumerate(self.state[len(self.latent):], len(self.latent)):
+            out["lambda"][self.observed.index(name), at] = 1
+        for name, (number_, fixed, row, col) in self._layout[group].items():
+            value = np.where(number_ > 0, free[np.maximum(number_, 1) - 1], fixed)
+            if name in ("nu", "alpha"):
+                out[name][row] = value
             else:
-                target[row.row, row.col] = value
-                if row.matrix in ("psi", "theta"):
-                    target[row.col, row.row] = value
-        for name in self.state:
-            if name not in self.latent:
-                out["lambda"][self.observed.index(name), self.state.index(name)] = 1.0
+                out[name][row, col] = value
+                if name in ("psi", "theta"):
+                    out[name][col, row] = value
         return out
 
 
 def parse(syntax: str, means: bool = False) -> Model:
-    """Read lavaan syntax (`=~`, `~`, `~~`, labels, fixed numbers) into a :class:`Model`.
+    """Read lavaan syntax (`=~`, `~`, `~~`, `~ 1`, labels, fixed numbers) into a :class:`Model`.
 
-    semopy's parser reads the lines; lavaan's defaults are added here, because semopy's own differ:
+    semopy's parser reads each line; lavaan's defaults are added here, because semopy's own differ:
     the first indicator is fixed to 1 (write ``NA*x`` to free it), exogenous latent variables covary,
-    so do terminal outcomes, exogenous observed variables too, and a single indicator has no residual.
+    so do terminal outcomes, exogenous observed variables too (a latent and an observed predictor do
+    not, unless written), and a single indicator has no residual.  Observed predictors are ``fixed.x``
+    unless a ``~~`` or ``~ 1`` line mentions them.
 
     Parameters
     ----------
     syntax : str
-        One relation a line; ``#`` starts a comment.
+        One relation a line; ``#`` starts a comment; a line that ends in ``+`` goes on in the next.
     means : bool
-        Add intercepts of the observed variables (latent means 0).
+        Add intercepts of the observed variables (latent means 0).  A ``~ 1`` line turns it on.
 
     Raises
     ------
     ModelError
-        For a line that cannot be read, a label that is also a variable, or an empty model.
+        For a line that cannot be read, a term written twice, a label that is also a variable, or an
+        empty model.
 
     Notes
     -----
-    R: ``lavaan::lavaanify(syntax, auto = TRUE, fixed.x = FALSE)``.
+    R: ``lavaan::sem(syntax, data)``; its table ``lavaan::parTable(fit)``.
     """
-    effects = _effects(syntax)
-    latent = tuple(effects.get("=~", {}))
-    names = list(dict.fromkeys(n for op in ("=~", "~", "~~") for lhs, rhs in effects.get(op, {}).items() for n in (lhs, *rhs)))
+    terms = _terms(syntax)
+    loadings = [(a, b) for a, op, b, _ in terms if op == "=~"]
+    paths = [(a, b) for a, op, b, _ in terms if op == "~" and b != "1"]
+    covariances = [(a, b) for a, op, b, _ in terms if op == "~~"]
+    latent = tuple(dict.fromkeys(a for a, _ in loadings))
+    indicators, outcomes, predictors = {b for _, b in loadings}, {a for a, _ in paths}, {b for _, b in paths}
+    names = dict.fromkeys([*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths),
+                           *(n for pair in covariances for n in pair), *(a for a, op, b, _ in terms if b == "1")])
     observed = tuple(n for n in names if n not in latent)
-    for rhs in (r for by_lhs in effects.values() for r in by_lhs.values()):
-        for name, mark in rhs.items():
-            if mark in names:
-                raise ModelError(f"'{mark}*{name}' multiplies two variables, but '{mark}' would be read as a label. "
-                                 f"Use a label that is not a variable, or form the product as a column of the data first.")
-    structural = {n for lhs, rhs in effects.get("~", {}).items() for n in (lhs, *rhs)}
-    structural |= {n for lhs, rhs in effects.get("~~", {}).items() for other in rhs if (lhs in latent) != (other in latent)
-                   for n in (lhs, other)}
+    for _, _, name, mark in terms:
+        if mark in names or mark in latent:
+            raise ModelError(f"'{mark}*{name}' multiplies two variables, but '{mark}' would be read as a label. Use a "
+                             "label that is not a variable, or form the product as a column of the data first.")
+    structural = outcomes | predictors | set(latent)
+    while grown := {n for pair in covariances if len(structural & set(pair)) == 1 for n in pair} - structural:
+        structural |= grown
     state = latent + tuple(n for n in observed if n in structural)
-    rows: list[dict] = []
-    for lhs, rhs in effects.get("=~", {}).items():
-        for position, (name, mark) in enumerate(rhs.items()):
-            if position == 0 and mark is None:
-                mark = "1"
-            matrix = "beta" if name in state else "lambda"
-            rows.append(_row(lhs, "=~", name, mark, matrix, name, lhs))
-    for lhs, rhs in effects.get("~", {}).items():
-        rows.extend(_row(lhs, "~", name, mark, "beta", lhs, name) for name, mark in rhs.items())
-    for lhs, rhs in effects.get("~~", {}).items():
-        rows.extend(_row(lhs, "~~", name, mark, "psi" if lhs in state and name in state else "theta", lhs, name)
-                    for name, mark in rhs.items())
-    have = {frozenset((r["lhs"], r["rhs"])) for r in rows if r["op"] == "~~"}
-    single = {next(iter(rhs)) for rhs in effects.get("=~", {}).values() if len(rhs) == 1}
-    for name in (*observed, *latent):
+
+    rows = [_row(*term, state) for term in terms]
+    have = {frozenset((a, b)) for a, b in covariances}
+    mentioned = {n for pair in covariances for n in pair} | {a for a, _, b, _ in terms if b == "1"}
+    exogenous = [n for n in state if n not in outcomes | indicators]
+    fixed_x = [n for n in exogenous if n not in latent and n not in mentioned]
+    count, shared = Counter(a for a, _ in loadings), Counter(b for _, b in loadings)
+    single = {b for a, b in loadings if count[a] == 1 and shared[b] == 1 and b not in latent}
+    for name in (*(n for n in observed if n not in fixed_x), *latent):
         if frozenset((name,)) not in have:
-            fixed = "0" if name in single and name not in structural and name in observed else None
-            rows.append(_row(name, "~~", name, fixed, "psi" if name in state else "theta", name, name))
-    indicators = {n for rhs in effects.get("=~", {}).values() for n in rhs}
-    outcomes = set(effects.get("~", {}))
-    predictors = {n for rhs in effects.get("~", {}).values() for n in rhs}
-    exogenous = [n for n in state if n not in outcomes and n not in indicators]
-    terminal = [n for n in state if n in outcomes and n not in predictors and n not in indicators]
-    for group in (exogenous, terminal):
-        for a, b in combinations(group, 2):
-            if frozenset((a, b)) not in have:
-                rows.append(_row(a, "~~", b, None, "psi", a, b))
-    if means:
-        for name in observed:
-            in_state = name in state
-            rows.append(_row(name, "~1", "", None, "alpha" if in_state else "nu", name, ""))
+            rows.append(_row(name, "~~", name, "0" if name in single else None, state))
+    terminal = [n for n in (*latent, *observed) if n in outcomes and n not in predictors | indicators]
+    for pair in (*combinations([n for n in exogenous if n in latent], 2), *combinations(terminal, 2)):
+        if frozenset(pair) not in have:
+            rows.append(_row(*pair[:1], "~~", pair[1], None, state))
+    for position, name in enumerate(fixed_x):
+        rows.extend({**_row(name, "~~", other, None, state), "exo": 1} for other in fixed_x[position:])
+    if means or any(term[2] == "1" for term in terms):
+        given = {a for a, _, b, _ in terms if b == "1"}
+        rows.extend({**_row(name, "~", "1", None, state), "exo": int(name in fixed_x)}
+                    for name in observed if name not in given)
     table = pd.DataFrame(rows)
-    table["group"] = 0
-    table["row"] = [(state if m in ("beta", "psi", "alpha") else observed).index(n) for m, n in zip(table["matrix"], table["row"], strict=True)]
-    table["col"] = [0 if m in ("nu", "alpha") else (observed if m == "theta" else state).index(n)
-                    for m, n in zip(table["matrix"], table["col"], strict=True)]
+    index = {"observed": {n: i for i, n in enumerate(observed)}, "state": {n: i for i, n in enumerate(state)}}
+    for end, kinds in (("row", ("beta", "psi", "alpha")), ("col", ("lambda", "beta", "psi"))):
+        table[end] = [index["state" if matrix in kinds else "observed"].get(name, 0)
+                      for matrix, name in zip(table["matrix"], table[end], strict=True)]
     return Model(observed, latent, state, number(table)[list(COLUMNS)], syntax)
 
 
@@ -153,39 +172,82 @@ def number(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy()
     seen: dict[str, int] = {}
     count, free = 0, []
-    for row in table.itertuples():
-        if not np.isnan(row.value):
+    for value, label in zip(table["value"], table["label"], strict=True):
+        if not np.isnan(value):
             free.append(0)
-        elif row.label and row.label in seen:
-            free.append(seen[row.label])
+        elif label and label in seen:
+            free.append(seen[label])
         else:
             count += 1
             free.append(count)
-            if row.label:
-                seen[row.label] = count
+            if label:
+                seen[label] = count
     table["free"] = free
     return table
 
 
-def _row(lhs, op, rhs, mark, matrix, row, col) -> dict:
+def replicate(model: Model, n_groups: int) -> Model:
+    """The same model in several groups, everything free in each; a label holds across groups.
+
+    Notes
+    -----
+    R: ``sem(syntax, data, group = "g")`` (configural).
+    """
+    table = pd.concat([model.table.assign(group=group) for group in range(n_groups)], ignore_index=True)
+    return Model(model.observed, model.latent, model.state, number(table), model.syntax)
+
+
+def _row(lhs: str, op: str, rhs: str, mark: str | None, state: tuple[str, ...]) -> dict:
+    """One row of the table, `row` and `col` still names."""
     label, value = "", np.nan
     if mark not in (None, "NA"):
         try:
             value = float(mark)
         except ValueError:
             label = mark
-    return {"lhs": lhs, "op": op, "rhs": rhs, "label": label, "free": 0, "value": value, "matrix": matrix, "row": row, "col": col}
+    if op == "~" and rhs == "1":
+        op, rhs, matrix, row, col = "~1", "", "alpha" if lhs in state else "nu", lhs, ""
+    elif op == "~~":
+        matrix, row, col = "psi" if lhs in state and rhs in state else "theta", lhs, rhs
+    else:
+        effect, cause = (rhs, lhs) if op == "=~" else (lhs, rhs)
+        matrix, row, col = "beta" if effect in state else "lambda", effect, cause
+    return {"lhs": lhs, "op": op, "rhs": rhs, "group": 0, "label": label, "free": 0, "value": value,
+            "matrix": matrix, "row": row, "col": col, "exo": 0}
 
 
-def _effects(syntax: str) -> dict[str, dict[str, dict[str, str | None]]]:
+def _terms(syntax: str) -> list[tuple[str, str, str, str | None]]:
+    """(lhs, op, rhs, mark) of every term, as written; the first indicator marked "1" if unmarked."""
     from semopy.parser import parse_desc
 
-    for number_, line in enumerate(syntax.splitlines(), 1):
-        text = line.split("#")[0].strip()
-        if text and not _LINE.match(text):
-            raise ModelError(f"Line {number_} of the model cannot be read: '{text}'. Allowed are 'factor =~ item + item', "
-                             "'outcome ~ predictor + label*predictor' and 'a ~~ b', with names of letters, digits, '_' and '.'.")
-    effects, _ = parse_desc(syntax)
-    if not effects:
+    terms: dict[tuple, tuple] = {}
+    lines = [line.split("#")[0].strip() for line in syntax.splitlines()]
+    for at in range(len(lines) - 1):
+        if lines[at].endswith("+"):
+            lines[at], lines[at + 1] = "", f"{lines[at]} {lines[at + 1]}"
+    for at, line in enumerate(lines, 1):
+        if not line:
+            continue
+        wrong = f"Line {at} of the model cannot be read: '{line}'."
+        if not _LINE.match(line):
+            raise ModelError(f"{wrong} Allowed are 'factor =~ item + item', 'outcome ~ predictor + label*predictor' "
+                             "and 'a ~~ b', with names of letters, digits, '_' and '.'.")
+        right = [re.sub(r"\s", "", term).split("*")[-1] for term in re.split("=~|~~|~", line)[1].split("+")]
+        if repeated := sorted(name for name, times in Counter(right).items() if times > 1):
+            raise ModelError(f"{wrong} '{repeated[0]}' is written twice. Write each term once.")
+        try:
+            effects, _ = parse_desc(line)
+        except Exception as error:
+            raise ModelError(f"{wrong} Write one '=~', '~' or '~~' between names joined by '+'.") from error
+        for op, by_lhs in effects.items():
+            for lhs, rhs in by_lhs.items():
+                for name, mark in rhs.items():
+                    key = (lhs, op, name) if op != "~~" else (op, frozenset((lhs, name)))
+                    if key in terms or (op != "~~" and lhs == name):
+                        said = "is written twice" if key in terms else "points to itself"
+                        raise ModelError(f"{wrong} '{lhs} {op} {name}' {said}. Remove it.")
+                    first = op == "=~" and not any(t[0] == lhs and t[1] == "=~" for t in terms.values())
+                    terms[key] = (lhs, op, name, "1" if first and mark is None else mark)
+    if not terms:
         raise ModelError("The model is empty. Write at least one line such as 'factor =~ item1 + item2 + item3'.")
-    return {op: {lhs: dict(rhs) for lhs, rhs in by.items()} for op, by in effects.items()}
+    return list(terms.values())
