@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 """Where the studies that ship with the suite live."""
+TESTS = ("path", "effect", "total", "contrast", "nested", "of", "needs")
 MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -93,6 +95,7 @@ class Column(_Frozen):
     group: bool = False
     unit: str = ""
     units: dict[str, float] = {}
+    spellings: dict[str, str] = {}  # other ways a level is written → level
     range: Range | None = None
     only_if: str = ""
     quota: Annotated[dict[str, float], BeforeValidator(_text_key)] = {}
@@ -128,11 +131,19 @@ class Linked(_Frozen):
 
 
 class Hypothesis(_Frozen):
-    """A statement about a model: one path, or one effect through mediators, with its expected sign."""
+    """A statement with its expected sign and the one thing that tests it: exactly one of TESTS is filled in."""
 
     model: str = "main"
-    path: str = ""
-    effect: str = ""
+    path: str = ""  # "Y ~ X"; with `by`, a grouping column: the path differs between its levels, first minus second
+    effect: str = ""  # "A + B -> M -> Y": the sum of its chains A -> M -> Y and B -> M -> Y
+    total: str = ""  # "A + B -> Y": every way to Y, direct ones included
+    contrast: str = ""  # "A -> Y > B -> Y, C -> Y": each total effect on the left is larger than each on the right
+    nested: str = ""  # a model that is `model` without some paths
+    of: str = ""  # a statistic of the data, with `kind` and `where` as in a claim
+    needs: str = ""  # what the study lacks for it: listed, not tested
+    kind: str = ""
+    where: str = ""
+    by: str = ""
     sign: Literal["+", "-", "<>", "0"] = "+"
     en: str
     zh: str
@@ -167,6 +178,7 @@ class Study(_Frozen):
     missing: tuple[float | str, ...] = ()
     constructs: dict[str, Construct]
     pairs: dict[str, str] = {}
+    scores: dict[str, tuple[str, ...]] = {}  # 0–100: the mean of these constructs' (or items') means, rescaled
     columns: dict[str, Column] = {}
     tables: dict[str, Linked] = {}
     screening: Screening = Screening()
@@ -446,23 +458,27 @@ def _model_problems(name: str, text: Any, constructs: Mapping, columns: Mapping)
                 yield f"model '{name}': " + _unknown("construct", code, constructs)
 
 
+def chains(effect: str) -> list[tuple[str, ...]]:
+    """The chains an effect sums over: "A + B -> M -> Y" means (A, M, Y) and (B, M, Y)."""
+    return list(product(*([code.strip() for code in step.split("+")] for step in effect.split("->"))))
+
+
 def _hypothesis_problems(name: str, hypothesis: Mapping, models: Mapping, constructs: Mapping) -> Iterator[str]:
-    path, effect, model = (hypothesis.get(k, d) for k, d in (("path", ""), ("effect", ""), ("model", "main")))
-    if bool(path) == bool(effect):
-        yield f"hypothesis '{name}' needs either a 'path' (\"Y ~ X\") or an 'effect' (\"X -> M -> Y\")."
+    model, given = hypothesis.get("model", "main"), [test for test in TESTS if hypothesis.get(test)]
+    if len(given) != 1:
+        yield f"hypothesis '{name}' has {given or 'nothing'} to test it. Write one of {', '.join(TESTS)} (path: \"Y ~ X\", effect: \"X -> M -> Y\")."
         return
-    if model not in models:
-        yield f"hypothesis '{name}': " + _unknown("model", model, models)
-        return
-    codes = [c.strip() for c in (path.split("~") if path else effect.split("->"))]
-    steps = [(codes[0], codes[1])] if path and len(codes) == 2 else list(zip(codes[1:], codes, strict=False))
-    for code in codes:
-        if code not in constructs:
-            yield f"hypothesis '{name}': " + _unknown("construct", code, constructs)
+    test, words = given[0], str(hypothesis[given[0]])
+    parts = [" -> ".join(words.split("~")[::-1])] if test == "path" else re.split(r"(?<!-)>|,", words)
+    walks = [] if test in ("nested", "of", "needs") else [chain for part in parts for chain in chains(part)]
+    named = [("model", code, models) for code in ([model, words] if test == "nested" else [model])]
+    for kind, code, known in named + [("construct", code, constructs) for chain in walks for code in chain]:
+        if code not in known:
+            yield f"hypothesis '{name}': " + _unknown(kind, code, known)
             return
     drawn = {(m[1], t.split("*")[-1].strip()) for line in _uncommented(str(models[model])).splitlines()
              if (m := re.fullmatch(r"\s*([\w.]+)\s*~(?!~)\s*(.+)", line)) for t in m[2].split("+")}
-    for outcome, predictor in steps:
+    for predictor, outcome in (step for chain in walks for step in pairwise(chain) if test in ("path", "effect")):
         if (outcome, predictor) not in drawn:
             yield f"hypothesis '{name}': model '{model}' has no path '{outcome} ~ {predictor}'. Add it to the model or correct the hypothesis."
 
