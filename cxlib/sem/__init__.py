@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 
 _HOME = {
-    "parse": "model", "Model": "model", "ModelError": "model",
-    "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "Moments": "estimate", "DataError": "estimate",
+    "parse": "model", "replicate": "model", "Model": "model", "ModelError": "model",
+    "Moments": "discrepancy", "Discrepancy": "discrepancy",
+    "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "DataError": "estimate",
     "fit_measures": "fit_measures",
     "modification_indices": "modification", "residuals": "modification",
 }
-__all__ = sorted(_HOME)
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str):

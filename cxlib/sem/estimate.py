@@ -1,10 +1,7 @@
-"""Maximum-likelihood estimation of a :class:`~cxlib.sem.model.Model` from sample moments.
+"""Maximum-likelihood estimation of a :class:`~cxlib.sem.model.Model`, from data or from moments.
 
-The discrepancy of one group is F = log|Σ| + tr(SΣ⁻¹) − log|S| − p + (x̄−μ)'Σ⁻¹(x̄−μ), of several
-groups Σ n_g/n F_g; χ² = n·F with divisor n (Jöreskog 1969, doi:10.1007/BF02289343; Bollen 1989,
-doi:10.1002/9781118619179).  Every derivative of Σ is c(uv' + vu') with u and v columns of
-D = [I, G, ΛΦ], G = Λ(I−B)⁻¹, and every derivative of μ is s·u, so gradient and expected information
-are gathers from D'WD and D'Σ⁻¹D.
+χ² = n·F with divisor n; standard errors from the expected information; the optimum is exact (see
+:mod:`cxlib.sem.discrepancy`) whatever the start, so semopy's early stop and its bounds leave no trace.
 """
 
 from __future__ import annotations
@@ -12,145 +9,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Moments, minimise
 from cxlib.sem.model import Model, ModelError, parse, replicate
 
-TOLERANCE = 1e-9
-"""Converged: Newton decrement √(g'H⁻¹g) below this.  No combination of parameters is then further
-than TOLERANCE·√(n/2) of its own standard error from the optimum, whatever the items' units."""
-SINGULAR = 1e-4
+CONDITION = 100.0
+"""Largest condition index of a solution that may be trusted.  The expected information is X'X of the
+regression of the weighted moments on the parameters; with X's columns scaled to unit length the index
+√(λ_max/λ_min) does not depend on units, and above 100 the parameters are collinear beyond use (Belsley,
+Kuh & Welsch 1980, doi:10.1002/0471725153): the least determined combination of them has a standard
+error dozens of times larger than its parts would have alone."""
 
 
 class DataError(ValueError):
     """The data cannot be used for the model; the message says which column, why, and what to do."""
-
-
-class Moments(NamedTuple):
-    """Covariances (divisor n), means (or None) and number of rows of one group."""
-
-    cov: pd.DataFrame
-    mean: pd.Series | None
-    n: int
-
-
-class Places(NamedTuple):
-    """Where parameters sit: ∂Σ = c(uv' + vu') and ∂μ = s·u, u and v columns of D, s entry of (η, 1, 0)."""
-
-    u: np.ndarray
-    v: np.ndarray
-    c: np.ndarray
-    s: np.ndarray
-
-
-class Point(NamedTuple):
-    """One group's matrices at one parameter value."""
-
-    sigma: np.ndarray
-    mu: np.ndarray
-    d: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
-
-
-def places(model: Model, rows: pd.DataFrame) -> Places:
-    """Locate rows of a parameter table (columns matrix, row, col)."""
-    p, m = len(model.observed), len(model.state)
-    matrix, row, col = rows["matrix"].to_numpy(str), rows["row"].to_numpy(int), rows["col"].to_numpy(int)
-    u = row + np.where(np.isin(matrix, ["beta", "psi", "alpha"]), p, 0)
-    v = np.select([np.isin(matrix, ["lambda", "beta"]), matrix == "psi"], [p + m + col, p + col], col)
-    symmetric, mean = np.isin(matrix, ["psi", "theta"]), np.isin(matrix, ["nu", "alpha"])
-    c = np.where(mean, 0.0, np.where(symmetric & (row == col), 0.5, 1.0))
-    s = np.where(mean, m, np.where(symmetric, m + 1, col))
-    return Places(u, np.where(mean, 0, v), c, s)
-
-
-class Discrepancy:
-    """F of a model and its samples as a function of the free numbers θ, with its derivatives."""
-
-    def __init__(self, model: Model, samples: Sequence[Moments]):
-        names = list(model.observed)
-        self.model, self.samples = model, tuple(samples)
-        self.n = sum(sample.n for sample in samples)
-        self.weight = [sample.n / self.n for sample in samples]
-        rows = [model.table[(model.table["group"] == g) & (model.table["free"] > 0)] for g in range(model.n_groups)]
-        self.places = [places(model, part) for part in rows]
-        self.free = [part["free"].to_numpy(int) - 1 for part in rows]
-        self.s = [sample.cov.loc[names, names].to_numpy(float) for sample in samples]
-        self.log_s = [np.linalg.slogdet(s)[1] for s in self.s]
-        self.mean = [sample.mean[names].to_numpy(float) if model.means else np.zeros(len(names)) for sample in samples]
-
-    def point(self, theta: np.ndarray, group: int) -> Point:
-        """Implied moments and the columns every derivative is made of."""
-        part = self.model.matrices(theta, group)
-        c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
-        g, phi, eta = part["lambda"] @ c, c @ part["psi"] @ c.T, c @ part["alpha"]
-        lambda_phi = part["lambda"] @ phi
-        sigma = lambda_phi @ part["lambda"].T + part["theta"]
-        mu = part["nu"] + part["lambda"] @ eta
-        return Point(sigma, mu, np.hstack([np.eye(len(sigma)), g, lambda_phi]), np.append(eta, [1.0, 0.0]), phi)
-
-    def value(self, theta: np.ndarray) -> float:
-        """F, infinite where Σ is not positive definite."""
-        total = 0.0
-        for group, weight in enumerate(self.weight):
-            try:
-                at = self.point(theta, group)
-                root = np.linalg.cholesky(at.sigma)
-            except np.linalg.LinAlgError:
-                return np.inf
-            half = np.linalg.solve(root, np.column_stack([self.mean[group] - at.mu, np.linalg.cholesky(self.s[group])]))
-            total += weight * (2 * np.log(np.diag(root)).sum() + (half**2).sum() - self.log_s[group] - len(root))
-        return float(total)
-
-    def gradient(self, theta: np.ndarray) -> np.ndarray:
-        """∂F/∂θ (length npar); holomorphic, so a complex step gives the exact Hessian."""
-        out = np.zeros(self.model.npar, dtype=theta.dtype)
-        for group, weight in enumerate(self.weight):
-            at, where = self.point(theta, group), self.places[group]
-            inverse = np.linalg.inv(at.sigma)
-            delta = self.mean[group] - at.mu
-            w = inverse - inverse @ (self.s[group] + np.outer(delta, delta)) @ inverse
-            local = (2 * where.c * (at.d.T @ w @ at.d)[where.u, where.v]
-                     - 2 * at.eta[where.s] * (at.d.T @ (inverse @ delta))[where.u])
-            np.add.at(out, self.free[group], weight * local)
-        return out
-
-    def information(self, theta: np.ndarray) -> np.ndarray:
-        """Expected Hessian of F (npar × npar); the information of the sample is n/2 times it."""
-        out = np.zeros((self.model.npar,) * 2)
-        for group, weight in enumerate(self.weight):
-            local = expected(self.point(theta, group), self.places[group])
-            np.add.at(out, np.ix_(self.free[group], self.free[group]), weight * local)
-        return out
-
-    def hessian(self, theta: np.ndarray) -> np.ndarray:
-        """Observed Hessian of F (npar × npar), by complex steps of the gradient."""
-        step = 1e-30j * np.eye(len(theta))
-        out = np.array([self.gradient(theta + row).imag for row in step]) / 1e-30
-        return (out + out.T) / 2
-
-    def jacobian(self, theta: np.ndarray, group: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """∂Σ/∂θ (npar × p × p) and ∂μ/∂θ (npar × p) of one group."""
-        at, where = self.point(theta, group), self.places[group]
-        u, v = at.d.T[where.u], at.d.T[where.v]
-        outer = where.c[:, None, None] * u[:, :, None] * v[:, None, :]
-        sigma = np.zeros((self.model.npar, *at.sigma.shape))
-        mu = np.zeros((self.model.npar, len(at.sigma)))
-        np.add.at(sigma, self.free[group], outer + outer.transpose(0, 2, 1))
-        np.add.at(mu, self.free[group], at.eta[where.s][:, None] * u)
-        return sigma, mu
-
-
-def expected(at: Point, where: Places) -> np.ndarray:
-    """Expected Hessian of one group's F in the given places: tr(Σ⁻¹Σ_aΣ⁻¹Σ_b) + 2μ_a'Σ⁻¹μ_b."""
-    k = at.d.T @ np.linalg.solve(at.sigma, at.d)
-    u, v, c, s = where.u, where.v, where.c, at.eta[where.s]
-    products = k[np.ix_(u, u)] * k[np.ix_(v, v)] + k[np.ix_(u, v)] * k[np.ix_(v, u)]
-    return 2 * np.outer(c, c) * products + 2 * np.outer(s, s) * k[np.ix_(u, u)]
 
 
 @dataclass(frozen=True)
@@ -268,9 +143,10 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         samples.append(Moments(centred.T @ centred / len(part), part.mean(), len(part)))
     notes = []
     if dropped := int((~kept).sum()):
-        notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were left "
-                            f"out (listwise deletion); {len(data) - dropped} were used.",
-                      "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值,已整行剔除;实际使用 {len(data) - dropped} 行。"})
+        used = len(data) - dropped
+        notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were "
+                            f"left out (listwise deletion); {used} were used.",
+                      "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值,已整行剔除;使用 {used} 行。"})
     first = _semopy(model, values[kept]) if start is None and model.n_groups == 1 else start
     return _fit(model, samples, first, notes, tuple(str(level) for level in levels))
 
@@ -306,25 +182,29 @@ def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Seq
 
 
 def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
-    """std.all of every row of ``model.table`` at the free numbers `theta`."""
-    table, out = model.table, np.full(len(model.table), np.nan)
+    """std.all of every row of ``model.table`` at the free numbers `theta`.
+
+    Covariances of residuals become correlations of residuals, as in lavaan.
+    """
+    table, size = model.table, len(model.latent)
+    at = {name: i for i, name in enumerate((*model.latent, *model.observed))}
+    a, b = (table[side].map(at).fillna(0).to_numpy(int) for side in ("lhs", "rhs"))
+    op, number, out = table["op"].to_numpy(str), table["free"].to_numpy(int), np.empty(len(table))
+    est = np.where(number > 0, theta[number - 1], table["value"])
     for group in range(model.n_groups):
         part = model.matrices(theta, group)
         c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
         phi = c @ part["psi"] @ c.T
         sigma = part["lambda"] @ phi @ part["lambda"].T + part["theta"]
-        total = dict(zip(model.state, np.diag(phi), strict=True)) | dict(zip(model.observed, np.diag(sigma), strict=True))
-        rest = dict(zip(model.observed, np.diag(part["theta"]), strict=True)) | dict(
-            zip(model.state, np.diag(part["psi"]), strict=True))
+        total = np.append(np.diag(phi)[:size], np.diag(sigma))
+        own = np.append(np.diag(part["psi"])[:size], np.diag(part["theta"]))
+        own[[at[name] for name in model.state[size:]]] = np.diag(part["psi"])[size:]
         with np.errstate(invalid="ignore", divide="ignore"):
-            sd = {name: np.sqrt(value) for name, value in total.items()}
-            scale = {"=~": lambda a, b, sd=sd: sd[a] / sd[b], "~": lambda a, b, sd=sd: sd[b] / sd[a],
-                     "~1": lambda a, b, sd=sd: 1 / sd[a],
-                     "~~": lambda a, b, t=total, r=rest: 1 / t[a] if a == b else 1 / np.sqrt(r[a] * r[b])}
-            for at in np.flatnonzero(table["group"] == group):
-                row = table.iloc[at]
-                value = theta[row["free"] - 1] if row["free"] else row["value"]
-                out[at] = value * scale[row["op"]](row["lhs"], row["rhs"])
+            sd, rest = np.sqrt(total), np.sqrt(np.abs(own))
+            scale = np.select([op == "=~", op == "~", op == "~1", a == b],
+                              [sd[a] / sd[b], sd[b] / sd[a], 1 / sd[a], 1 / total[a]], 1 / (rest[a] * rest[b]))
+        here = table["group"].to_numpy(int) == group
+        out[here] = (est * scale)[here]
     return out
 
 
@@ -342,49 +222,9 @@ def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: 
     candidates = [own] if start is None else sorted([np.asarray(start, float), own], key=function.value)
     for candidate in candidates:
         theta, decrement = minimise(function, candidate)
-        if converged := decrement < TOLERANCE:
-            break
-    information = function.information(theta)
-    scale = np.sqrt(np.diag(information))
-    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
-    singular = values[0] < 1e-10
-    vcov = np.full_like(information, np.nan)
-    if not singular:
-        vcov = 2 / function.n * (vectors / values @ vectors.T) / np.outer(scale, scale)
-    return _describe(function, theta, vcov, values, vectors, converged, notes, groups)
-
-
-def minimise(function: Discrepancy, start: np.ndarray, limit: int = 500) -> tuple[np.ndarray, float]:
-    """Minimise F from `start`; returns θ and its Newton decrement (infinite if there is no optimum).
-
-    Levenberg–Marquardt on the expected information, Newton steps on the observed one near the optimum.
-    """
-    theta, value, damping, decrement = start, function.value(start), 0.0, np.inf
-    for _ in range(limit):
-        if not np.isfinite(value):
-            return theta, np.inf
-        gradient, curvature = function.gradient(theta), function.information(theta)
-        if decrement < 0.1:
-            observed = function.hessian(theta)
-            if np.linalg.eigvalsh(observed)[0] > 0:
-                curvature = observed
-        scale = np.sqrt(np.maximum(np.diag(curvature), 1e-300))
-        scaled, slope = curvature / np.outer(scale, scale), gradient / scale
-        roots, axes = np.linalg.eigh(scaled)
-        roots, along = np.maximum(roots, 1e-12), axes.T @ slope
-        decrement = float(np.sqrt((along**2 / roots).sum()))
-        while True:
-            step = -(axes @ (along / (roots + damping))) / scale
-            ahead = function.value(theta + step)
-            if ahead <= value + 1e-4 * gradient @ step + 1e-13 * max(1.0, abs(value)):
-                break
-            damping = max(4 * damping, 1e-3)
-            if damping > 1e10:
-                return theta, decrement
-        theta, value, damping = theta + step, ahead, damping / 8 if damping > 1e-6 else 0.0
         if decrement < TOLERANCE:
-            return theta, decrement
-    return theta, decrement
+            break
+    return _describe(function, theta, decrement, notes, groups)
 
 
 def _start(model: Model, samples: list[Moments]) -> np.ndarray:
@@ -392,23 +232,28 @@ def _start(model: Model, samples: list[Moments]) -> np.ndarray:
     out, table = np.zeros(model.npar), model.table
     for group, sample in enumerate(samples):
         s, rows = sample.cov, table[table["group"] == group]
-        unit, marker = {}, {}
-        for latent in reversed(model.latent):
-            loads = rows[(rows["lhs"] == latent) & (rows["op"] == "=~")]
-            fixed = loads[(loads["value"].fillna(0) != 0)]
-            first = (fixed if len(fixed) else loads).iloc[0]
-            marker[latent] = marker.get(first["rhs"], first["rhs"])
-            size = unit.get(first["rhs"]) or np.sqrt(s.loc[marker[latent], marker[latent]])
-            unit[latent] = size / abs(first["value"]) if len(fixed) else 2.0
+        loadings = {name: part for name, part in rows[rows["op"] == "=~"].groupby("lhs")}
+
+        def unit(name: str, seen: tuple = (), s=s, loadings=loadings) -> tuple[str, float]:
+            """The observed variable a latent one takes its unit from, and that unit."""
+            if name in s.columns:
+                return name, float(np.sqrt(s.loc[name, name]))
+            fixed = loadings[name][loadings[name]["value"].fillna(0) != 0]
+            first = (fixed if len(fixed) else loadings[name]).iloc[0]
+            if name in seen:
+                raise ModelError(f"'{name}' is, through others, an indicator of itself. Remove one of these '=~'.")
+            marker, size = unit(first["rhs"], (*seen, name))
+            return marker, size / abs(first["value"]) if len(fixed) else 2.0
+
         for row in rows[rows["free"] > 0].itertuples():
             a, b = row.lhs, row.rhs
             if row.op == "=~":
-                near = marker.get(b, b)
-                value = (unit.get(b) or np.sqrt(s.loc[b, b])) / unit[a] * (np.sign(s.loc[marker[a], near]) or 1)
+                (marker, size), (near, width) = unit(a), unit(b)
+                value = width / size * (-1 if s.loc[marker, near] < 0 else 1)
             elif row.op == "~1":
                 value = 0.0 if a in model.latent else sample.mean[a]
             elif row.op == "~~" and (a == b or row.exo):
-                value = 0.05 * unit[a] ** 2 if a in model.latent else s.loc[a, b] / (1 if row.exo else 2)
+                value = 0.05 * unit(a)[1] ** 2 if a in model.latent else s.loc[a, b] / (1 if row.exo else 2)
             else:
                 value = 0.0
             out[row.free - 1] = value
@@ -486,37 +331,70 @@ def _usable(sample: Moments, model: Model) -> None:
                         "covariance matrix cannot be inverted. Leave one of them out.")
 
 
-def _describe(function: Discrepancy, theta: np.ndarray, vcov: np.ndarray, values: np.ndarray, vectors: np.ndarray,
-              converged: bool, notes: list[dict], groups: tuple[str, ...]) -> Fit:
+def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple) -> Fit:
     """Tables and warnings of a solution."""
     from scipy.special import ndtr
 
     model, table = function.model, function.model.table
+    information = function.information(theta)
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    identified = values[0] > 1e-10
+    condition = float(np.sqrt(values[-1] / values[0])) if identified else np.inf
+    vcov = np.full_like(information, np.nan)
+    if identified:
+        vcov = 2 / function.n * (vectors / values @ vectors.T) / np.outer(scale, scale)
+
     number = table["free"].to_numpy(int)
-    free = (number > 0) & (table["exo"] == 0).to_numpy()
     est = np.where(number > 0, theta[number - 1], table["value"])
-    with np.errstate(invalid="ignore"):
-        se = np.where(free, np.sqrt(np.diag(vcov))[number - 1], np.nan)
+    estimated = (number > 0) & table["exo"].eq(0).to_numpy()
+    se = np.where(estimated, np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
         z = est / se
     parameters = table[["lhs", "op", "rhs"]].assign(
         est=est, se=se, z=z, p=2 * ndtr(-np.abs(z)), ci_low=est - 1.959963984540054 * se,
         ci_high=est + 1.959963984540054 * se, std=standardize(model, theta), label=table["label"])
     if model.n_groups > 1:
         parameters["group"] = [groups[g] for g in table["group"]]
-    implied, r2, proper = [], [], True
+    variance = table["op"].eq("~~") & table["lhs"].eq(table["rhs"])
+    endogenous = {*table.loc[table["op"] == "=~", "rhs"], *table.loc[table["op"] == "~", "lhs"]}
+    r2 = parameters[variance & table["lhs"].isin(endogenous)]
+    r2 = r2.assign(variable=r2["lhs"], r2=(1 - r2["std"]).where(r2["std"] >= 0))
+    r2 = r2[["variable", "r2", *(["group"] if model.n_groups > 1 else [])]].reset_index(drop=True)
+
+    converged, flaws = decrement < TOLERANCE, []
+    if not converged:
+        notes.append({"en": "The estimation found no optimum: the numbers are where it stopped, not estimates.",
+                      "zh": "估计没有收敛:所列数字只是停止处的值,不是估计值。"})
+    for row in parameters[variance & (parameters["est"] < 0)].itertuples():
+        where = f" ({row.group})" if model.n_groups > 1 else ""
+        flaws.append({"en": f"The variance of {row.lhs}{where} is estimated negative ({row.est:.3f}).",
+                      "zh": f"{row.lhs}{where} 的方差估计值为负({row.est:.3f})。"})
+    implied = []
     for group, sample in enumerate(function.samples):
-        at, part = function.point(theta, group), model.matrices(theta, group)
-        names = list(model.observed)
+        at, names = function.point(theta, group), list(model.observed)
         implied.append(Moments(pd.DataFrame(at.sigma, names, names),
                                pd.Series(at.mu, names) if model.means else None, sample.n))
-        rows = table[(table["group"] == group)]
-        for row in rows[rows["lhs"].eq(rows["rhs"])].itertuples():
-            if est[row.Index] < 0:
-                proper = False
+        latent = at.phi[:len(model.latent), :len(model.latent)]
+        for matrix, en, zh in ((latent, "latent variables", "潜变量"),
+                               (model.matrices(theta, group)["theta"], "residuals", "残差")):
+            if len(matrix) and np.diag(matrix).min() >= 0 and np.linalg.eigvalsh(matrix)[0] < -1e-10 * matrix.max():
                 where = f" ({groups[group]})" if model.n_groups > 1 else ""
-                notes.append({"en": f"The variance of {row.lhs}{where} is estimated negative ({est[row.Index]:.3f}): "
-                                    "the solution is improper.",
-                              "zh": f"{row.lhs}{where} 的方差估计为负({est[row.Index]:.3f}):该解不恰当(improper)。"})
-    return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), pd.DataFrame(r2),
-               function.value(theta), function.n, 1 / values[0], converged, proper, converged and proper,
+                flaws.append({"en": f"The covariance matrix of the {en}{where} is not positive definite: some of them "
+                                    "correlate beyond 1.", "zh": f"{zh}{where} 的协方差矩阵非正定:存在超出 1 的相关。"})
+    notes.extend({"en": flaw["en"] + " The solution is improper.", "zh": flaw["zh"] + "该解不恰当(improper)。"}
+                 for flaw in flaws)
+    if condition > CONDITION:
+        worst = [number_ + 1 for number_ in np.argsort(-np.abs(vectors[:, 0]))[:3]]
+        named = ", ".join(" ".join(row).strip() for row in table.drop_duplicates("free").set_index("free").loc[
+            worst, ["lhs", "op", "rhs"]].to_numpy())
+        notes.append({"en": "The data hardly determine the model (empirically under-identified): the smallest eigenvalue "
+                            f"of the scaled information is {values[0]:.1e}, the condition index {condition:.0f} where "
+                            f"{CONDITION:.0f} is the limit. Least determined: {named}. Do not trust their estimates "
+                            "and tests.",
+                      "zh": f"数据几乎不能确定该模型(经验识别不足):标准化信息矩阵的最小特征值为 {values[0]:.1e},"
+                            f"条件指数 {condition:.0f}(上限 {CONDITION:.0f})。最不确定的参数:{named};"
+                            "其估计和检验不可信。"})
+    return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), r2, max(function.value(theta), 0.0),
+               function.n, condition, converged, not flaws, converged and not flaws and condition <= CONDITION,
                tuple(notes), groups)

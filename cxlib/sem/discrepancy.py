@@ -1,0 +1,179 @@
+"""The maximum-likelihood discrepancy of a model from sample moments, its derivatives and its minimum.
+
+F of one group is log|Σ| + tr(SΣ⁻¹) − log|S| − p + (x̄−μ)'Σ⁻¹(x̄−μ), of several groups Σ n_g/n F_g
+(Jöreskog 1969, doi:10.1007/BF02289343; Bollen 1989, doi:10.1002/9781118619179).  Every derivative
+of Σ is c(uv' + vu') with u and v columns of D = [I, G, ΛΦ], G = Λ(I−B)⁻¹, and every derivative of μ
+is s·u, so gradient and expected information are gathers from D'WD and D'Σ⁻¹D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cxlib.sem.model import Model
+
+TOLERANCE = 1e-9
+"""Converged: Newton decrement √(g'H⁻¹g) below this.  No combination of parameters is then further
+than TOLERANCE·√(n/2) of its own standard error from the optimum, whatever the items' units."""
+
+
+class Moments(NamedTuple):
+    """Covariances (divisor n), means (or None) and number of rows of one group."""
+
+    cov: pd.DataFrame
+    mean: pd.Series | None
+    n: int
+
+
+class Places(NamedTuple):
+    """Where parameters sit: ∂Σ = c(uv' + vu') and ∂μ = s·u, u and v columns of D, s entry of (η, 1, 0)."""
+
+    u: np.ndarray
+    v: np.ndarray
+    c: np.ndarray
+    s: np.ndarray
+
+
+class Point(NamedTuple):
+    """One group's matrices at one parameter value."""
+
+    sigma: np.ndarray
+    mu: np.ndarray
+    d: np.ndarray
+    eta: np.ndarray
+    phi: np.ndarray
+
+
+def places(model: Model, rows: pd.DataFrame) -> Places:
+    """Locate rows of a parameter table (columns matrix, row, col)."""
+    p, m = len(model.observed), len(model.state)
+    matrix, row, col = rows["matrix"].to_numpy(str), rows["row"].to_numpy(int), rows["col"].to_numpy(int)
+    u = row + np.where(np.isin(matrix, ["beta", "psi", "alpha"]), p, 0)
+    v = np.select([np.isin(matrix, ["lambda", "beta"]), matrix == "psi"], [p + m + col, p + col], col)
+    symmetric, mean = np.isin(matrix, ["psi", "theta"]), np.isin(matrix, ["nu", "alpha"])
+    c = np.where(mean, 0.0, np.where(symmetric & (row == col), 0.5, 1.0))
+    s = np.where(mean, m, np.where(symmetric, m + 1, col))
+    return Places(u, np.where(mean, 0, v), c, s)
+
+
+class Discrepancy:
+    """F of a model and its samples as a function of the free numbers θ, with its derivatives."""
+
+    def __init__(self, model: Model, samples: Sequence[Moments]):
+        """Locate the free parameters and take the samples in the model's order of variables."""
+        names = list(model.observed)
+        self.model, self.samples = model, tuple(samples)
+        self.n = sum(sample.n for sample in samples)
+        self.weight = [sample.n / self.n for sample in samples]
+        rows = [model.table[(model.table["group"] == g) & (model.table["free"] > 0)] for g in range(model.n_groups)]
+        self.places = [places(model, part) for part in rows]
+        self.free = [part["free"].to_numpy(int) - 1 for part in rows]
+        self.s = [sample.cov.loc[names, names].to_numpy(float) for sample in samples]
+        self.log_s = [np.linalg.slogdet(s)[1] for s in self.s]
+        self.mean = [sample.mean[names].to_numpy(float) if model.means else np.zeros(len(names)) for sample in samples]
+
+    def point(self, theta: np.ndarray, group: int) -> Point:
+        """Implied moments and the columns every derivative is made of."""
+        part = self.model.matrices(theta, group)
+        c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
+        g, phi, eta = part["lambda"] @ c, c @ part["psi"] @ c.T, c @ part["alpha"]
+        lambda_phi = part["lambda"] @ phi
+        sigma = lambda_phi @ part["lambda"].T + part["theta"]
+        mu = part["nu"] + part["lambda"] @ eta
+        return Point(sigma, mu, np.hstack([np.eye(len(sigma)), g, lambda_phi]), np.append(eta, [1.0, 0.0]), phi)
+
+    def value(self, theta: np.ndarray) -> float:
+        """F, infinite where Σ is not positive definite."""
+        total = 0.0
+        for group, weight in enumerate(self.weight):
+            try:
+                at = self.point(theta, group)
+                root = np.linalg.cholesky(at.sigma)
+            except np.linalg.LinAlgError:
+                return np.inf
+            half = np.linalg.solve(root, np.column_stack([self.mean[group] - at.mu, np.linalg.cholesky(self.s[group])]))
+            total += weight * (2 * np.log(np.diag(root)).sum() + (half**2).sum() - self.log_s[group] - len(root))
+        return float(total)
+
+    def gradient(self, theta: np.ndarray) -> np.ndarray:
+        """∂F/∂θ (length npar); holomorphic, so a complex step gives the exact Hessian."""
+        out = np.zeros(self.model.npar, dtype=theta.dtype)
+        for group, weight in enumerate(self.weight):
+            at, where = self.point(theta, group), self.places[group]
+            inverse = np.linalg.inv(at.sigma)
+            delta = self.mean[group] - at.mu
+            w = inverse - inverse @ (self.s[group] + np.outer(delta, delta)) @ inverse
+            local = (2 * where.c * (at.d.T @ w @ at.d)[where.u, where.v]
+                     - 2 * at.eta[where.s] * (at.d.T @ (inverse @ delta))[where.u])
+            np.add.at(out, self.free[group], weight * local)
+        return out
+
+    def information(self, theta: np.ndarray) -> np.ndarray:
+        """Expected Hessian of F (npar × npar); the information of the sample is n/2 times it."""
+        out = np.zeros((self.model.npar,) * 2)
+        for group, weight in enumerate(self.weight):
+            local = expected(self.point(theta, group), self.places[group])
+            np.add.at(out, np.ix_(self.free[group], self.free[group]), weight * local)
+        return out
+
+    def hessian(self, theta: np.ndarray) -> np.ndarray:
+        """Observed Hessian of F (npar × npar), by complex steps of the gradient."""
+        step = 1e-30j * np.eye(len(theta))
+        out = np.array([self.gradient(theta + row).imag for row in step]) / 1e-30
+        return (out + out.T) / 2
+
+    def jacobian(self, theta: np.ndarray, group: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """∂Σ/∂θ (npar × p × p) and ∂μ/∂θ (npar × p) of one group."""
+        at, where = self.point(theta, group), self.places[group]
+        u, v = at.d.T[where.u], at.d.T[where.v]
+        outer = where.c[:, None, None] * u[:, :, None] * v[:, None, :]
+        sigma = np.zeros((self.model.npar, *at.sigma.shape))
+        mu = np.zeros((self.model.npar, len(at.sigma)))
+        np.add.at(sigma, self.free[group], outer + outer.transpose(0, 2, 1))
+        np.add.at(mu, self.free[group], at.eta[where.s][:, None] * u)
+        return sigma, mu
+
+
+def expected(at: Point, where: Places) -> np.ndarray:
+    """Expected Hessian of one group's F in the given places: tr(Σ⁻¹Σ_aΣ⁻¹Σ_b) + 2μ_a'Σ⁻¹μ_b."""
+    k = at.d.T @ np.linalg.solve(at.sigma, at.d)
+    u, v, c, s = where.u, where.v, where.c, at.eta[where.s]
+    products = k[np.ix_(u, u)] * k[np.ix_(v, v)] + k[np.ix_(u, v)] * k[np.ix_(v, u)]
+    return 2 * np.outer(c, c) * products + 2 * np.outer(s, s) * k[np.ix_(u, u)]
+
+
+def minimise(function: Discrepancy, start: np.ndarray, limit: int = 500) -> tuple[np.ndarray, float]:
+    """Minimise F from `start`; returns θ and its Newton decrement (infinite if there is no optimum).
+
+    Levenberg–Marquardt on the expected information, Newton steps on the observed one near the optimum.
+    """
+    theta, value, damping, decrement = start, function.value(start), 0.0, np.inf
+    for _ in range(limit):
+        if not np.isfinite(value):
+            return theta, np.inf
+        gradient, curvature = function.gradient(theta), function.information(theta)
+        if decrement < 0.1:
+            observed = function.hessian(theta)
+            if np.linalg.eigvalsh(observed)[0] > 0:
+                curvature = observed
+        scale = np.sqrt(np.maximum(np.diag(curvature), 1e-300))
+        scaled, slope = curvature / np.outer(scale, scale), gradient / scale
+        roots, axes = np.linalg.eigh(scaled)
+        roots, along = np.maximum(roots, 1e-12), axes.T @ slope
+        decrement = float(np.sqrt((along**2 / roots).sum()))
+        while True:
+            step = -(axes @ (along / (roots + damping))) / scale
+            ahead = function.value(theta + step)
+            if ahead <= value + 1e-4 * gradient @ step + 1e-13 * max(1.0, abs(value)):
+                break
+            damping = max(4 * damping, 1e-3)
+            if damping > 1e10:
+                return theta, decrement
+        theta, value, damping = theta + step, ahead, damping / 8 if damping > 1e-6 else 0.0
+        if decrement < TOLERANCE:
+            return theta, decrement
+    return theta, decrement
