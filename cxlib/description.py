@@ -1,0 +1,352 @@
+"""What the answers look like before any model: items, respondents, construct scores, correlations, recommendation."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib import show
+from cxlib.reading import DataError
+from cxlib.show import Result, Text
+from cxlib.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_MISSING = 1 / 3
+"""A construct score needs at least two thirds of its items."""
+
+
+def items(data: pd.DataFrame, study: Study) -> Result:
+    """Distribution of every item.
+
+    Returns
+    -------
+    Result
+        item, construct, n, missing, mean, sd, skew, kurtosis, floor, ceiling.  sd has the divisor n − 1; skew is
+        m₃/sd³ and kurtosis m₄/sd⁴ − 3 (mₖ: central moments with divisor n); floor and ceiling are the shares of answers
+        at the lower and the upper end of the declared range.
+
+    Notes
+    -----
+    R: ``psych::describe(x)`` (its default type = 3).
+    """
+    names = [item for item in study.items if item in data]
+    rows = []
+    for item in names:
+        x = data[item].dropna().to_numpy(float)
+        low, high = study.scale_of(item)
+        off, sd = x - x.mean() if len(x) else x, x.std(ddof=1) if len(x) > 1 else np.nan
+        shape = ((off**3).mean() / sd**3, (off**4).mean() / sd**4 - 3) if len(x) > 1 and sd > 0 else (np.nan, np.nan)
+        ends = ((x == low).mean(), (x == high).mean()) if len(x) else (np.nan, np.nan)
+        rows.append((item, study.items[item], len(x), len(data) - len(x), x.mean() if len(x) else np.nan, sd, *shape, *ends))
+    table = pd.DataFrame(rows, columns=["item", "construct", "n", "missing", "mean", "sd", "skew", "kurtosis", "floor", "ceiling"])
+    warnings = []
+    flat = table.loc[table["skew"].isna(), "item"].tolist()
+    if flat:
+        warnings.append({"en": f"No spread in {', '.join(flat)}: skew and kurtosis do not exist.",
+                         "zh": f"{'、'.join(flat)} 没有变异,偏度和峰度无定义。"})
+    crowded = table.loc[table["ceiling"] > 0.4, "item"].tolist()
+    skewed = int((table["skew"].abs() > 2).sum() + (table["kurtosis"].abs() > 7).sum())
+    best, worst = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
+    text = {
+        "en": f"Means run from {show.number(worst['mean'], 2)} ({worst['item']}) to {show.number(best['mean'], 2)} ({best['item']}); "
+              + (f"more than 40 % of answers sit at the top of {', '.join(crowded)}; " if crowded else "no item has more than 40 % of its answers at the top; ")
+              + ("no item passes |skew| 2 or |kurtosis| 7." if not skewed else f"{show.plural(skewed, 'value')} beyond |skew| 2 or |kurtosis| 7."),
+        "zh": f"题项均值介于 {show.number(worst['mean'], 2)}({worst['item']})与 {show.number(best['mean'], 2)}({best['item']})之间;"
+              + (f"{'、'.join(crowded)} 有 40% 以上的回答位于最高分;" if crowded else "没有题项超过 40% 的回答位于最高分;")
+              + ("没有题项超过 |偏度| 2 或 |峰度| 7。" if not skewed else f"有 {skewed} 个值超过 |偏度| 2 或 |峰度| 7。")}
+    return Result(table, text, len(data), "item distributions (skew and kurtosis of type 3)", tuple(warnings))
+
+
+def response_shares(data: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Share of every answer option: item, construct, option (1 = lowest), options, value, share, n."""
+    rows = []
+    for item in (i for i in study.items if i in data):
+        x = data[item].dropna()
+        low, high = study.scale_of(item)
+        count = int(round(high - low)) + 1
+        if count > 11:  # a slider: ten equal bands
+            count, step = 10, (high - low) / 10
+            option = np.clip(((x - low) // step).astype(int), 0, 9)
+        else:
+            step, option = 1, (x - low).round().astype(int)
+        shares = option.value_counts().reindex(range(count), fill_value=0) / max(len(x), 1)
+        rows += [(item, study.items[item], k + 1, count, low + k * step, float(s), len(x)) for k, s in shares.items()]
+    return pd.DataFrame(rows, columns=["item", "construct", "option", "options", "value", "share", "n"])
+
+
+def profile(data: pd.DataFrame, study: Study) -> Result:
+    """Who answered: column, level, n, share, quota, difference — every category and flag against its declared quota.
+
+    Shares are of the rows that answered the column; `quota` and `difference` (share − quota) are missing where the
+    study declares no quota.
+    """
+    rows, tests, warnings = [], [], []
+    for name, column in study.columns.items():
+        if column.kind not in ("category", "flag") or name not in data:
+            continue
+        answered = data[name].dropna().map(lambda v, flag=column.kind == "flag": f"{v:g}" if flag else str(v))
+        counts = answered.value_counts()
+        levels = list(column.levels) or sorted(counts.index)
+        n, quota = len(answered), _shares(column.quota)
+        if n == 0:
+            warnings.append({"en": f"Nobody answered {name}.", "zh": f"没有人回答 {name}。"})
+        for level in levels:
+            hit, wanted = int(counts.get(level, 0)), quota.get(level, np.nan)
+            rows.append((name, level, hit, hit / n if n else np.nan, wanted, hit / n - wanted if n else np.nan))
+        if quota and n:
+            tests.append((name, _chi_square([counts.get(v, 0) for v in quota], [q * n for q in quota.values()])))
+    table = pd.DataFrame(rows, columns=["column", "level", "n", "share", "quota", "difference"])
+    if table.empty:
+        text = {"en": "The study declares no category about its respondents, so there is no profile to compare.",
+                "zh": "研究文件未声明受访者的类别变量,无样本结构可比较。"}
+        return Result(table, text, len(data), "sample profile", (text,))
+    if not tests:
+        text = {"en": f"{len(data):,} respondents, described by {show.plural(table['column'].nunique(), 'column')}; no quota is declared.",
+                "zh": f"共 {len(data):,} 名受访者,{table['column'].nunique()} 个背景变量;未声明配额。"}
+    else:
+        off = table.loc[table["difference"].abs().idxmax()]
+        told = {k: ", ".join(f"{name} ({show.p_text(p)})" for name, p in tests if p < 0.05) for k in ("en", "zh")}
+        text = {"en": f"{len(data):,} respondents. The largest gap to a quota is {100 * off['difference']:+.1f} points ({off['column']}: "
+                      f"{off['level']}). " + (f"Differing from their quotas by a χ² test: {told['en']}." if told["en"] else "No column differs "
+                      "from its quotas by a χ² test."),
+                "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是 {off['column']}:{off['level']}({100 * off['difference']:+.1f} 个百分点)。"
+                      + (f"χ² 检验与配额有差异:{told['zh']}。" if told["zh"] else "χ² 检验未发现与配额的差异。")}
+    return Result(table, text, len(data), "sample profile", tuple(warnings))
+
+
+def multivariate_normality(frame: pd.DataFrame) -> Result:
+    """Mardia's skewness and kurtosis, and the Henze–Zirkler test, on the complete rows.
+
+    With the covariance S (divisor n − 1) and Dᵢⱼ = (xᵢ − x̄)' S⁻¹ (xⱼ − x̄): skewness ΣΣ Dᵢⱼ³ / n² with n·b/6 as χ² on
+    p(p+1)(p+2)/6 degrees of freedom, kurtosis Σ Dᵢᵢ² / n with z = (b − p(p+2)) / √(8p(p+2)/n).
+
+    Returns
+    -------
+    Result
+        statistic (mardia_skew, mardia_kurtosis, henze_zirkler), value, test (chisq, z; none), df, p, n.
+
+    Raises
+    ------
+    DataError
+        Fewer complete rows than columns, or columns that determine each other.
+
+    Notes
+    -----
+    Mardia (1970), doi:10.1093/biomet/57.3.519; Henze & Zirkler (1990), doi:10.1080/03610929008830400.
+    R: ``psych::mardia(x, plot = FALSE)``; ``MVN::mvn(x, mvn_test = "hz")``.
+    """
+    import pingouin
+    from scipy.stats import chi2, norm
+
+    used = frame.dropna()
+    n, p = used.shape
+    if n <= p or np.linalg.matrix_rank(used.to_numpy(float) - used.to_numpy(float).mean(axis=0)) < p:
+        raise DataError(f"frame= has {n} complete rows for {p} columns, or columns that determine each other: its covariance matrix "
+                        "is singular. Give fewer items.")
+    x = used.to_numpy(float)
+    d = (x - x.mean(axis=0)) @ np.linalg.solve(np.cov(x.T).reshape(p, p), (x - x.mean(axis=0)).T)
+    skew, kurtosis = (d**3).sum() / n**2, (np.diag(d) ** 2).mean()
+    chisq, df = n * skew / 6, p * (p + 1) * (p + 2) / 6
+    z = (kurtosis - p * (p + 2)) / np.sqrt(8 * p * (p + 2) / n)
+    henze = pingouin.multivariate_normality(used)
+    table = pd.DataFrame({
+        "statistic": ["mardia_skew", "mardia_kurtosis", "henze_zirkler"], "value": [skew, kurtosis, float(henze.hz)],
+        "test": [chisq, z, np.nan], "df": [df, np.nan, np.nan],
+        "p": [chi2.sf(chisq, df), 2 * norm.sf(abs(z)), float(henze.pval)], "n": n})
+    normal = bool((table["p"] >= 0.05).all())
+    text = {"en": f"Mardia's kurtosis is {kurtosis:.1f} where normal data give {p * (p + 2)} (z = {show.number(z, 2)}, {show.p_text(table['p'][1])}): "
+                  + ("the tests do not speak against multivariate normality." if normal else "the answers are not multivariate normal; "
+                     "use robust standard errors and test statistics."),
+            "zh": f"Mardia 峰度为 {kurtosis:.1f},正态数据应为 {p * (p + 2)}(z = {show.number(z, 2)},{show.p_text(table['p'][1])}):"
+                  + ("检验未否定多元正态。" if normal else "数据不服从多元正态,应使用稳健标准误和校正的检验统计量。")}
+    warnings = ({"en": f"{len(frame) - n} of {len(frame):,} rows have missing answers and were left out.",
+                 "zh": f"{len(frame):,} 行中有 {len(frame) - n} 行含缺失,未参与检验。"},) if n < len(frame) else ()
+    return Result(table, text, n, "Mardia and Henze–Zirkler tests of multivariate normality", warnings)
+
+
+def scores(data: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Construct scores: the mean of a row's answered items, missing if more than a third of them are missing.
+
+    A second-order construct is the mean of its first-order scores under the same rule.  Columns keep the scale of
+    their items.
+    """
+    result = pd.DataFrame(index=data.index)
+    for code, construct in study.constructs.items():
+        if construct.items:
+            result[code] = _mean(data[list(construct.items)])
+    for code, construct in study.constructs.items():
+        if construct.of and set(construct.of) <= set(result):
+            result[code] = _mean(result[list(construct.of)])
+    return result
+
+
+def correlations(data: pd.DataFrame, study: Study) -> Result:
+    """Pearson correlations of the construct scores, each on the rows that have both.
+
+    Returns
+    -------
+    Result
+        construct_a, construct_b, r, ci_low, ci_high (95 %, Fisher z), p, p_holm, n.  Pairs of a second-order construct
+        with one of its own parts are left out.
+
+    Notes
+    -----
+    R: ``cor.test(x, y)`` and ``p.adjust(p, "holm")``.
+    """
+    from scipy.stats import norm, t
+
+    frame, rows = scores(data, study), []
+    for a, b in combinations(frame, 2):
+        if b in study.constructs[a].of or a in study.constructs[b].of:
+            continue
+        pair = frame[[a, b]].dropna()
+        n = len(pair)
+        r = float(pair[a].corr(pair[b])) if n > 3 and pair[a].std() > 0 and pair[b].std() > 0 else np.nan
+        r = float(np.clip(r, -1, 1))
+        statistic = abs(r) * np.sqrt((n - 2) / max(1 - r * r, 1e-300)) if n > 3 else np.nan
+        half = norm.ppf(0.975) / np.sqrt(n - 3) if n > 3 else np.nan
+        centre = np.arctanh(np.clip(r, -1 + 1e-16, 1 - 1e-16))
+        rows.append((a, b, r, np.tanh(centre - half), np.tanh(centre + half), 2 * t.sf(statistic, n - 2) if n > 3 else np.nan, n))
+    table = pd.DataFrame(rows, columns=["construct_a", "construct_b", "r", "ci_low", "ci_high", "p", "n"])
+    table.insert(6, "p_holm", _holm(table["p"]))
+    usable = table.dropna(subset="r")
+    warnings = _without_r(table) if len(usable) < len(table) else ()
+    if usable.empty:
+        text = {"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"}
+        return Result(table, text, len(data), "Pearson correlations of construct scores", (text, *warnings))
+    top = usable.loc[usable["r"].abs().idxmax()]
+    clear = int((usable["p_holm"] < 0.05).sum())
+    text = {
+        "en": f"{clear} of {show.plural(len(table), 'correlation')} differ from zero after Holm's correction; the strongest is "
+              f"{study.name(top['construct_a'])} with {study.name(top['construct_b'])}, r = {show.number(top['r'], 2)} "
+              f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}], n = {top['n']}.",
+        "zh": f"经 Holm 校正,{len(table)} 个相关中有 {clear} 个不为零;最强的是{study.name(top['construct_a'], 'zh')}与"
+              f"{study.name(top['construct_b'], 'zh')},r = {show.number(top['r'], 2)}[{show.number(top['ci_low'], 2)}, "
+              f"{show.number(top['ci_high'], 2)}],n = {top['n']}。"}
+    return Result(table, text, int(table["n"].min()), "Pearson correlations of construct scores, Holm-adjusted", warnings)
+
+
+def nps(answers: pd.Series | None) -> Result:
+    """Net promoter score: the share of answers 9–10 minus the share of 0–6, in points, with a 95 % interval.
+
+    Standard error from the multinomial: √((p + d − (p − d)²) / n).
+
+    Parameters
+    ----------
+    answers : Series or None
+        Likelihood to recommend, 0–10; None (a study that did not ask) gives an empty result that says so.
+
+    Returns
+    -------
+    Result
+        n, promoters, passives, detractors (shares), nps, se, ci_low, ci_high (points).
+
+    Raises
+    ------
+    DataError
+        Answers outside 0–10.
+
+    Notes
+    -----
+    Rocks (2016), doi:10.1080/00031305.2016.1158124, on the interval.
+    """
+    columns = ["n", "promoters", "passives", "detractors", "nps", "se", "ci_low", "ci_high"]
+    x = pd.Series(dtype=float) if answers is None else answers.dropna().astype(float)
+    if x.empty:
+        text = {"en": "Likelihood to recommend (0–10) was not asked, so there is no net promoter score.",
+                "zh": "问卷没有询问推荐意愿(0–10 分),因此没有净推荐值。"}
+        return Result(pd.DataFrame(columns=columns, dtype=float), text, 0, "net promoter score", (text,))
+    if ((x < 0) | (x > 10)).any():
+        raise DataError(f"answers= holds {sorted(set(x[(x < 0) | (x > 10)]))[:5]}: the net promoter score needs the 0–10 question.")
+    n, up, down = len(x), float((x >= 9).mean()), float((x <= 6).mean())
+    score, se = 100 * (up - down), 100 * np.sqrt((up + down - (up - down) ** 2) / n)
+    low, high = max(score - 1.959963984540054 * se, -100.0), min(score + 1.959963984540054 * se, 100.0)
+    table = pd.DataFrame([(n, up, 1 - up - down, down, score, se, low, high)], columns=columns)
+    interval = f"[{show.number(low, 1)}, {show.number(high, 1)}]"
+    return Result(table, {
+        "en": f"Net promoter score {show.number(score, 1)} {interval}: {100 * up:.1f} % promoters minus {100 * down:.1f} % detractors, n = {n:,}.",
+        "zh": f"净推荐值 {show.number(score, 1)} {interval}:推荐者 {100 * up:.1f}% 减去贬损者 {100 * down:.1f}%,n = {n:,}。"},
+        n, "net promoter score, multinomial interval")
+
+
+def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = None) -> Result:
+    """Mean score of the satisfaction constructs in every declared group, with a 95 % t interval.
+
+    Returns
+    -------
+    Result
+        grouping, level, construct, n, mean, sd, ci_low, ci_high; the first rows (grouping "all") are everybody.
+    """
+    from scipy.stats import t
+
+    frame = scores(data, study)
+    chosen = constructs or [c for c in frame if study.role(c) == "satisfaction"] or list(frame)
+    parts: list[tuple[str, str, pd.Index]] = [("all", "all", data.index)]
+    for name in study.groups:
+        if name in data:
+            column = data[name].dropna().map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
+            levels = list(study.columns[name].levels) or sorted(column.unique())
+            parts += [(name, level, column.index[column == level]) for level in levels]
+    rows = []
+    for grouping, level, index in parts:
+        for code in chosen:
+            x = frame.loc[index, code].dropna()
+            n, sd = len(x), x.std()
+            half = t.ppf(0.975, n - 1) * sd / np.sqrt(n) if n > 1 else np.nan
+            rows.append((grouping, level, code, n, x.mean(), sd, x.mean() - half, x.mean() + half))
+    table = pd.DataFrame(rows, columns=["grouping", "level", "construct", "n", "mean", "sd", "ci_low", "ci_high"])
+    thin = table.loc[table["n"] < 2]
+    warnings: list[Text] = []
+    if len(thin):
+        names = ", ".join(f"{r.grouping}={r.level}" for r in thin.itertuples())
+        warnings.append({"en": f"No interval for groups of fewer than two answers: {names}.", "zh": f"少于两个回答的组没有区间:{names}。"})
+    if len(parts) == 1:
+        text = {"en": "The study declares no groups, so only the whole sample is shown.", "zh": "研究文件未声明分组变量,仅给出全体。"}
+        return Result(table, text, len(data), "group means", (text, *warnings))
+    first = table[(table["construct"] == chosen[0]) & (table["grouping"] != "all") & (table["n"] > 1)]
+    spread = first.groupby("grouping", sort=False)["mean"].agg(lambda m: m.max() - m.min())
+    widest = first[first["grouping"] == spread.idxmax()]
+    best, worst = widest.loc[widest["mean"].idxmax()], widest.loc[widest["mean"].idxmin()]
+    text = {"en": f"{study.name(chosen[0])} differs most by {study.name(best['grouping'])}: {best['level']} {best['mean']:.2f} (n = {best['n']}), "
+                  f"{worst['level']} {worst['mean']:.2f} (n = {worst['n']}). Whether that is more than chance is tested with the groups.",
+            "zh": f"{study.name(chosen[0], 'zh')}按{study.name(best['grouping'], 'zh')}差异最大:{best['level']} {best['mean']:.2f}(n = {best['n']}),"
+                  f"{worst['level']} {worst['mean']:.2f}(n = {worst['n']})。差异是否超出偶然,见分组分析。"}
+    return Result(table, text, len(data), "group means with t intervals", tuple(warnings))
+
+
+def _mean(part: pd.DataFrame) -> pd.Series:
+    return part.mean(axis=1).where(part.isna().mean(axis=1) <= MOST_MISSING + 1e-12)
+
+
+def _shares(quota: dict[str, float]) -> dict[str, float]:
+    """Quotas as shares of one, whether they were written as 0.4, 40 or counts."""
+    total = sum(quota.values())
+    return {level: value / total for level, value in quota.items()} if total else {}
+
+
+def _chi_square(observed: list[float], expected: list[float]) -> float:
+    from scipy.stats import chi2
+
+    statistic = sum((o - e) ** 2 / e for o, e in zip(observed, expected, strict=True) if e > 0)
+    return float(chi2.sf(statistic, max(len(expected) - 1, 1)))
+
+
+def _holm(p: pd.Series) -> np.ndarray:
+    """Holm's step-down adjusted p values; missing ones do not count."""
+    adjusted = np.full(len(p), np.nan)
+    known = np.flatnonzero(p.notna())
+    order = known[np.argsort(p.to_numpy()[known], kind="stable")]
+    steps = p.to_numpy()[order] * (len(order) - np.arange(len(order)))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else []
+    return adjusted
+
+
+def _without_r(table: pd.DataFrame) -> tuple[Text, ...]:
+    pairs = ", ".join(f"{r.construct_a}–{r.construct_b}" for r in table[table["r"].isna()].itertuples())
+    return ({"en": f"No correlation for {pairs}: fewer than four common rows, or a constant score.",
+             "zh": f"{pairs} 无法计算相关:共同样本不足四行,或得分为常数。"},)

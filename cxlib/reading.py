@@ -1,0 +1,352 @@
+"""Raw responses, typed as the study declares them: nothing guessed, nothing dropped in silence.
+
+`read(study)` finds each declared item and column in the file (by its code, or by its wording), turns declared
+missing codes into missing values, labels into codes and mixed units into one, and says what it did.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxlib.show import Text
+from cxlib.study import Column, Study
+
+FORMATS = (".csv", ".xlsx", ".sav", ".parquet")
+BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
+FLAGS = {"1": 1.0, "yes": 1.0, "true": 1.0, "y": 1.0, "是": 1.0, "有": 1.0,
+         "0": 0.0, "no": 0.0, "false": 0.0, "n": 0.0, "否": 0.0, "无": 0.0}
+NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
+
+
+class DataError(ValueError):
+    """The responses do not fit the study file; the message says where, what was found and what to change."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
+
+    frame : one row a respondent in the order of the file (index `row`, counted from 1 below the header); items,
+        numbers and flags are floats, categories are level codes (text), dates are timestamps
+    notes : what was changed on the way in, in both languages
+    changes : DataFrame column, problem, n, values, rows — the same, for the machine
+    ignored : columns of the file that the study does not declare, and private ones; they were not read
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[Text, ...] = ()
+    changes: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    ignored: tuple[str, ...] = ()
+
+
+def read(study: Study) -> Reading:
+    """Read the responses of a study.
+
+    Raises
+    ------
+    DataError
+        The file cannot be found or read; declared items or columns are not in it; an answer lies outside its
+        declared range, or a level is unknown, and the study does not say `screening: {out_of_range: missing}`.
+    """
+    columns = {name: c for name, c in study.columns.items() if c.kind != "private"}
+    items = {item: Column(kind="number", range=study.scale_of(item)) for item in study.items}
+    wordings = {item: (study.name(item, "en"), study.name(item, "zh")) for item in items}
+    wordings |= {name: (study.name(name, "en"), study.name(name, "zh")) for name in study.columns}
+    table, labels = _load(locate(study.responses.file, study, study.responses.package))
+    return _typed(table, labels, {**items, **columns}, wordings, study, study.responses.file)
+
+
+def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading:
+    """Read a linked table by its declaration; with `data`, check its keys against the responses.
+
+    Raises
+    ------
+    DataError
+        No such table; the key is not in both; `rows: one` and a key comes twice; or as in :func:`read`.
+    """
+    if name not in study.tables:
+        raise DataError(f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}.")
+    table = study.tables[name]
+    columns = {table.on: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
+    wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
+    reading = _typed(*_load(locate(table.file, study)), columns, wordings, study, table.file)
+    key = reading.frame[table.on]
+    repeated = key[key.duplicated()].unique()
+    if table.rows == "one" and len(repeated):
+        raise DataError(f"Table '{name}': {len(repeated)} values of '{table.on}' come more than once ({_some(repeated)}), but the "
+                        "study declares rows: one. Remove the repeated rows, or declare rows: many.")
+    notes = list(reading.notes)
+    if data is not None:
+        if table.on not in data:
+            raise DataError(f"Table '{name}' is joined by '{table.on}', which is not a column of the responses. Declare it "
+                            "under columns: as kind: id.")
+        strangers, without = ~key.isin(data[table.on].astype(str)), ~data[table.on].astype(str).isin(key)
+        notes.append({
+            "en": f"Table {name}: {len(key):,} rows; {int(strangers.sum())} belong to no respondent of the analysis, and "
+                  f"{int(without.sum())} of {len(data):,} respondents have no row in it.",
+            "zh": f"表 {name}:共 {len(key):,} 行;其中 {int(strangers.sum())} 行不属于任何分析样本,"
+                  f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。"})
+    return Reading(reading.frame, tuple(notes), reading.changes, reading.ignored)
+
+
+def key(study: Study) -> pd.DataFrame | None:
+    """The key of planted bad rows (columns respondent id and `kind`) of a simulated study, or None if it names none."""
+    if not study.screening.key:
+        return None
+    return _load(locate(study.screening.key, study))[0]
+
+
+def check_items(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
+    """Items that cannot inform a factor: constant ones, and pairs with the very same answers."""
+    found: list[Text] = []
+    items = [item for item in study.items if item in frame]
+    for item in items:
+        if frame[item].nunique() < 2:
+            found.append({"en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
+                          "zh": f"题项 {item} 的所有回答都相同,不含信息,无法进入因子。"})
+    seen: dict[bytes, str] = {}
+    for item in items:
+        content = np.ascontiguousarray(frame[item].to_numpy(float)).tobytes()
+        if content in seen and frame[item].nunique() > 1:
+            found.append({"en": f"Items {seen[content]} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
+                          "zh": f"题项 {seen[content]} 与 {item} 在全部 {len(frame):,} 行中完全相同:其中一题是复制的。"})
+        seen.setdefault(content, item)
+    return tuple(found)
+
+
+def locate(file: str, study: Study, package: str = "") -> Path:
+    """The path of a file beside the study file, or inside an installed package (whose code is not run).
+
+    Raises
+    ------
+    DataError
+        The package or the file is not there.
+    """
+    folder = study.folder
+    if package:
+        top, *inner = package.split(".")
+        spec = importlib.util.find_spec(top)
+        if spec is None or not spec.submodule_search_locations:
+            raise DataError(f"The responses are in the Python package '{top}', which is not installed. Run: pip install {top}")
+        folder = Path(spec.submodule_search_locations[0], *inner)
+    path = folder / file
+    if not path.is_file():
+        there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in FORMATS)
+        raise DataError(f"There is no file '{file}' in {folder}. Data files there: {', '.join(there) or 'none'}. Put the file "
+                        f"there or correct 'file:' in the study file.{_where(study, 'responses')}")
+    return path
+
+
+def _load(path: Path) -> tuple[pd.DataFrame, Mapping[str, str]]:
+    """The file as text cells (missing as NaN), and the labels of its columns where the format has them."""
+    kind, labels = path.suffix.lower(), {}
+    if kind == ".csv":
+        content = path.read_bytes()
+        text = _decoded(content, path)
+        header = re.sub(r'"[^"]*"', "", text.split("\n", 1)[0])
+        separator = max(",;\t|", key=header.count)
+        try:
+            table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise DataError(f"'{path.name}' cannot be read as a table: {error}. Save it again as CSV UTF-8.") from None
+    elif kind == ".xlsx":
+        table = pd.read_excel(path, dtype=object, keep_default_na=False)
+    elif kind == ".sav":
+        import pyreadstat
+
+        table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
+        labels = {k: v for k, v in meta.column_names_to_labels.items() if v}
+    elif kind == ".parquet":
+        table = pd.read_parquet(path)
+    else:
+        raise DataError(f"'{path.name}' is of a kind that cannot be read. Allowed: {', '.join(FORMATS)}.")
+    return pd.DataFrame({str(name): _cells(table.iloc[:, i]) for i, name in enumerate(table.columns)}), labels
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    """UTF-8 (with or without mark), UTF-16 with mark, or the Chinese national encoding of older Excel and Wenjuanxing."""
+    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "gb18030"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise DataError(f"'{path.name}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.")
+
+
+def _cells(values: pd.Series) -> pd.Series:
+    """Every cell as text: 7.0 is "7", surrounding spaces go, blanks are missing."""
+
+    def cell(value: object) -> str | float:
+        if isinstance(value, float | np.floating):
+            value = int(value) if np.isfinite(value) and value == int(value) else value
+        text = str(value).strip()
+        return np.nan if text.lower() in BLANK else text
+
+    return values.map(cell).astype(object)
+
+
+def _key(text: str) -> str:
+    """What is compared: width, case, spaces and punctuation do not matter."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", str(text)).casefold())
+
+
+def _header_keys(header: str, label: str) -> list[str]:
+    """The names a column of the file may go by, the most exact first."""
+    plain = unicodedata.normalize("NFKC", header).strip()
+    unnumbered = re.sub(r"^[Qq]?\d+\s*[、.::)_]\s*", "", plain)
+    parts = [plain, unnumbered, re.split(r"[—–]+|(?<=\D):", unnumbered)[-1], re.split(r"[、.::\s]", unnumbered)[0], label]
+    return [k for k in map(_key, parts) if k]
+
+
+def _matched(headers: Iterable[str], labels: Mapping[str, str], wordings: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Declared name → column of the file."""
+    headers = list(headers)
+    found = {name: name for name in wordings if name in headers}
+    wanted = {_key(word): name for name, words in wordings.items() for word in words}
+    wanted |= {_key(name): name for name in wordings}
+    taken = set(found.values())
+    for header in headers:
+        if header in taken:
+            continue
+        name = next((wanted[k] for k in _header_keys(header, labels.get(header, "")) if k in wanted), None)
+        if name and found.get(name) in (None, header):
+            found[name] = header
+    return found
+
+
+def _typed(table: pd.DataFrame, labels: Mapping[str, str], columns: Mapping[str, Column], wordings: Mapping[str, Iterable[str]],
+           study: Study, file: str) -> Reading:
+    """The declared columns of a table, each turned into its declared kind."""
+    found = _matched(table.columns, labels, wordings)
+    absent = [name for name in columns if name not in found]
+    unused = [h for h in table.columns if h not in {found[n] for n in columns if n in found}]
+    if absent:
+        lines = []
+        for name in absent:
+            near = difflib.get_close_matches(name, unused, 1) or difflib.get_close_matches(str(next(iter(wordings[name]))), unused, 1)
+            lines.append(f"  {name}:" + (f" nearest column is '{near[0]}';" if near else "")
+                         + f" rename the column in the file to '{name}', or correct the code.{_where(study, name)}")
+        raise DataError(f"{len(absent)} declared in the study '{study.id}' but not in '{file}':\n" + "\n".join(lines)
+                        + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}.")
+    frame, changes, errors = {}, [], []
+    for name, column in columns.items():
+        cells = table[found[name]]
+        frame[name], problems = _convert(cells, column, study.missing, item=name in study.items)
+        for problem, bad in problems.items():
+            if not bad.any():
+                continue
+            values, rows = list(dict.fromkeys(cells[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
+            changes.append({"column": name, "problem": problem, "n": len(rows), "values": _some(values), "rows": _some(rows)})
+            if problem in ("range", "level", "answer") and study.screening.out_of_range == "error":
+                errors.append(_complaint(name, problem, column, values, rows) + _where(study, name))
+    if errors:
+        raise DataError(f"'{file}' holds values that the study '{study.id}' does not allow:\n  " + "\n  ".join(errors)
+                        + "\n  To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
+    result = pd.DataFrame(frame)
+    result.index = pd.RangeIndex(1, len(result) + 1, name="row")
+    listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
+    return Reading(result, _notes(listed), listed, tuple(unused))
+
+
+def _convert(cells: pd.Series, column: Column, missing: tuple, item: bool) -> tuple[pd.Series, dict[str, np.ndarray]]:
+    """Cells of one column in the declared kind, and by problem which rows became missing."""
+    if column.kind in ("text", "id"):
+        return cells, {}
+    cells = cells.map(lambda v: unicodedata.normalize("NFKC", v).strip(), na_action="ignore")
+    given = cells.notna().to_numpy()
+    codes = {str(int(c)) if isinstance(c, float) and c == int(c) else unicodedata.normalize("NFKC", str(c)) for c in missing}
+    coded = cells.isin(codes).to_numpy()
+    if column.kind == "date":
+        values = pd.to_datetime(cells, errors="coerce", format="mixed")
+        return values, {"date": given & values.isna().to_numpy()}
+    if column.kind in ("category", "flag"):
+        allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
+        for code, words in column.levels.items():
+            allowed |= {_plain(word): code if column.kind == "category" else FLAGS.get(code, np.nan)
+                        for word in (code, words.en, words.zh)}
+        allowed |= {_plain(word): allowed[_plain(level)] for word, level in column.spellings.items()}
+        if column.kind == "category" and not allowed:
+            return cells.mask(coded), {"missing code": coded}
+        values = cells.str.casefold().map(allowed) if given.any() else cells
+        coded = coded & ~cells.str.casefold().isin(allowed).to_numpy() if given.any() else coded
+        values = values.astype(float if column.kind == "flag" else object)
+        return values, {"missing code": coded, "level": given & ~coded & values.isna().to_numpy()}
+    values = pd.Series([_number(v, column) for v in cells], index=cells.index, dtype=float)
+    lower, upper = column.range or (-np.inf, np.inf)
+    outside = ((values < lower) | (values > upper)).to_numpy()
+    # 99 hours are hours: in a number column with a range, a missing code counts as one only outside that range
+    coded = coded & (item | outside | (column.range is None))
+    unread = given & ~coded & values.isna().to_numpy()
+    outside = outside & ~coded
+    return values.mask(coded | outside), {"missing code": coded, "range": outside, "answer" if item else "number": unread}
+
+
+def _plain(text: str) -> str:
+    """Full-width to ASCII, no outer spaces, no capitals."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
+def _number(cell: object, column: Column) -> float:
+    """ "1天", "24小时", "1,440 min" in the declared unit; NaN where it cannot be read."""
+    if not isinstance(cell, str):
+        return np.nan
+    text = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", cell)
+    text = re.sub(r"(?<=\d),(?=\d)", ".", text)
+    read = NUMBER.fullmatch(text)
+    if not read:
+        return np.nan
+    factors = {"": 1.0, column.unit.casefold(): 1.0, **{k.casefold(): v for k, v in column.units.items()}}
+    return float(read[1]) * factors.get((read[2] or "").strip().casefold(), np.nan)
+
+
+def _complaint(name: str, problem: str, column: Column, values: list, rows: list[int]) -> str:
+    """What is wrong with the values of a column, and the two remedies."""
+    place = f"{name}: {_some(values)} in {len(rows)} row{'s' if len(rows) > 1 else ''} ({_some(rows)})"
+    if problem == "range":
+        low, high = column.range or (np.nan, np.nan)
+        return f"{place}; allowed {low:g} to {high:g}. Correct its scale (range), or add the value to missing:."
+    if problem == "level":
+        return f"{place}; allowed {', '.join(column.levels) or '0, 1, yes, no'}. Add the level to the column, or the value to missing:."
+    return f"{place}; answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add the value to missing:."
+
+
+def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
+    """One sentence a problem."""
+    words = {"missing code": ("were declared missing codes", "为声明的缺失代码"), "range": ("lay outside the declared range", "超出声明的取值范围"),
+             "level": ("are no declared level", "不是声明的类别"), "answer": ("could not be read as numbers", "无法读为数字"),
+             "number": ("could not be read as numbers in a known unit", "无法按已知单位读为数字"), "date": ("could not be read as dates", "无法读为日期")}
+    notes = []
+    for problem, part in changes.groupby("problem", sort=False):
+        en, zh = words[str(problem)]
+        total = int(part["n"].sum())
+        which = _some([f"{r.column} ({r.n})" for r in part.sort_values("n", ascending=False, kind="stable").itertuples()], 8)
+        notes.append({"en": f"{total:,} value{'s' if total > 1 else ''} {en} and became missing: {which}.",
+                      "zh": f"{total:,} 个值{zh},已设为缺失:{which}。"})
+    return tuple(notes)
+
+
+def _some(values: Iterable, limit: int = 6) -> str:
+    values = [str(v) for v in values]
+    return ", ".join(values[:limit]) + (f", … ({len(values)} in all)" if len(values) > limit else "")
+
+
+def _where(study: Study, name: str) -> str:
+    """Where the study file speaks of `name`, as far as the file can still be found."""
+    for path in sorted(study.folder.glob("*.yml")):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == study.digest:
+            for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
+                if re.search(rf"(^|[{{,])\s*[\"']?{re.escape(name)}[\"']?\s*:", line):
+                    return f" See {path.name}, line {number}."
+    return ""
