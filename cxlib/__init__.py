@@ -8,9 +8,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-STAGES = ("study", "simulate", "power", "reading", "cleaning", "description", "reliability", "factors", "measurement",
-          "structure", "mediation", "verdicts", "report", "show", "run", "sem")
-__all__ = ["open_run", *STAGES]
+__all__ = [
+    "cleaning",
+    "description",
+    "factors",
+    "measurement",
+    "mediation",
+    "missing",
+    "open_run",
+    "power",
+    "reading",
+    "reliability",
+    "report",
+    "run",
+    "sem",
+    "show",
+    "simulate",
+    "structure",
+    "study",
+    "verdicts",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from cxlib.run import open_run
@@ -19,7 +36,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name == "open_run":
         return importlib.import_module("cxlib.run").open_run
-    if name in STAGES:
+    if name in __all__:
         return importlib.import_module(f"cxlib.{name}")
     raise AttributeError(f"cxlib has no '{name}'. It has: {', '.join(__all__)}.")
 

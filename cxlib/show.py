@@ -20,13 +20,29 @@ Text = Mapping[str, str]
 """The same sentence in each language: ``{"en": …, "zh": …}``."""
 
 ROLES = {
-    "expectation": "#7F7F7F", "service": "#0072B2", "experience": "#56B4E9", "perception": "#009E73",
-    "satisfaction": "#E69F00", "loyalty": "#D55E00", "context": "#CC79A7",
+    "expectation": "#7F7F7F",
+    "service": "#0072B2",
+    "experience": "#56B4E9",
+    "perception": "#009E73",
+    "satisfaction": "#E69F00",
+    "loyalty": "#D55E00",
+    "context": "#CC79A7",
 }
 """One colour-blind-safe colour (Okabe and Ito) a role of a construct, the same in every figure."""
 INK, MUTED, GRID = "#222222", "#777777", "#E3E3E3"
-FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "Source Han Sans CN", "Microsoft YaHei",
-         "PingFang SC", "Hiragino Sans GB", "SimHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Arial Unicode MS")
+FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "SimHei",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class Picture:
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:
-    """"1 item", "3 items"."""
+    """ "1 item", "3 items"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
@@ -72,7 +88,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def p_text(p: float) -> str:
-    """"p < .001" or "p = .023"."""
+    """ "p < .001" or "p = .023"."""
     if pd.isna(p):
         return "p = –"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
@@ -92,12 +108,27 @@ def theme(language: str = "en") -> dict:
 
     found = cjk_font() if language == "zh" else None
     return {
-        **seaborn.axes_style("whitegrid"), **seaborn.plotting_context("notebook", font_scale=0.9),
-        "font.family": "sans-serif", "font.sans-serif": [*([found] if found else []), "DejaVu Sans"],
-        "axes.edgecolor": GRID, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-        "grid.color": GRID, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.unicode_minus": False,
-        "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 110, "savefig.dpi": 160,
-        "savefig.bbox": "tight", "svg.hashsalt": "cxlib", "svg.fonttype": "path", "figure.constrained_layout.use": True,
+        **seaborn.axes_style("whitegrid"),
+        **seaborn.plotting_context("notebook", font_scale=0.9),
+        "font.family": "sans-serif",
+        "font.sans-serif": [*([found] if found else []), "DejaVu Sans"],
+        "axes.edgecolor": GRID,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "grid.color": GRID,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.unicode_minus": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.dpi": 110,
+        "savefig.dpi": 160,
+        "savefig.bbox": "tight",
+        "svg.hashsalt": "cxlib",
+        "svg.fonttype": "path",
+        "figure.constrained_layout.use": True,
     }
 
 
@@ -143,8 +174,10 @@ def embed(png: bytes, caption: str) -> str:
     from html import escape
 
     data = base64.b64encode(png).decode()
-    return (f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(caption, quote=True)}" '
-            f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>')
+    return (
+        f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(caption, quote=True)}" '
+        f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
+    )
 
 
 def block(result: Result, language: str = "en", rows: int = 60) -> str:
@@ -154,7 +187,10 @@ def block(result: Result, language: str = "en", rows: int = 60) -> str:
     parts = [f'<p class="cx-warning">⚠ {escape(w[language])}</p>' for w in result.warnings]
     parts.append(html(result.table.head(rows), language))
     if len(result.table) > rows:
-        more = {"en": f"{rows} of {len(result.table)} rows; the file has all.", "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行,文件中为全部。"}
+        more = {
+            "en": f"{rows} of {len(result.table)} rows; the file has all.",
+            "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行,文件中为全部。",
+        }
         parts.append(f"<p><small>{more[language]}</small></p>")
     parts.append(f"<p>{escape(result.text[language])}</p>")
     note = " · ".join(filter(None, [f"n = {result.n_used:,}" if result.n_used else "", result.method]))
@@ -179,17 +215,72 @@ def html(table: pd.DataFrame, language: str = "en", digits: int = 3) -> str:
 
 
 HEADINGS = {
-    "item": "题项", "construct": "构念", "items": "题数", "missing": "缺失", "mean": "均值", "sd": "标准差", "skew": "偏度",
-    "kurtosis": "峰度", "floor": "地板率", "ceiling": "天花板率", "step": "步骤", "removed": "剔除", "remaining": "剩余",
-    "respondent": "受访者", "kept": "保留", "reasons": "原因", "alpha": "α", "alpha_low": "α 下限", "alpha_high": "α 上限",
-    "alpha_std": "标准化 α", "omega": "ω", "split_half": "分半信度", "mean_r": "平均相关", "alpha_if_dropped": "删除后 α",
-    "r_drop": "校正题总相关", "statistic": "统计量", "value": "值", "criterion": "准则", "factors": "因子数", "factor": "因子",
-    "observed": "观测值", "random": "随机值", "communality": "共同度", "measure": "指标", "lhs": "左", "op": "关系", "rhs": "右",
-    "est": "估计值", "se": "标准误", "ci_low": "区间下限", "ci_high": "区间上限", "std": "标准化", "label": "标签",
-    "effect": "效应", "kind": "类型", "interval": "区间方法", "draws": "抽样次数", "converged": "收敛", "statement": "陈述",
-    "model": "模型", "test": "检验", "sign": "方向", "p_adjusted": "校正后 p", "verdict": "结论", "notebook": "笔记本",
-    "level": "水平", "group": "组", "share": "比例", "percent": "百分比", "name": "名称", "role": "角色", "wording": "题目",
-    "note": "说明", "figure": "来源数字", "unit": "单位", "test_statistic": "检验统计量",
+    "item": "题项",
+    "construct": "构念",
+    "items": "题数",
+    "missing": "缺失",
+    "mean": "均值",
+    "sd": "标准差",
+    "skew": "偏度",
+    "kurtosis": "峰度",
+    "floor": "地板率",
+    "ceiling": "天花板率",
+    "step": "步骤",
+    "removed": "剔除",
+    "remaining": "剩余",
+    "respondent": "受访者",
+    "kept": "保留",
+    "reasons": "原因",
+    "alpha": "α",
+    "alpha_low": "α 下限",
+    "alpha_high": "α 上限",
+    "alpha_std": "标准化 α",
+    "omega": "ω",
+    "split_half": "分半信度",
+    "mean_r": "平均相关",
+    "alpha_if_dropped": "删除后 α",
+    "r_drop": "校正题总相关",
+    "statistic": "统计量",
+    "value": "值",
+    "criterion": "准则",
+    "factors": "因子数",
+    "factor": "因子",
+    "observed": "观测值",
+    "random": "随机值",
+    "communality": "共同度",
+    "measure": "指标",
+    "lhs": "左",
+    "op": "关系",
+    "rhs": "右",
+    "est": "估计值",
+    "se": "标准误",
+    "ci_low": "区间下限",
+    "ci_high": "区间上限",
+    "std": "标准化",
+    "label": "标签",
+    "effect": "效应",
+    "kind": "类型",
+    "interval": "区间方法",
+    "draws": "抽样次数",
+    "converged": "收敛",
+    "statement": "陈述",
+    "model": "模型",
+    "test": "检验",
+    "sign": "方向",
+    "p_adjusted": "校正后 p",
+    "verdict": "结论",
+    "notebook": "笔记本",
+    "level": "水平",
+    "group": "组",
+    "share": "比例",
+    "percent": "百分比",
+    "name": "名称",
+    "role": "角色",
+    "wording": "题目",
+    "note": "说明",
+    "figure": "来源数字",
+    "unit": "单位",
+    "test_statistic": "检验统计量",
 }
 """Chinese headings of the tables; statistics keep their international symbols."""
 

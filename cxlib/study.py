@@ -9,17 +9,20 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from itertools import pairwise, product
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from cxlib.study_check import TESTS, explain, inconsistencies, line_at, lines_of, repeated, uncommented
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 DATA = Path(__file__).resolve().parent.parent / "data"
 """Where the studies that ship with the suite live."""
-TESTS = ("path", "effect", "total", "contrast", "nested", "of", "needs")
 MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -236,9 +239,46 @@ class Study(_Frozen):
 
     def model_constructs(self, model: str = "main") -> list[str]:
         """The constructs a model names, with the first-order ones below a second-order one."""
-        named = set(MODEL_NAME.findall(_uncommented(self.models[model])))
+        named = set(MODEL_NAME.findall(uncommented(self.models[model])))
         named |= {part for code in named & set(self.constructs) for part in self.constructs[code].of}
         return [code for code in self.constructs if code in named]
+
+    def instrument(self, language: str = "en") -> pd.DataFrame:
+        """Every question: construct, its name and role, item, wording, whether reversed, and its range."""
+        import pandas as pd
+
+        rows = [
+            {
+                "construct": code,
+                "name": c.name[language],
+                "role": c.role,
+                "item": item,
+                "wording": self.name(item, language),
+                "reverse": question.reverse,
+                "low": self.scale_of(item)[0],
+                "high": self.scale_of(item)[1],
+            }
+            for code, c in self.constructs.items()
+            for item, question in c.items.items()
+        ]
+        return pd.DataFrame(rows)
+
+    def statements(self, language: str = "en") -> pd.DataFrame:
+        """Every hypothesis: id, statement, model, what tests it, expected sign and role."""
+        import pandas as pd
+
+        rows = [
+            {
+                "id": name,
+                "statement": h.zh if language == "zh" else h.en,
+                "model": h.model,
+                "test": next((getattr(h, test) for test in TESTS if getattr(h, test)), ""),
+                "sign": h.sign,
+                "role": h.role,
+            }
+            for name, h in self.hypotheses.items()
+        ]
+        return pd.DataFrame(rows, columns=["id", "statement", "model", "test", "sign", "role"])
 
     def measurement(self, model: str = "main") -> str:
         """lavaan syntax of the measurement part of a model."""
@@ -252,11 +292,7 @@ class Study(_Frozen):
 
     def syntax(self, model: str = "main") -> str:
         """lavaan syntax of a whole model: measurement and structural part."""
-        return self.measurement(model) + "\n" + _uncommented(self.models[model])
-
-
-def _uncommented(text: str) -> str:
-    return "\n".join(line.split("#")[0].rstrip() for line in text.splitlines() if line.split("#")[0].strip())
+        return self.measurement(model) + "\n" + uncommented(self.models[model])
 
 
 def find(study: str | Path) -> Path:
@@ -273,8 +309,10 @@ def find(study: str | Path) -> Path:
     known = sorted(p.parent.name for p in DATA.glob("*/study.yml"))
     near = difflib.get_close_matches(str(study), known, 1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise FileNotFoundError(f"There is no study '{study}'.{hint} Known studies: {', '.join(known) or 'none'}. "
-                            "Give one of them, or the path of a study.yml.")
+    raise FileNotFoundError(
+        f"There is no study '{study}'.{hint} Known studies: {', '.join(known) or 'none'}. "
+        "Give one of them, or the path of a study.yml."
+    )
 
 
 def load(study: str | Path) -> Study:
@@ -300,12 +338,22 @@ def load(study: str | Path) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
-        raise StudyError(path, [(mark.line + 1 if mark else 0, f"not readable as YAML: {what}. Check the indentation, and put "
-                                 "text that holds ': ' or '#' in quotes.")]) from None
+        raise StudyError(
+            path,
+            [
+                (
+                    mark.line + 1 if mark else 0,
+                    f"not readable as YAML: {what}. Check the indentation, and put "
+                    "text that holds ': ' or '#' in quotes.",
+                )
+            ],
+        ) from None
     if not isinstance(raw, dict):
-        raise StudyError(path, [(1, "the file is not a list of 'key: value' lines. Start from a study that ships under data/.")])
-    lines = dict(_lines(root))
-    problems = list(_repeated(root))
+        raise StudyError(
+            path, [(1, "the file is not a list of 'key: value' lines. Start from a study that ships under data/.")]
+        )
+    lines = dict(lines_of(root))
+    problems = list(repeated(root))
     for part, table in (("hypotheses", Hypothesis), ("claims", Claim)):
         if isinstance(raw.get(part), str):
             raw[part] = _rows(path, raw[part], part, lines, problems, table)
@@ -313,44 +361,11 @@ def load(study: str | Path) -> Study:
         checked = Study.model_validate({**raw, "path": path, "digest": hashlib.sha256(source).hexdigest()})
     except ValidationError as errors:
         checked = None
-        problems += [(_line(lines, e["loc"]), _explain(e)) for e in errors.errors()]
-    problems += [(_line(lines, where), message) for where, message in _inconsistencies(raw)]
+        problems += [(line_at(lines, e["loc"]), explain(e, Study)) for e in errors.errors()]
+    problems += [(line_at(lines, where), message) for where, message in inconsistencies(raw)]
     if problems or checked is None:
         raise StudyError(path, list(dict.fromkeys(problems)))
     return checked
-
-
-def _lines(node: yaml.Node, where: tuple = ()) -> Iterator[tuple[tuple, int]]:
-    """Every place of the file with its line."""
-    yield where, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield (*where, str(key.value)), key.start_mark.line + 1
-            for place, line in _lines(value, (*where, str(key.value))):
-                if place != (*where, str(key.value)):
-                    yield place, line
-    elif isinstance(node, yaml.SequenceNode):
-        for position, value in enumerate(node.value):
-            yield from _lines(value, (*where, str(position)))
-
-
-def _repeated(node: yaml.Node) -> Iterator[tuple[int, str]]:
-    """Keys written twice: YAML would silently keep the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.start_mark.line + 1, f"'{key.value}' is written twice (first in line {seen[key.value]}). Keep one."
-            seen[key.value] = key.start_mark.line + 1
-            yield from _repeated(value)
-
-
-def _line(lines: Mapping[tuple, int], where: tuple) -> int:
-    """The line of the deepest known part of a place."""
-    place = tuple(str(part) for part in where)
-    while place and place not in lines:
-        place = place[:-1]
-    return lines.get(place, 0) if place else 0
 
 
 def _rows(path: Path, name: str, part: str, lines: Mapping, problems: list, table: type[_Frozen]) -> dict:
@@ -359,141 +374,16 @@ def _rows(path: Path, name: str, part: str, lines: Mapping, problems: list, tabl
 
     file = path.parent / name
     if not file.is_file():
-        problems.append((_line(lines, (part,)), f"{part}: the file '{name}' is not beside the study file. Allowed: a CSV with the "
-                         f"columns id, {', '.join(table.model_fields)}."))
+        problems.append(
+            (
+                line_at(lines, (part,)),
+                f"{part}: the file '{name}' is not beside the study file. Allowed: a CSV with the "
+                f"columns id, {', '.join(table.model_fields)}.",
+            )
+        )
         return {}
     frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if "id" not in frame or frame["id"].duplicated().any():
-        problems.append((_line(lines, (part,)), f"{part}: '{name}' needs a column 'id' whose values differ."))
+        problems.append((line_at(lines, (part,)), f"{part}: '{name}' needs a column 'id' whose values differ."))
         return {}
     return {row["id"]: {k: v for k, v in row.items() if k != "id" and v != ""} for row in frame.to_dict("records")}
-
-
-def _explain(error: Mapping) -> str:
-    """A pydantic error in words."""
-    where = ".".join(str(part) for part in error["loc"])
-    kind, found = error["type"], error["input"]
-    if kind == "missing":
-        return f"{where} is missing. Add it."
-    if kind == "extra_forbidden" and found is None:
-        return f"{where} has no value: a text with a comma or a colon needs quotes. Write \"…, …\"."
-    if kind == "extra_forbidden":
-        owner: Any = Study
-        for part in error["loc"][:-1]:
-            known = getattr(owner, "model_fields", {})
-            if part in known:
-                owner = {"constructs": Construct, "columns": Column, "items": Item, "screening": Screening, "tables": Linked,
-                         "hypotheses": Hypothesis, "claims": Claim, "responses": Responses}.get(str(part), owner)
-        allowed = [f for f in getattr(owner, "model_fields", {}) if f not in ("path", "digest")]
-        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, 1)
-        return (f"{where}: unknown key '{error['loc'][-1]}'." + (f" Did you mean '{near[0]}'?" if near else "")
-                + f" Allowed: {', '.join(allowed)}.")
-    if kind == "literal_error":
-        expected = error["ctx"]["expected"]
-        near = difflib.get_close_matches(str(found), re.findall(r"'([^']+)'", expected), 1)
-        return f"{where} is '{found}'." + (f" Did you mean '{near[0]}'?" if near else "") + f" Allowed: {expected}."
-    shown = repr(found) if len(repr(found)) < 60 else repr(found)[:57] + "…"
-    return f"{where} is {shown}: {error['msg'][0].lower() + error['msg'][1:]}. Correct the value."
-
-
-def _inconsistencies(raw: Mapping) -> Iterator[tuple[tuple, str]]:
-    """What single fields cannot show: names that do not meet, ranges the wrong way round, items used twice."""
-    constructs = {k: v for k, v in _mapping(raw.get("constructs")).items() if isinstance(v, dict)}
-    columns, models = _mapping(raw.get("columns")), _mapping(raw.get("models"))
-    owner: dict[str, str] = {}
-    for code, construct in constructs.items():
-        items, parts = _mapping(construct.get("items")), construct.get("of") or []
-        if bool(items) == bool(parts):
-            yield ("constructs", code), f"construct '{code}' needs either 'items' (its questions) or 'of' (its constructs), and not both."
-        for part in parts:
-            if part not in constructs:
-                yield ("constructs", code, "of"), _unknown("construct", part, constructs)
-        for item in items:
-            if item in owner:
-                yield ("constructs", code, "items", item), f"item '{item}' already belongs to '{owner[item]}'. An item belongs to one construct."
-            owner[item] = code
-        for where, holder in ((("constructs", code), construct), *((("constructs", code, "items", i), q) for i, q in items.items())):
-            yield from _ordered(where, holder, "scale")
-    yield from _ordered((), raw, "scale")
-    for name, column in columns.items():
-        yield from _ordered(("columns", name), column, "range")
-        if name in owner:
-            yield ("columns", name), f"'{name}' is an item of '{owner[name]}' and a column too. Keep one."
-        if isinstance(column, dict) and column.get("group") and column.get("kind") not in ("category", "flag"):
-            yield ("columns", name), f"column '{name}' is a group but of kind '{column.get('kind')}'. Allowed for a group: category, flag."
-    for expected, perceived in _mapping(raw.get("pairs")).items():
-        for code in (expected, perceived):
-            if code not in constructs:
-                yield ("pairs", expected), _unknown("construct", code, constructs)
-    if "models" in raw and "main" not in models:
-        yield ("models",), "there is no model called 'main'. Name the study's own model 'main'."
-    for name, text in models.items():
-        yield from ((("models", name), message) for message in _model_problems(name, text, constructs, columns))
-    screening = _mapping(raw.get("screening"))
-    for key in ("order", "duplicates", "attention"):
-        for name in screening.get(key) or []:
-            if name not in owner and name not in columns:
-                yield ("screening", key), _unknown("column", name, {**owner, **columns})
-    for key, where in ((screening.get("duration"), ("screening", "duration")), (raw.get("cluster"), ("cluster",))):
-        if key and key not in columns:
-            yield where, _unknown("column", key, columns)
-    for name, hypothesis in _mapping(raw.get("hypotheses")).items():
-        if isinstance(hypothesis, dict):
-            yield from ((("hypotheses", name), m) for m in _hypothesis_problems(name, hypothesis, models, constructs))
-
-
-def _model_problems(name: str, text: Any, constructs: Mapping, columns: Mapping) -> Iterator[str]:
-    if not isinstance(text, str) or not _uncommented(text):
-        yield f"model '{name}' is empty. Write lines such as 'SATISFACTION ~ QUALITY'."
-        return
-    for line in _uncommented(text).splitlines():
-        relation = re.fullmatch(r"\s*([\w.]+)\s*(~~|~)\s*(.+)", line)
-        if not relation:
-            yield (f"model '{name}': '{line.strip()}' cannot be read. Allowed: 'outcome ~ predictor + predictor' and 'a ~~ b'; the "
-                   "measurement part ('=~') follows from the constructs.")
-            continue
-        for term in (relation[1], *relation[3].split("+")):
-            code = term.split("*")[-1].strip()
-            if code not in constructs and code not in columns:
-                yield f"model '{name}': " + _unknown("construct", code, constructs)
-
-
-def chains(effect: str) -> list[tuple[str, ...]]:
-    """The chains an effect sums over: "A + B -> M -> Y" means (A, M, Y) and (B, M, Y)."""
-    return list(product(*([code.strip() for code in step.split("+")] for step in effect.split("->"))))
-
-
-def _hypothesis_problems(name: str, hypothesis: Mapping, models: Mapping, constructs: Mapping) -> Iterator[str]:
-    model, given = hypothesis.get("model", "main"), [test for test in TESTS if hypothesis.get(test)]
-    if len(given) != 1:
-        yield f"hypothesis '{name}' has {given or 'nothing'} to test it. Write one of {', '.join(TESTS)} (path: \"Y ~ X\", effect: \"X -> M -> Y\")."
-        return
-    test, words = given[0], str(hypothesis[given[0]])
-    parts = [" -> ".join(words.split("~")[::-1])] if test == "path" else re.split(r"(?<!-)>|,", words)
-    walks = [] if test in ("nested", "of", "needs") else [chain for part in parts for chain in chains(part)]
-    named = [("model", code, models) for code in ([model, words] if test == "nested" else [model])]
-    for kind, code, known in named + [("construct", code, constructs) for chain in walks for code in chain]:
-        if code not in known:
-            yield f"hypothesis '{name}': " + _unknown(kind, code, known)
-            return
-    drawn = {(m[1], t.split("*")[-1].strip()) for line in _uncommented(str(models[model])).splitlines()
-             if (m := re.fullmatch(r"\s*([\w.]+)\s*~(?!~)\s*(.+)", line)) for t in m[2].split("+")}
-    for predictor, outcome in (step for chain in walks for step in pairwise(chain) if test in ("path", "effect")):
-        if (outcome, predictor) not in drawn:
-            yield f"hypothesis '{name}': model '{model}' has no path '{outcome} ~ {predictor}'. Add it to the model or correct the hypothesis."
-
-
-def _mapping(value: Any) -> dict:
-    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else {}
-
-
-def _ordered(where: tuple, holder: Any, key: str) -> Iterator[tuple[tuple, str]]:
-    value = holder.get(key) if isinstance(holder, dict) else None
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) for v in value) and value[0] >= value[1]:
-        yield (*where, key), f"{key} is {value}: the lower end comes first and is smaller. Write [{value[1]}, {value[0]}]."
-
-
-def _unknown(kind: str, name: str, known: Mapping) -> str:
-    near = difflib.get_close_matches(str(name), list(known), 1)
-    listed = ", ".join(list(known)[:30]) or "none"
-    return f"there is no {kind} '{name}'." + (f" Did you mean '{near[0]}'?" if near else "") + f" Known: {listed}."

@@ -1,0 +1,252 @@
+"""The notebooks as a graph: chosen, given their parameters, sent through papermill, 01 first and 14 last."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from cxlib.run import NOTEBOOKS, ROOT, RunError, open_run, stamp, study_argument, write
+from cxlib.study import load
+
+FIRST, LAST = "01_cleaning", "14_report"
+OWN_OPTIONS = ("study", "out", "language")
+
+
+def notebooks() -> list[str]:
+    """The names of the notebooks, in order."""
+    return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def declared(notebook: str) -> dict[str, Any]:
+    """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
+    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
+    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+    }
+
+
+def choose(only: str | None) -> list[str]:
+    """The notebooks that `--only 03,05` means.
+
+    Raises
+    ------
+    RunError
+        For a number or name that no notebook has.
+    """
+    if not only:
+        return notebooks()
+    chosen = []
+    for wanted in (part.strip() for part in only.split(",")):
+        match = [name for name in notebooks() if wanted and (name == wanted or name.split("_")[0] == wanted.zfill(2))]
+        if not match:
+            raise RunError(
+                f"--only: there is no notebook '{wanted}'. Allowed: {', '.join(notebooks())}, or their numbers."
+            )
+        chosen += match
+    return sorted(set(chosen))
+
+
+def settings(pairs: list[str], chosen: list[str]) -> dict[str, Any]:
+    """Check `--set name=value` against what the chosen notebooks declare, by name and by type.
+
+    Raises
+    ------
+    RunError
+        Naming the allowed parameters, or the type that is wanted.
+    """
+    allowed: dict[str, Any] = {}
+    for name in chosen:
+        allowed |= {k: v for k, v in declared(name).items() if k not in OWN_OPTIONS}
+    out = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise RunError(f"--set {pair}: write it as name=value, for example --set seed=1.")
+        if name not in allowed:
+            listed = ", ".join(f"{k} ({type(v).__name__}, default {v!r})" for k, v in sorted(allowed.items()))
+            raise RunError(f"--set {name}: no chosen notebook has this parameter. Allowed: {listed}.")
+        out[name] = _typed(name, text, allowed[name])
+    return out
+
+
+def _typed(name: str, text: str, default: Any) -> Any:
+    kind = type(default)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind.__name__]
+        raise RunError(f"--set {name}={text}: {wanted} is wanted, such as {default!r}.") from None
+
+
+def execute(
+    study: str,
+    *,
+    out: str = "",
+    only: str | None = None,
+    language: str = "en",
+    pairs: list[str] | None = None,
+    jobs: int = 2,
+    progress: bool = True,
+) -> Path:
+    """Run the notebooks of a study: 01 first, 14 last, the rest side by side.
+
+    Everything is written to a staging folder that replaces the run folder when all notebooks have
+    finished, so a run that fails or is interrupted leaves the earlier one as it was.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    RunError
+        Naming the notebook, the cell and the message of the first failure.
+    """
+    from cxlib.reading import read
+
+    loaded = load(study)
+    read(loaded)  # a mistake in the data is told before fifteen notebooks start
+    chosen = choose(only)
+    given = settings(pairs or [], chosen)
+    final = Path(out).resolve() if out else ROOT / "runs" / loaded.id
+    if final.exists() and not (final / "run.json").is_file() and any(final.iterdir()):
+        raise RunError(f"--out {final}: the folder is not empty and is not a run. Give a new folder.")
+    stage = final.with_name(f".{final.name}.part{os.getpid()}")
+    for old in final.parent.glob(f".{final.name}.part*"):
+        shutil.rmtree(old, ignore_errors=True)
+    (stage / "notebooks").mkdir(parents=True)
+    try:
+        if only and final.is_dir():
+            shutil.copytree(final, stage, dirs_exist_ok=True)
+        seed = given.get("seed", declared(chosen[0])["seed"])
+        open_run(study, str(stage), language, seed)
+        stamp(stage, parameters=given)
+        begun = time.time()
+        values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
+        seconds = _in_order(
+            chosen, stage, lambda name: {k: v for k, v in values.items() if k in declared(name)}, jobs, progress
+        )
+        stamp(stage, seconds={**seconds, "all": round(time.time() - begun, 1)})
+        _replace(stage, final)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return final
+
+
+def _in_order(
+    chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool
+) -> dict[str, float]:
+    """Execute the graph; on a failure or Ctrl-C stop the kernels that still run."""
+    from tqdm import tqdm
+
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # many small problems: one thread each is several times faster
+    waves = [
+        [n for n in chosen if n == FIRST],
+        [n for n in chosen if n not in (FIRST, LAST)],
+        [n for n in chosen if n == LAST],
+    ]
+    seconds: dict[str, float] = {}
+    bar = tqdm(total=len(chosen), disable=not progress, unit="notebook", desc="cxlib run", dynamic_ncols=True)
+    pool = ThreadPoolExecutor(max(jobs, 1))
+    try:
+        for wave in waves:
+            open_: dict[Future, tuple[str, float]] = {}
+            queue = list(wave)
+            while queue or open_:
+                while queue and len(open_) < jobs:
+                    name = queue.pop(0)
+                    open_[pool.submit(execute_one, name, stage, parameters(name))] = (name, time.time())
+                bar.set_postfix_str(" ".join(name for name, _ in open_.values()))
+                done, _ = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name, start = open_.pop(future)
+                    future.result()
+                    seconds[name] = round(time.time() - start, 2)
+                    bar.update()
+    except BaseException:
+        _stop_kernels()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        bar.close()
+    return dict(sorted(seconds.items()))
+
+
+def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
+    """One notebook through papermill; its executed copy is put in place when it has finished."""
+    import logging
+    import tempfile
+
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    target = folder / "notebooks" / f"{name}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        source, part = Path(work) / f"{name}.ipynb", Path(work) / "out.ipynb"
+        source.write_text(in_language(name, parameters.get("language", "en")), "utf-8")
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(part),
+                dict(parameters),
+                progress_bar=False,
+                log_output=False,
+                cwd=str(NOTEBOOKS),
+                kernel_name="python3",
+            )
+        except PapermillExecutionError as error:
+            raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
+        write(target, part.read_bytes())
+
+
+def in_language(notebook: str, language: str) -> str:
+    """A notebook without the prose cells of the other language."""
+    other = {"en": "zh", "zh": "en"}[language]
+    content = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))
+    content["cells"] = [c for c in content["cells"] if other not in c["metadata"].get("tags", [])]
+    return json.dumps(content, ensure_ascii=False, indent=1)
+
+
+def _stop_kernels() -> None:
+    """Kill the kernels this process started, so that nothing keeps writing."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        try:
+            child.kill()
+        except psutil.Error:
+            continue
+
+
+def _replace(stage: Path, final: Path) -> None:
+    """Put the finished run in place of the earlier one."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        os.replace(final, old)
+    os.replace(stage, final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+if sys.platform == "win32":  # pragma: no cover - pyzmq needs this loop there
+    import asyncio
+
+    asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
