@@ -11,6 +11,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from cxlib import missing, show
 from cxlib.reading import DataError, Reading
 from cxlib.show import Result, Text
 from cxlib.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STEPS: dict[str, Text] = {
     "received": {"en": "received", "zh": "回收"},
@@ -442,3 +446,30 @@ def _share(hits: int, n: int) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
     return hits / n, interval.low, interval.high
+
+
+@show.picture
+def plot_flow(flow: pd.DataFrame | Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
+    """The way from the rows received to the rows analysed, one box a step."""
+    from matplotlib import pyplot
+
+    table = flow.table if isinstance(flow, Result) else flow
+    received, steps, kept = int(table["remaining"].iloc[0]), table.iloc[1:], int(table["remaining"].iloc[-1])
+    left = {"en": "analysed", "zh": "进入分析"}[language]
+    figure, axes = pyplot.subplots(figsize=(6.5, 1.6 + 0.75 * len(steps)))
+    bottom = -(len(steps) + 1)
+    box = {"boxstyle": "round,pad=0.5", "linewidth": 1.2, "facecolor": "white"}
+    axes.annotate("", (0, bottom + 0.32), (0, -0.32), arrowprops={"arrowstyle": "-|>", "color": show.MUTED})
+    for y, text in ((0, f"{STEPS['received'][language]}  n = {received:,}"), (bottom, f"{left}  n = {kept:,}")):
+        axes.text(0, y, text, ha="center", va="center", weight="bold", bbox={**box, "edgecolor": show.ROLES["service"]})
+    for y, row in enumerate(steps.itertuples(), 1):
+        axes.annotate("", (0.55, -y), (0, -y), arrowprops={"arrowstyle": "-|>", "color": show.MUTED})
+        axes.text(0.6, -y, f"{STEPS[row.step][language]}  n = {row.removed:,}", ha="left", va="center",
+                  color=show.INK if row.removed else show.MUTED, bbox={**box, "edgecolor": show.GRID})
+    axes.set(xlim=(-1, 2.2), ylim=(bottom - 0.6, 0.6))
+    axes.axis("off")
+    gone = received - kept
+    return figure, {
+        "en": f"From {received:,} rows received to {kept:,} analysed: {show.plural(gone, 'row')} removed"
+              + (" (to the right, each counted at the first rule it met)." if gone else "; no declared rule took one out."),
+        "zh": f"从回收 {received:,} 行到分析 {kept:,} 行:剔除 {gone:,} 行" + ("(右侧;每行只计入最先触发的规则)。" if gone else "。")}

@@ -350,3 +350,114 @@ def _without_r(table: pd.DataFrame) -> tuple[Text, ...]:
     pairs = ", ".join(f"{r.construct_a}–{r.construct_b}" for r in table[table["r"].isna()].itertuples())
     return ({"en": f"No correlation for {pairs}: fewer than four common rows, or a constant score.",
              "zh": f"{pairs} 无法计算相关:共同样本不足四行,或得分为常数。"},)
+
+
+@show.picture
+def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: str = "en") -> tuple[Figure, Text]:
+    """Diverging stacked bars of the answers to each item: `of` one construct or one role, by default all.
+
+    `shares` is the table of :func:`response_shares`.
+    """
+    from matplotlib import pyplot
+    from matplotlib.patches import Patch
+
+    chosen = shares[[of in ("", code, study.role(code)) for code in shares["construct"]]]
+    if chosen.empty:
+        raise DataError(f"of='{of}' is no construct or role with items. Known: {', '.join([*study.scales, *show.ROLES])}.")
+    groups = list(chosen.groupby("construct", sort=False))
+    names = list(chosen["item"].unique())
+    figure, axes = pyplot.subplots(figsize=(9.5, 1.3 + 0.42 * len(names) + 0.5 * len(groups)))
+    y, places, labels, reach = 0.0, [], [], [0.0, 0.0]
+    ends = []
+    for code, part in groups:
+        colour = show.ROLES[study.role(code)]
+        axes.text(0, y, study.name(code, language), color=colour, weight="bold", ha="center", va="center")
+        y += 0.9
+        for item, bars in part.groupby("item", sort=False):
+            share, count = bars["share"].to_numpy(), len(bars)
+            below = count // 2
+            left = -(share[:below].sum() + (share[below] / 2 if count % 2 else 0))
+            reach = [min(reach[0], left), max(reach[1], share.sum() + left)]
+            axes.barh(y, share, left=left + np.concatenate([[0], share.cumsum()[:-1]]), height=0.72,
+                      color=_ramp(count, colour), edgecolor="white", linewidth=0.4)
+            ends.append((y, share[:below].sum(), share[-below:].sum()))
+            places.append(y)
+            labels.append(_wrapped(f"{item}  {study.name(item, language)}", language))
+            y += 1
+        y += 0.35
+    for place, low, high in ends:
+        axes.text(reach[0] - 0.02, place, f"{100 * low:.0f} %", ha="right", va="center", fontsize=8, color=show.MUTED)
+        axes.text(reach[1] + 0.02, place, f"{100 * high:.0f} %", ha="left", va="center", fontsize=8, color=show.INK)
+    axes.set_yticks(places, labels, fontsize=8)
+    axes.set(ylim=(y - 0.4, -0.7), xlim=(reach[0] - 0.12, reach[1] + 0.12), xticks=[])
+    axes.grid(False)
+    axes.axvline(0, color=show.MUTED, linewidth=0.8, zorder=3)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(left=False)
+    if chosen["options"].nunique() == 1:
+        first = chosen[chosen["item"] == names[0]]
+        colours = _ramp(len(first), show.ROLES[study.role(groups[0][0])] if len({study.role(c) for c, _ in groups}) == 1 else show.INK)
+        figure.legend([Patch(color=c) for c in colours], [f"{v:g}" for v in first["value"]], loc="outside lower right", ncols=len(first),
+                      frameon=False, fontsize=8, handlelength=1, columnspacing=0.8)
+    high = {item: e[2] for item, e in zip(names, ends, strict=True)}
+    top, bottom, n = max(high, key=high.get), min(high, key=high.get), chosen["n"]
+    size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")
+    turned = [item for item in names if item in study.reversed]
+    return figure, {
+        "en": f"Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}). "
+              f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
+              + (f" Recoded, so that right is favourable: {', '.join(turned)}." if turned else ""),
+        "zh": f"各题项的回答分布:左为量表低半段,右为高半段,两端为其占比({size})。最高:{top}({100 * high[top]:.0f}%);"
+              f"最低:{bottom}({100 * high[bottom]:.0f}%)。" + (f"已反向计分(右侧为有利):{'、'.join(turned)}。" if turned else "")}
+
+
+@show.picture
+def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
+    """Heat map of the construct correlations, lower triangle; those that Holm's correction leaves unclear are grey."""
+    from matplotlib import pyplot
+
+    pairs = table.table if isinstance(table, Result) else table
+    codes = list(dict.fromkeys([*pairs["construct_a"], *pairs["construct_b"]]))
+    codes.sort(key=list(study.constructs).index)
+    k = len(codes)
+    grid, clear = np.full((k, k), np.nan), np.zeros((k, k), bool)
+    for row in pairs.itertuples():
+        i, j = sorted((codes.index(row.construct_a), codes.index(row.construct_b)), reverse=True)
+        grid[i, j], clear[i, j] = row.r, row.p_holm < 0.05
+    cell = 0.62 if k <= 12 else 0.4
+    figure, axes = pyplot.subplots(figsize=(max(4.5, 2.4 + cell * k), max(2.5, 0.9 + cell * k * 0.8)))
+    image = axes.imshow(grid[1:, :-1], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    for i in range(1, k):
+        for j in range(i):
+            if not np.isnan(grid[i, j]):
+                colour = "white" if abs(grid[i, j]) > 0.6 else show.INK if clear[i, j] else show.MUTED
+                axes.text(j, i - 1, show.number(grid[i, j], 2).replace("0.", ".", 1), ha="center", va="center", color=colour,
+                          fontsize=9 if k <= 12 else 6)
+    axes.set_xticks(range(k - 1), codes[:-1], rotation=0 if k <= 12 else 90)
+    axes.set_yticks(range(k - 1), [f"{study.name(c, language)}  {c}" for c in codes[1:]])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, shrink=0.6, label="r")
+    n, top = pairs["n"], pairs.loc[pairs["r"].abs().idxmax()]
+    size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")
+    return figure, {
+        "en": f"Correlations of construct scores ({size}). The strongest: {study.name(top['construct_a'])} with "
+              f"{study.name(top['construct_b'])}, r = {show.number(top['r'], 2)}. Grey figures do not differ from zero after Holm's correction.",
+        "zh": f"构念得分的相关系数({size})。最强:{study.name(top['construct_a'], 'zh')}与{study.name(top['construct_b'], 'zh')},"
+              f"r = {show.number(top['r'], 2)}。灰色数字经 Holm 校正后与零无显著差异。"}
+
+
+def _ramp(count: int, colour: str) -> list:
+    """Option colours from dark grey over near white to the role's colour."""
+    from matplotlib.colors import to_rgb
+
+    low, high, pale = (np.array(to_rgb(c)) for c in (show.INK, colour, "#F1F1F1"))
+    steps = np.linspace(-1, 1, count)
+    return [tuple(pale + (0.75 * (low - pale) * -s if s < 0 else (high - pale) * s)) for s in steps]
+
+
+def _wrapped(text: str, language: str) -> str:
+    """At most two lines beside a bar."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, 28 if language == "zh" else 58, max_lines=2, placeholder="…"))

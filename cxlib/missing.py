@@ -139,3 +139,41 @@ def pattern_rows(seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     kinds, which = np.unique(seen, axis=0, return_inverse=True)
     order = np.argsort(which.ravel(), kind="stable")
     return list(zip(np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), kinds, strict=True))
+
+
+@show.picture
+def plot_missing(data: pd.DataFrame, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
+    """Share of missing answers by item, above the most frequent patterns of missing answers."""
+    from matplotlib import pyplot
+
+    items = [item for item in study.items if item in data]
+    share, kinds = 100 * data[items].isna().mean().to_numpy(), patterns(data[items])
+    top = kinds[kinds["missing"] > 0].head(12)
+    colours = [show.ROLES[study.role(item)] for item in items]
+    width = max(6.5, 1.5 + 0.2 * len(items))
+    figure, (bars, grid) = pyplot.subplots(2, 1, figsize=(width, 3.2 + 0.24 * len(top)), sharex=True,
+                                           height_ratios=[2, max(0.24 * len(top), 0.5)])
+    bars.bar(range(len(items)), share, color=colours)
+    bars.set_ylabel({"en": "missing (%)", "zh": "缺失率(%)"}[language])
+    bars.set_ylim(0, max(share.max() * 1.15, 1))
+    bars.grid(axis="x", visible=False)
+    for y, row in enumerate(top.itertuples()):
+        gone = [i for i, item in enumerate(items) if item in row.items.split()]
+        grid.scatter(range(len(items)), [y] * len(items), s=14, color=show.GRID, zorder=2)
+        grid.scatter(gone, [y] * len(gone), s=22, color=[colours[i] for i in gone], marker="s", zorder=3)
+    grid.set_yticks(range(len(top)), [f"n = {n:,}" for n in top["n"]], fontsize=8)
+    grid.set_ylim(len(top) - 0.4, -0.6)
+    grid.set_xticks(range(len(items)), items, rotation=90, fontsize=7)
+    grid.grid(False)
+    grid.spines[:].set_visible(False)
+    if top.empty:
+        grid.set_ylim(1, -1)
+        grid.text(len(items) / 2 - 0.5, 0, {"en": "no missing answers", "zh": "没有缺失"}[language], ha="center", va="center")
+    complete = int(kinds.loc[kinds["missing"] == 0, "n"].sum())
+    absent = len(kinds) - bool(complete)
+    return figure, {
+        "en": f"Missing answers by item (above) and the {len(top)} most frequent of {absent} patterns of missing answers (below); "
+              f"{complete:,} of {len(data):,} rows are complete. Look for blocks: they mean questions that were not reached or not asked."
+              if absent else f"No answer is missing in {len(data):,} rows.",
+        "zh": f"各题项缺失率(上)与 {absent} 种缺失模式中最常见的 {len(top)} 种(下);{len(data):,} 行中 {complete:,} 行完整。"
+              "若成块缺失,说明该部分题目未答到或未被询问。" if absent else f"{len(data):,} 行均无缺失。"}
