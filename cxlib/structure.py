@@ -1,0 +1,468 @@
+"""Stage 06: the structural model — its fit, paths, explained variance, rivals, and what drives an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib import sem, show
+from cxlib.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
+Z95 = 1.959963984540054
+
+
+class StructureError(ValueError):
+    """What was asked of the structural model cannot be done; the message says what to do instead."""
+
+
+def sem_fit(data: pd.DataFrame, study: Study, model: str = "main") -> sem.Fit:
+    """Fit a model of the study by maximum likelihood.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Cleaned responses, one row a respondent.
+    study : Study
+    model : str
+        Name of a model of the study.
+
+    Raises
+    ------
+    StructureError
+        The study has no such model.
+    ModelError, DataError
+        The model is not identified, or the data cannot be used for it.
+
+    Notes
+    -----
+    R: ``lavaan::sem(syntax, data)``.
+    """
+    if model not in study.models:
+        raise StructureError(f"The study '{study.id}' has no model '{model}'. Its models: {', '.join(study.models)}.")
+    return sem.fit(data, study.syntax(model))
+
+
+def fit_table(fit: sem.Fit) -> show.Result:
+    """Every fit measure of a fitted model, one a row (measure, value), under lavaan's names.
+
+    Notes
+    -----
+    R: ``lavaan::fitMeasures(fit)``.
+    """
+    table = sem.fit_measures(fit)
+    value = dict(zip(table["measure"], table["value"], strict=True))
+    said = ", ".join(f"{name.upper()} {show.number(value[name])}" for name in ("cfi", "tli", "rmsea", "srmr"))
+    test = f"χ²({value['df']:.0f}) = {show.number(value['chisq'], 2)}, {show.p_text(value['pvalue'])}"
+    exact = value["pvalue"] >= 0.05
+    return show.Result(table, {
+        "en": f"{test}: the model is {'not rejected' if exact else 'rejected'} as an exact description. {said}.",
+        "zh": f"{test}：作为精确描述，模型{'未被拒绝' if exact else '被拒绝'}。{said}。"},
+        fit.n_used, "maximum likelihood (normal theory)", tuple(fit.warnings))
+
+
+def parameters(fit: sem.Fit, study: Study) -> show.Result:
+    """Estimates of every parameter: unstandardised with standard error and 95 % interval, std.all beside.
+
+    Notes
+    -----
+    R: ``lavaan::parameterEstimates(fit)``, ``lavaan::standardizedSolution(fit)$est.std``.
+    """
+    table = fit.parameters[[c for c in fit.parameters if c in (*COLUMNS, "group")]]
+    paths = table[table["op"] == "~"].dropna(subset="p")
+    if paths.empty:
+        text = {"en": "The model has no path with a test.", "zh": "模型中没有可检验的路径。"}
+    else:
+        top, sure = paths.loc[paths["std"].abs().idxmax()], int((paths["p"] < 0.05).sum())
+        arrow = {lang: f"{study.name(top['rhs'], lang)} → {study.name(top['lhs'], lang)}" for lang in ("en", "zh")}
+        std = show.number(top["std"], 2)
+        text = {"en": f"{sure} of {len(paths)} paths differ from zero (p < .05); the strongest is {arrow['en']}, "
+                      f"{std} standardised.",
+                "zh": f"{len(paths)} 条路径中有 {sure} 条显著不为零（p < .05）；最强的是{arrow['zh']}，标准化系数 {std}。"}
+    return show.Result(table.reset_index(drop=True), text, fit.n_used,
+                       "maximum likelihood, standard errors from the expected information", tuple(fit.warnings))
+
+
+def r2(fit: sem.Fit, study: Study) -> show.Result:
+    """Explained variance of every outcome of the structural part (construct, r2).
+
+    Notes
+    -----
+    R: ``lavaan::lavInspect(fit, "rsquare")``.
+    """
+    outcomes = _outcomes(fit.model)
+    table = fit.r2[fit.r2["variable"].isin(outcomes)].rename(columns={"variable": "construct"})
+    table = table.set_index("construct").loc[outcomes].reset_index()
+    said = {lang: [f"{study.name(row.construct, lang)} {row.r2 * 100:.0f}%" for row in table.itertuples()]
+            for lang in ("en", "zh")}
+    return show.Result(table, {"en": f"Variance explained: {', '.join(said['en'])}.",
+                               "zh": f"解释的方差：{'，'.join(said['zh'])}。"}, fit.n_used, "1 − residual variance / implied variance", tuple(fit.warnings))
+
+
+def f2(fit: sem.Fit, study: Study) -> show.Result:
+    """Effect size f² of every path: (R² − R² without it) / (1 − R²), from the implied covariances.
+
+    Both R² are those of the regression of the outcome on its predictors in the covariance matrix the
+    model implies, so nothing is refitted; the first equals :func:`r2` unless residuals covary with predictors.
+
+    Notes
+    -----
+    Cohen (1988), doi:10.4324/9780203771587: .02 small, .15 medium, .35 large.
+    R: from ``lavInspect(fit, "cov.lv")``, ``solve`` for each set of predictors.
+    """
+    phi = _state_covariance(fit)
+    rows = []
+    for outcome in _outcomes(fit.model):
+        predictors = _predictors(fit.model, outcome)
+        full = _explained(phi, outcome, predictors)
+        for left_out in predictors:
+            without = _explained(phi, outcome, [name for name in predictors if name != left_out])
+            rows.append({"outcome": outcome, "predictor": left_out, "r2": full, "r2_without": without,
+                         "f2": (full - without) / (1 - full)})
+    table = pd.DataFrame(rows, columns=["outcome", "predictor", "r2", "r2_without", "f2"])
+    large = table[table["f2"] >= 0.15].sort_values("f2", ascending=False)
+    said = {lang: [f"{study.name(row.predictor, lang)} → {study.name(row.outcome, lang)} {show.number(row.f2, 2)}"
+                   for row in large.itertuples()] for lang in ("en", "zh")}
+    text = {"en": f"Paths of at least medium size (f² ≥ .15): {', '.join(said['en']) or 'none'}.",
+            "zh": f"至少中等大小（f² ≥ .15）的路径：{'，'.join(said['zh']) or '无'}。"}
+    return show.Result(table, text, fit.n_used, "Cohen's f² from the implied covariances", tuple(fit.warnings))
+
+
+def compare(data: pd.DataFrame, study: Study, models: Sequence[str] | None = None) -> show.Result:
+    """Models of the study side by side: fit, AIC, BIC, and the χ² difference of each against the first.
+
+    A difference test is given only where one model is nested in the other (its free parameters are a
+    subset on the same items and rows); AIC and BIC compare only models of the same items and rows
+    (`comparable`).  A model that did not converge or is improper keeps its row and is named in the warnings.
+
+    Parameters
+    ----------
+    data, study :
+        As for :func:`sem_fit`.
+    models : sequence of str, optional
+        Names, the first being what the others are compared with; by default all, ``main`` first.
+
+    Notes
+    -----
+    R: ``lavaan::lavTestLRT(large, small)``, ``AIC(fit)``, ``BIC(fit)``.
+    """
+    names = list(models) if models else ["main", *(name for name in study.models if name != "main")]
+    fits: dict[str, sem.Fit] = {}
+    notes: list[show.Text] = []
+    for name in names:
+        try:
+            fits[name] = sem_fit(data, study, name)
+        except (sem.ModelError, sem.DataError) as error:
+            notes.append({"en": f"Model '{name}' could not be fitted: {error}", "zh": f"模型“{name}”无法拟合：{error}"})
+    if names[0] not in fits:
+        raise StructureError(f"The model '{names[0]}', with which the others are compared, cannot be fitted. "
+                             + notes[0]["en"])
+    return compare_fits(fits, notes)
+
+
+def compare_fits(fits: Mapping[str, sem.Fit], notes: Sequence[show.Text] = ()) -> show.Result:
+    """Fitted models side by side, each against the first; see :func:`compare`."""
+    from scipy.stats import chi2
+
+    first, base = next(iter(fits.items()))
+    rows, notes = [], list(notes)
+    for name, fit in fits.items():
+        table = sem.fit_measures(fit)
+        value = dict(zip(table["measure"], table["value"], strict=True))
+        row = {"model": name, "n": fit.n_used, **{key: value[key] for key in (
+            "npar", "chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")}}
+        row["comparable"] = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
+        nested = row["comparable"] and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
+        row |= dict.fromkeys(("d_chisq", "d_df", "d_p"), np.nan)
+        if nested and fit.converged and base.converged:
+            row["d_chisq"], row["d_df"] = fit.chisq - base.chisq, fit.df - base.df
+            row["d_p"] = float(chi2.sf(abs(row["d_chisq"]), abs(row["d_df"])))
+        row |= {"nested": nested, "converged": fit.converged, "proper": fit.proper, "trustworthy": fit.trustworthy}
+        rows.append(row)
+        if not fit.trustworthy:
+            notes.append({"en": f"Model '{name}' cannot be trusted, so its row proves nothing: "
+                                + " ".join(w["en"] for w in fit.warnings),
+                          "zh": f"模型“{name}”的解不可信，该行不能作为依据：" + "".join(w["zh"] for w in fit.warnings)})
+        if not row["comparable"]:
+            notes.append({"en": f"Model '{name}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
+                          "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。"})
+    table = pd.DataFrame(rows)
+    return show.Result(table, _comparison(table, first), base.n_used, "χ² difference (maximum likelihood), AIC, BIC",
+                       tuple(notes))
+
+
+def scores(fit: sem.Fit, data: pd.DataFrame) -> show.Result:
+    """Regression scores of the latent variables: Φ Λ' Σ⁻¹ (x − x̄), one row a respondent.
+
+    Respondents with a missing item have missing scores, and the warnings count them.
+
+    Notes
+    -----
+    Thurstone's regression method.  R: ``lavaan::lavPredict(fit, method = "regression")``.
+    """
+    part = fit.model.matrices(fit.theta)
+    latent, observed = list(fit.model.latent), list(fit.model.observed)
+    weights = np.linalg.solve(fit.implied[0].cov.to_numpy(), part["lambda"] @ _state_covariance(fit).to_numpy())
+    centred = data[observed].astype(float) - data.loc[data[observed].notna().all(axis=1), observed].mean()
+    table = pd.DataFrame(centred.to_numpy() @ weights[:, : len(latent)], data.index, latent)
+    lost = int(table.isna().any(axis=1).sum())
+    notes = list(fit.warnings)
+    if lost:
+        notes.append({"en": f"{lost} respondents have a missing item and so no score.",
+                      "zh": f"{lost} 名受访者有缺失题项，因此没有得分。"})
+    return show.Result(table, {"en": f"Scores of {show.plural(len(latent), 'construct')} for {fit.n_used:,} respondents.",
+                               "zh": f"{fit.n_used:,} 名受访者在 {len(latent)} 个构念上的得分。"},
+                       fit.n_used, "regression factor scores", tuple(notes))
+
+
+def relative_weights(predictors: pd.DataFrame, outcome: pd.Series) -> pd.Series:
+    """Johnson's relative weights of predictors; they are not negative and add up to R².
+
+    Notes
+    -----
+    R_xx = QDQ', Λ = Q√D Q', β = Λ⁻¹ r_xy, weight_j = Σ_k Λ²_jk β²_k.
+    Johnson (2000), doi:10.1207/S15327906MBR3501_1.
+    R: ``e <- eigen(cor(X)); L <- e$vectors %*% diag(sqrt(e$values)) %*% t(e$vectors)``, then
+    ``L^2 %*% solve(L, cor(X, y))^2``.
+    """
+    correlation = np.corrcoef(np.column_stack([predictors, outcome]), rowvar=False)
+    return pd.Series(_johnson(correlation[None])[0], index=predictors.columns)
+
+
+def drivers(data: pd.DataFrame, study: Study, outcome: str, rng: np.random.Generator, model: str = "main",
+            predictors: Sequence[str] | None = None, n_boot: int = 2000) -> show.Result:
+    """Relative importance of what drives an outcome: Johnson's weights of construct scores (item means).
+
+    Parameters
+    ----------
+    data, study :
+        As for :func:`sem_fit`.
+    outcome : str
+        A construct (or numeric column).
+    rng : numpy Generator
+        For the bootstrap.
+    model : str
+        The outcome's direct predictors in this model are the drivers, unless `predictors` names others.
+    n_boot : int
+        Bootstrap samples.
+
+    Returns
+    -------
+    Result
+        predictor, weight (adds up to R²) with its 95 % percentile interval, share of R², rank, and
+        rank_1 … rank_k: the share of bootstrap samples in which the predictor took that rank.
+
+    Notes
+    -----
+    Tonidandel, LeBreton & Johnson (2009), doi:10.1037/a0017735, for the bootstrap.
+    Weights describe shared explained variance of observed scores; they are no causal effects.
+    """
+    if outcome not in study.constructs and outcome not in data.columns:
+        raise StructureError(f"'{outcome}' is neither a construct nor a column. Constructs: "
+                             f"{', '.join(study.constructs)}.")
+    names = list(predictors) if predictors else _predictors(sem.parse(study.syntax(model)), outcome)
+    if not names:
+        raise StructureError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.")
+    frame = pd.DataFrame({name: _score(data, study, name) for name in (*names, outcome)})
+    complete = frame.dropna()
+    z = (complete - complete.mean()) / complete.std(ddof=0)
+    if not np.isfinite(z.to_numpy()).all():
+        flat = ", ".join(z.columns[~np.isfinite(z).all()])
+        raise StructureError(f"The scores of {flat} do not vary, so importance is not defined. Leave them out.")
+    weight = relative_weights(complete[names], complete[outcome])
+    drawn = _johnson(_resampled_correlations(z.to_numpy(), n_boot, rng))
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    place = (-drawn).argsort(axis=1).argsort(axis=1)
+    table = pd.DataFrame({"predictor": names, "weight": weight.to_numpy(), "ci_low": low, "ci_high": high})
+    table["share"] = table["weight"] / table["weight"].sum()
+    table["rank"] = table["weight"].rank(ascending=False, method="first").astype(int)
+    for rank in range(len(names)):
+        table[f"rank_{rank + 1}"] = (place == rank).mean(axis=0)
+    table = table.sort_values("rank", kind="stable").reset_index(drop=True)
+    lost, top, r_square = len(frame) - len(complete), table.iloc[0], show.number(weight.sum(), 2)
+    notes = [{"en": f"{lost} respondents with a missing score were left out.", "zh": f"剔除了 {lost} 名得分缺失的受访者。"}]
+    share, first = f"{top['share'] * 100:.0f}%", f"{top['rank_1'] * 100:.0f}%"
+    return show.Result(table, {
+        "en": f"{study.name(top['predictor'], 'en')} matters most for {study.name(outcome, 'en')}: {share} of the explained "
+              f"variance (R² {r_square}), first in {first} of the bootstrap samples.",
+        "zh": f"对{study.name(outcome, 'zh')}最重要的是{study.name(top['predictor'], 'zh')}：占解释方差的 {share}"
+              f"（R² {r_square}），在 {first} 的重抽样中居首。"},
+        len(complete), f"Johnson's relative weights of item means; percentile intervals of {n_boot:,} bootstrap samples",
+        tuple(notes[:bool(lost)]))
+
+
+def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
+    """Standardised paths with delta-method standard errors and 95 % intervals (lhs, rhs, std, se, ci_low, ci_high).
+
+    Notes
+    -----
+    The derivatives are exact (complex steps).  R: ``lavaan::standardizedSolution(fit)``.
+    """
+    table = fit.model.table
+    paths = table[(table["op"] == "~") & (table["matrix"] == "beta") & (table["group"] == 0)]
+    at = paths["row"].to_numpy(int), paths["col"].to_numpy(int)
+
+    def value(theta: np.ndarray) -> np.ndarray:
+        part = fit.model.matrices(theta)
+        c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
+        sd = np.sqrt(np.diag(c @ part["psi"] @ c.T))
+        return part["beta"][at] * sd[at[1]] / sd[at[0]]
+
+    slope = np.array([value(fit.theta + step).imag for step in 1e-30j * np.eye(len(fit.theta))]) / 1e-30
+    std, se = value(fit.theta), np.sqrt(np.einsum("ki,kl,li->i", slope, fit.vcov, slope))
+    return paths[["lhs", "rhs"]].reset_index(drop=True).assign(std=std, se=se, ci_low=std - Z95 * se, ci_high=std + Z95 * se)
+
+
+@show.picture
+def plot_paths(fit: sem.Fit, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
+    """Forest of the standardised paths with 95 % intervals, grouped by outcome."""
+    from matplotlib import pyplot
+
+    table = standardised_paths(fit)
+    figure, axes = pyplot.subplots(figsize=(7.5, 0.8 + 0.36 * len(table)))
+    for place, row in enumerate(table.itertuples()):
+        colour = show.ROLES.get(study.role(row.lhs), show.INK) if row.lhs in study.constructs else show.INK
+        unclear = row.ci_low <= 0 <= row.ci_high
+        axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=2, alpha=0.45 if unclear else 1)
+        axes.plot(row.std, place, "o", color=colour, markerfacecolor="white" if unclear else colour, markersize=7)
+        axes.annotate(show.number(row.std, 2), (row.ci_high, place), xytext=(6, 0), textcoords="offset points",
+                      va="center", fontsize=9, color=show.INK)
+    axes.axvline(0, color=show.MUTED, linewidth=1)
+    axes.set_yticks(range(len(table)), [f"{study.name(row.rhs, language)} → {study.name(row.lhs, language)}"
+                                        for row in table.itertuples()])
+    axes.invert_yaxis()
+    axes.margins(x=0.1, y=0.6 / max(len(table), 1))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel({"en": "standardised path (95% interval)", "zh": "标准化路径系数（95% 区间）"}[language])
+    doubt = {"en": "", "zh": ""} if fit.trustworthy else {"en": " The solution cannot be trusted.", "zh": "该解不可信。"}
+    return figure, {
+        "en": f"Standardised paths with 95% intervals, n = {fit.n_used:,}. Colour is the role of the outcome; the interval of "
+              f"a hollow point holds zero.{doubt['en']}",
+        "zh": f"标准化路径系数及 95% 区间，n = {fit.n_used:,}。颜色为结果变量的角色；空心点的区间包含零。{doubt['zh']}"}
+
+
+@show.picture
+def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
+    """Bars of the relative weights with their intervals and the share of samples in which each ranks first."""
+    from matplotlib import pyplot
+
+    table = result.table
+    figure, axes = pyplot.subplots(figsize=(7.5, 1.0 + 0.45 * len(table)))
+    for place, row in enumerate(table.itertuples()):
+        colour = show.ROLES[study.role(row.predictor)] if row.predictor in study.constructs else show.MUTED
+        axes.barh(place, row.weight, color=colour, height=0.6)
+        axes.plot([row.ci_low, row.ci_high], [place, place], color=show.INK, linewidth=1.5)
+        first = {"en": f"{row.share * 100:.0f}%; first in {row.rank_1 * 100:.0f}%",
+                 "zh": f"{row.share * 100:.0f}%；{row.rank_1 * 100:.0f}% 居首"}[language]
+        axes.annotate(first, (row.ci_high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(range(len(table)), [study.name(name, language) for name in table["predictor"]])
+    axes.invert_yaxis()
+    axes.set_xlim(0, table["ci_high"].max() * 1.35)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel({"en": "relative weight (part of R²)", "zh": "相对权重（R² 的组成部分）"}[language])
+    return figure, {
+        "en": f"Relative weights with 95% bootstrap intervals, n = {result.n_used:,}; beside each bar its share of the "
+              "explained variance and how often it ranks first.",
+        "zh": f"相对权重及 95% 自助区间，n = {result.n_used:,}；条旁为其占解释方差的份额，以及居首的频率。"}
+
+
+def _outcomes(model: sem.Model) -> list[str]:
+    """The left sides of the structural part, in the order written."""
+    return list(dict.fromkeys(model.table.loc[model.table["op"] == "~", "lhs"]))
+
+
+def _predictors(model: sem.Model, outcome: str) -> list[str]:
+    """What has a path into `outcome`, in the order written."""
+    return list(dict.fromkeys(model.table.loc[(model.table["op"] == "~") & (model.table["lhs"] == outcome), "rhs"]))
+
+
+def _state_covariance(fit: sem.Fit) -> pd.DataFrame:
+    """Implied covariances of the latent variables and of the observed ones in the structure."""
+    phi = fit.discrepancy().point(fit.theta, 0).phi
+    return pd.DataFrame(phi, fit.model.state, fit.model.state)
+
+
+def _explained(phi: pd.DataFrame, outcome: str, predictors: Sequence[str]) -> float:
+    """R² of a regression inside a covariance matrix."""
+    r = phi.loc[list(predictors), outcome].to_numpy()
+    among = phi.loc[list(predictors), list(predictors)].to_numpy()
+    return float(r @ np.linalg.solve(among, r) / phi.loc[outcome, outcome])
+
+
+def _nested(small: sem.Model, large: sem.Model) -> bool:
+    """Whether `small` is `large` with free parameters fixed or set equal."""
+    mine, theirs = _status(small), _status(large)
+    absent = (False, 0.0)
+    if small.npar >= large.npar or not all(theirs.get(key, absent)[0] or theirs.get(key, absent) == mine.get(key, absent)
+                                           for key in {*mine, *theirs}):
+        return False
+    tied: dict[float, set] = {}
+    for key, (free, value) in theirs.items():
+        if free:
+            tied.setdefault(value, set()).add(mine.get(key, absent))
+    return all(len(found) == 1 for found in tied.values())
+
+
+def _status(model: sem.Model) -> dict[tuple, tuple[bool, float]]:
+    """(op, variables, group) → (free?, its number or the value it is fixed to)."""
+    return {(r.op, *(sorted((r.lhs, r.rhs)) if r.op == "~~" else (r.lhs, r.rhs)), r.group):
+            (bool(r.free), float(r.free or r.value)) for r in model.table.itertuples()}
+
+
+def _comparison(table: pd.DataFrame, first: str) -> show.Text:
+    """Which rival fits better, by difference test and by BIC."""
+    en, zh = [], []
+    for row in table[table["d_p"].notna()].itertuples():
+        worse, sure = row.d_df > 0, row.d_p < 0.05
+        test = f"Δχ²({abs(row.d_df):.0f}) = {show.number(abs(row.d_chisq), 2)}, {show.p_text(row.d_p)}"
+        simple, rich = (row.model, first) if worse else (first, row.model)
+        en.append(f"'{rich}' fits {'better' if sure else 'no better'} than the simpler '{simple}' ({test}).")
+        zh.append(f"“{rich}”的拟合{'优于' if sure else '并不优于'}更简的“{simple}”（{test}）。")
+    sound = table[table["comparable"] & table["trustworthy"]]
+    if len(sound) > 1:
+        best = sound.loc[sound["bic"].idxmin(), "model"]
+        en.append(f"The lowest BIC among comparable, trustworthy models is that of '{best}'.")
+        zh.append(f"在可比且可信的模型中，“{best}”的 BIC 最低。")
+    if not en:
+        return {"en": f"No other model can be compared with '{first}'.", "zh": f"没有可与“{first}”比较的其他模型。"}
+    return {"en": " ".join(en), "zh": "".join(zh)}
+
+
+def _score(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
+    """Mean of a construct's items (of its constructs' means if it has those); a column as it is."""
+    construct = study.constructs.get(name)
+    if construct is None or not (construct.items or construct.of):
+        return data[name].astype(float)
+    if construct.of:
+        return pd.concat([_score(data, study, part) for part in construct.of], axis=1).mean(axis=1, skipna=False)
+    return data[list(construct.items)].astype(float).mean(axis=1, skipna=False)
+
+
+def _johnson(correlations: np.ndarray) -> np.ndarray:
+    """Relative weights (R, k) from correlations (R, k+1, k+1) whose last variable is the outcome."""
+    values, vectors = np.linalg.eigh(correlations[:, :-1, :-1])
+    root = np.sqrt(np.maximum(values, 0))[:, None, :]
+    half = (vectors * root) @ vectors.transpose(0, 2, 1)
+    beta = np.linalg.solve(half, correlations[:, :-1, -1:])
+    return (half**2 @ beta**2)[..., 0]
+
+
+def _resampled_correlations(z: np.ndarray, n_boot: int, rng: np.random.Generator) -> np.ndarray:
+    """Correlation matrices (n_boot, k, k) of bootstrap samples of the rows of `z`, in bounded memory."""
+    n, k = z.shape
+    products = np.hstack([z, (z[:, :, None] * z[:, None, :]).reshape(n, -1)])
+    out, chunk = [], max(1, 4_000_000 // n)
+    for start in range(0, n_boot, chunk):
+        count = rng.multinomial(n, np.full(n, 1 / n), size=min(chunk, n_boot - start))
+        moments = count @ products / n
+        mean, cov = moments[:, :k], moments[:, k:].reshape(-1, k, k)
+        cov = cov - mean[:, :, None] * mean[:, None, :]
+        sd = np.sqrt(np.einsum("rii->ri", cov))
+        out.append(cov / sd[:, :, None] / sd[:, None, :])
+    return np.concatenate(out)
