@@ -8,7 +8,7 @@ _HOME = {
     "parse": "model", "replicate": "model", "Model": "model", "ModelError": "model",
     "Moments": "discrepancy", "Discrepancy": "discrepancy",
     "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "DataError": "estimate",
-    "fit_measures": "fit_measures",
+    "fit_measures": "measures",
     "modification_indices": "modification", "residuals": "modification",
 }
 __all__ = list(_HOME)

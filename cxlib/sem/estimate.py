@@ -182,15 +182,20 @@ def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Seq
 
 
 def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
-    """std.all of every row of ``model.table`` at the free numbers `theta`.
+    """std.all of every row of ``model.table`` at the free numbers `theta`."""
+    number = model.table["free"].to_numpy(int)
+    return np.where(number > 0, theta[number - 1], model.table["value"]) * scales(model, theta)
 
-    Covariances of residuals become correlations of residuals, as in lavaan.
+
+def scales(model: Model, theta: np.ndarray) -> np.ndarray:
+    """What turns the value of every row of ``model.table`` into std.all.
+
+    A covariance of residuals becomes their correlation, as in lavaan.
     """
     table, size = model.table, len(model.latent)
     at = {name: i for i, name in enumerate((*model.latent, *model.observed))}
     a, b = (table[side].map(at).fillna(0).to_numpy(int) for side in ("lhs", "rhs"))
-    op, number, out = table["op"].to_numpy(str), table["free"].to_numpy(int), np.empty(len(table))
-    est = np.where(number > 0, theta[number - 1], table["value"])
+    op, out = table["op"].to_numpy(str), np.empty(len(table))
     for group in range(model.n_groups):
         part = model.matrices(theta, group)
         c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
@@ -204,7 +209,7 @@ def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
             scale = np.select([op == "=~", op == "~", op == "~1", a == b],
                               [sd[a] / sd[b], sd[b] / sd[a], 1 / sd[a], 1 / total[a]], 1 / (rest[a] * rest[b]))
         here = table["group"].to_numpy(int) == group
-        out[here] = (est * scale)[here]
+        out[here] = scale[here]
     return out
 
 

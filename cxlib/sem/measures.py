@@ -1,0 +1,136 @@
+"""How well a fitted model reproduces its sample: χ², incremental, absolute and information measures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from cxlib.sem.discrepancy import Moments
+    from cxlib.sem.estimate import Fit
+
+
+def fit_measures(fit: Fit) -> pd.DataFrame:
+    """Fit measures of a normal-theory ML solution, by lavaan's names and definitions.
+
+    Parameters
+    ----------
+    fit : Fit
+        What :func:`~cxlib.sem.estimate.fit` returned.
+
+    Returns
+    -------
+    DataFrame
+        measure, value: npar, fmin (½F, as lavaan), chisq, df, pvalue, baseline_chisq, baseline_df, cfi, tli,
+        nfi, ifi, rfi, logl, aic, bic, bic2 (sample-size adjusted), n, rmsea with its 90 % interval and the
+        p-value of the hypothesis RMSEA ≤ .05, srmr, gfi, agfi.  Without degrees of freedom pvalue and
+        rmsea_pvalue do not exist (NaN).
+
+    Notes
+    -----
+    CFI: Bentler (1990), doi:10.1037/0033-2909.107.2.238.  TLI: Tucker & Lewis (1973), doi:10.1007/BF02291170.
+    NFI: Bentler & Bonett (1980), doi:10.1037/0033-2909.88.3.588.  IFI and RFI: Bollen (1989, 1986),
+    doi:10.1177/0049124189017003004, doi:10.1007/BF02294061.  RMSEA: Browne & Cudeck (1992),
+    doi:10.1177/0049124192021002005; with G groups times √G (Steiger 1998).  SRMR: Bentler's, residuals over
+    sample standard deviations, means included if they are modelled.  GFI: Jöreskog & Sörbom, weighted by the
+    implied moments.  Moments of observed predictors (``fixed_x``) are neither parameters nor likelihood.
+
+    R: ``lavaan::fitMeasures(fit)``.
+    """
+    from scipy.special import chdtrc
+
+    model, n, groups = fit.model, fit.n_used, fit.model.n_groups
+    chisq, df = fit.chisq, fit.df
+    base, base_df = baseline(fit)
+    npar = model.npar - model.table.loc[model.table["exo"] == 1, "free"].nunique()
+    logl = sum(_saturated(sample, model.fixed_x) for sample in fit.sample) - chisq / 2
+    excess, base_excess = max(chisq - df, 0.0), max(base - base_df, 0.0)
+    cfi = 1 - excess / max(excess, base_excess) if max(excess, base_excess) > 0 else 1.0
+    gfi = _gfi(fit)
+    low, high = rmsea_interval(chisq, df, n, groups)
+    values = {
+        "npar": npar, "fmin": fit.fmin / 2, "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
+        "baseline_chisq": base, "baseline_df": base_df, "cfi": cfi,
+        "tli": 1 - (chisq - df) * base_df / ((base - base_df) * df) if df and base != base_df else 1.0,
+        "nfi": (base - chisq) / base if base else 1.0, "ifi": (base - chisq) / (base - df) if base != df else 1.0,
+        "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0,
+        "logl": logl, "aic": 2 * npar - 2 * logl, "bic": npar * np.log(n) - 2 * logl,
+        "bic2": npar * np.log((n + 2) / 24) - 2 * logl, "n": n,
+        "rmsea": np.sqrt(groups * excess / (n * df)) if df else 0.0, "rmsea_ci_lower": low, "rmsea_ci_upper": high,
+        "rmsea_pvalue": 1 - _noncentral(chisq, df, n * df * 0.05**2 / groups) if df else np.nan,
+        "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
+    }
+    return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
+
+
+def baseline(fit: Fit) -> tuple[float, int]:
+    """χ² and df of the independence model, in which only observed predictors covary."""
+    chisq, p, x = 0.0, len(fit.model.observed), list(fit.model.fixed_x)
+    rest = [name for name in fit.model.observed if name not in x]
+    for sample in fit.sample:
+        log_x = np.linalg.slogdet(sample.cov.loc[x, x].to_numpy())[1] if x else 0.0
+        log_y = np.log(np.diag(sample.cov.loc[rest, rest])).sum()
+        chisq += sample.n * (log_y + log_x - np.linalg.slogdet(sample.cov.to_numpy())[1])
+    return float(chisq), len(fit.sample) * (p * (p - 1) - len(x) * (len(x) - 1)) // 2
+
+
+def rmsea_interval(chisq: float, df: int, n: int, groups: int = 1, level: float = 0.90) -> tuple[float, float]:
+    """Confidence limits of the RMSEA: noncentralities at which χ² is the upper or lower tail point."""
+    from scipy.optimize import brentq
+
+    limits = []
+    for tail in ((1 + level) / 2, (1 - level) / 2):
+        if df < 1 or _noncentral(chisq, df, 0.0) < tail:
+            limits.append(0.0)
+            continue
+        top = chisq + 10.0
+        while _noncentral(chisq, df, top) > tail:
+            top *= 2
+        noncentrality = brentq(lambda value, tail=tail: _noncentral(chisq, df, value) - tail, 0.0, top, xtol=1e-10)
+        limits.append(float(np.sqrt(groups * noncentrality / (n * df))))
+    return limits[0], limits[1]
+
+
+def _noncentral(chisq: float, df: int, noncentrality: float) -> float:
+    """Distribution function of the noncentral χ²."""
+    from scipy.special import chndtr
+
+    return float(chndtr(chisq, df, noncentrality))
+
+
+def _saturated(sample: Moments, x: tuple[str, ...]) -> float:
+    """Log-likelihood of a group's own moments, given those of the observed predictors."""
+    def part(s: np.ndarray) -> float:
+        return -sample.n / 2 * (len(s) * (np.log(2 * np.pi) + 1) + np.linalg.slogdet(s)[1]) if len(s) else 0.0
+
+    return part(sample.cov.to_numpy()) - part(sample.cov.loc[list(x), list(x)].to_numpy())
+
+
+def _srmr(fit: Fit) -> float:
+    """Root mean square of Bentler's standardised residuals, averaged over groups."""
+    total = 0.0
+    for sample, implied in zip(fit.sample, fit.implied, strict=True):
+        sd = np.sqrt(np.diag(sample.cov))
+        residual = ((sample.cov - implied.cov).to_numpy() / np.outer(sd, sd))[np.tril_indices(len(sd))]
+        if implied.mean is not None:
+            residual = np.append(residual, (sample.mean - implied.mean).to_numpy() / sd)
+        total += sample.n / fit.n_used * np.sqrt((residual**2).mean())
+    return float(total)
+
+
+def _gfi(fit: Fit) -> float:
+    """Share of the sample moments, weighted by the implied ones, that the model reproduces."""
+    total, x = 0.0, [name in fit.model.fixed_x for name in fit.model.observed]
+    for sample, implied in zip(fit.sample, fit.implied, strict=True):
+        inverse, given = np.linalg.inv(implied.cov.to_numpy()), sample.cov.to_numpy().copy()
+        miss = inverse @ (given - implied.cov.to_numpy())
+        given[np.ix_(x, x)] = 0
+        given = inverse @ given
+        wrong, whole = np.trace(miss @ miss) / 2, np.trace(given @ given) / 2
+        if implied.mean is not None:
+            delta, mean = (sample.mean - implied.mean).to_numpy(), np.where(x, 0.0, sample.mean)
+            wrong, whole = wrong + delta @ inverse @ delta, whole + mean @ inverse @ mean
+        total += sample.n / fit.n_used * (1 - wrong / whole)
+    return float(total)
