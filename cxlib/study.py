@@ -218,6 +218,11 @@ class Study(_Frozen):
         """Columns by which groups are compared."""
         return [name for name, column in self.columns.items() if column.group]
 
+    @property
+    def roles(self) -> list[str]:
+        """The roles that constructs with items play, in the order of the file."""
+        return list(dict.fromkeys(c.role for c in self.constructs.values() if c.items))
+
     def scale_of(self, item: str) -> tuple[float, float]:
         """The declared range of an item: its own, else its construct's, else the study's."""
         construct = self.constructs[self.items[item]]

@@ -15,7 +15,7 @@ TESTS = ("path", "effect", "total", "contrast", "nested", "of", "needs")
 
 
 def uncommented(text: str) -> str:
-    return "\n".join(line.split("#")[0].rstrip() for line in text.splitlines() if line.split("#")[0].strip())
+    return "\n".join(line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip())
 
 
 def lines_of(node: yaml.Node, where: tuple = ()) -> Iterator[tuple[tuple, int]]:

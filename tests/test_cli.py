@@ -1,0 +1,158 @@
+"""The command line as a user meets it: a process, its messages and its exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from cxlib.reading import locate
+from cxlib.study import find, load
+
+
+def cxlib(*arguments, **more):
+    return subprocess.run([sys.executable, "-m", "cxlib.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300, **more)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A copy of the real study with its answers beside it, to be spoilt."""
+    content = yaml.safe_load(find("ecsi").read_text("utf-8"))
+    loaded = load("ecsi")
+    answers = pd.read_csv(locate(loaded.responses.file, loaded, loaded.responses.package))
+    content["responses"] = {"file": "answers.csv"}
+
+    def write(change=None, answers=answers):
+        kept = yaml.safe_load(yaml.safe_dump(content, allow_unicode=True))
+        if change:
+            change(kept)
+        (tmp_path / "study.yml").write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")
+        answers.to_csv(tmp_path / "answers.csv", index=False)
+        return tmp_path / "study.yml"
+
+    write.answers = answers
+    return write
+
+
+def refused(done, *words, code=2):
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_check_prints_a_summary():
+    done = cxlib("check", "ecsi")
+    assert done.returncode == 0
+    assert "250 rows, 24 items in 7 constructs" in done.stdout
+    assert "in order" in done.stdout
+
+
+def test_a_missing_study_is_told_with_the_nearest_one():
+    refused(cxlib("run", "esci"), "There is no study 'esci'", "Did you mean 'ecsi'?")
+
+
+def test_malformed_yaml_is_told_with_its_line(tmp_path):
+    (tmp_path / "study.yml").write_text("id: x\ntitle: {en: a\n", encoding="utf-8")
+    refused(cxlib("check", tmp_path), "line 3", "not readable as YAML")
+
+
+def test_an_unknown_construct_in_a_model(study):
+    refused(cxlib("check", study(lambda s: s["models"].update(main="CUSA ~ PERX"))), "no construct 'PERX'", "Did you mean 'PERV'?")
+
+
+def test_an_item_that_is_not_in_the_data(study):
+    refused(cxlib("run", study(answers=study.answers.drop(columns="CUSA2"))), "CUSA2")
+
+
+def test_a_value_outside_the_declared_range(study):
+    answers = study.answers.copy()
+    answers.loc[6, "CUSL1"] = 11
+    refused(cxlib("run", study(answers=answers)), "CUSL1", "11", "1", "10")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda a: a.assign(CUSA1=7), ["CUSA1"]),
+        (lambda a: a.assign(CUSA1=a["CUSA2"]), ["CUSA1", "CUSA2"]),
+        (lambda a: a.head(12), ["12"]),
+    ],
+    ids=["constant item", "identical items", "fewer rows than items"],
+)
+def test_data_no_model_can_be_fitted_to_end_with_a_message_and_no_run(study, tmp_path, spoil, words):
+    out = tmp_path / "out"
+    done = cxlib("run", study(answers=spoil(study.answers)), "--out", out, "--only", "01,05", "--jobs", "1")
+    refused(done, *words, code=1)
+    assert "Notebook 05_measurement, cell" in done.stderr
+    assert not out.exists()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("n_bot=500", "no chosen notebook has this parameter"),
+        ("n_boot=many", "a whole number is wanted"),
+        ("n_boot", "write it as name=value"),
+        ("study=vas", "no chosen notebook has this parameter"),
+    ],
+)
+def test_parameters_are_strict(pair, words):
+    done = cxlib("run", "ecsi", "--only", "07", "--set", pair)
+    refused(done, words, code=1)
+
+
+def test_a_notebook_that_is_not_there():
+    refused(cxlib("run", "ecsi", "--only", "03,99"), "no notebook '99'", "03_reliability", code=1)
+
+
+def test_a_folder_that_is_not_a_run_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path), "not empty and is not a run", code=1)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process differently on Windows")
+def test_ctrl_c_leaves_nothing_behind_and_a_rerun_starts_clean(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "cxlib.cli", "run", "ecsi", "--only", "01,06", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.time() + 120
+    while not list(tmp_path.glob(".run.part*/notes/done_01_cleaning.json")) and time.time() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Interrupted" in errors and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+    again = cxlib("run", "ecsi", "--only", "01", "--out", out)
+    assert again.returncode == 0, again.stderr
+    assert (out / "tables" / "cleaning_flow.csv").is_file()
+
+
+def test_a_notebook_that_raises_is_named_with_cell_and_message(tmp_path):
+    """A copy of the suite with a broken notebook."""
+    root = find("ecsi").parent.parent.parent
+    for part in ("cxlib", "notebooks", "data"):
+        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    broken = tmp_path / "notebooks" / "03_reliability.ipynb"
+    text = broken.read_text("utf-8")
+    assert "run.need(" in text
+    broken.write_text(text.replace('run.need(\\"01_cleaning\\")', "1 / 0"), encoding="utf-8")
+    done = cxlib("run", "ecsi", "--only", "01,03", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    refused(done, "Notebook 03_reliability, cell", "ZeroDivisionError", code=1)
+    assert not (tmp_path / "runs" / "ecsi").exists()
+
+
+def test_paths_are_printed_for_the_next_command(tmp_path):
+    done = cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "a")
+    assert Path(done.stdout.strip()) == tmp_path / "a"

@@ -1,0 +1,168 @@
+"""The study file: what it means, and that every mistake in it is told at once."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+import yaml
+
+from cxlib.study import StudyError, find, load
+
+GOOD = """
+id: tiny
+title: {en: Tiny, zh: 小}
+origin: real
+source: made up for the tests
+responses: {file: answers.csv}
+scale: [1, 7]
+constructs:
+  Q:
+    role: service
+    name: {en: Quality, zh: 质量}
+    items:
+      q1: {en: First., zh: 一。}
+      q2: {en: Second., zh: 二。, reverse: true}
+      q3: {en: Third., zh: 三。, scale: [0, 10]}
+  S:
+    role: satisfaction
+    name: Satisfaction
+    items:
+      s1: {en: Fourth., zh: 四。}
+      s2: {en: Fifth., zh: 五。}
+columns:
+  gender: {kind: category, levels: {1: {en: male, zh: 男}, 2: {en: female, zh: 女}}, group: true}
+models:
+  main: |
+    S ~ Q   # the only path
+hypotheses:
+  H1: {path: "S ~ Q", en: Quality satisfies., zh: 质量带来满意。}
+"""
+
+
+def write(folder, text):
+    path = folder / "study.yml"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+def problems(folder, text):
+    with pytest.raises(StudyError) as caught:
+        load(write(folder, text))
+    return caught.value.problems
+
+
+def test_a_study_says_what_its_file_says(tmp_path):
+    study = load(write(tmp_path, GOOD))
+    assert study.scales == {"Q": ["q1", "q2", "q3"], "S": ["s1", "s2"]}
+    assert study.items["s2"] == "S"
+    assert study.reversed == ["q2"]
+    assert (study.scale_of("q1"), study.scale_of("q3")) == ((1, 7), (0, 10))
+    assert study.name("Q", "zh") == "质量"
+    assert study.name("S", "zh") == "Satisfaction"  # a plain string stands for both languages
+    assert study.name("q1") == "First."
+    assert study.role("q1") == study.role("Q") == "service"
+    assert study.groups == ["gender"]
+    assert study.columns["gender"].levels["1"].zh == "男"
+    assert study.syntax() == "Q =~ q1 + q2 + q3\nS =~ s1 + s2\nS ~ Q"
+
+
+def test_it_is_frozen(tmp_path):
+    study = load(write(tmp_path, GOOD))
+    with pytest.raises(ValueError, match="frozen"):
+        study.scale = (0, 1)
+
+
+def test_only_the_constructs_a_model_names_enter_its_measurement_part():
+    study = load("ecsi")
+    assert study.model_constructs("main") == ["PERQ", "PERV", "CUSA", "CUSL"]
+    assert "IMAG" not in study.measurement("main")
+    assert "COMP =~ CUSCO" in study.measurement("ecsi")
+
+
+def test_the_instrument_and_the_statements_hold_every_row():
+    study = load("ecsi")
+    instrument = study.instrument("zh")
+    assert list(instrument["item"]) == list(study.items)
+    assert set(instrument["low"]) == {1} and set(instrument["high"]) == {10}
+    assert list(study.statements()["id"]) == list(study.hypotheses)
+
+
+def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
+    bad = (
+        GOOD.replace("origin: real", "orgin: real")
+        .replace("scale: [1, 7]", "scale: [7, 1]")
+        .replace("role: satisfaction", "role: satisfied")
+        .replace("S ~ Q   # the only path", "S ~ QQ")
+        .replace("s2: {en: Fifth.", "q1: {en: Fifth.")
+    )
+    path = write(tmp_path, bad)
+    found = problems(tmp_path, bad)
+    lines = path.read_text("utf-8").splitlines()
+    told = {line: message for line, message in found}
+    assert "origin is missing" in told[0]
+    for line, words in (
+        ("orgin: real", "Did you mean 'origin'?"),
+        ("scale: [7, 1]", "Write [1, 7]"),
+        ("    role: satisfied", "Did you mean 'satisfaction'?"),
+        ("  main: |", "no construct 'QQ'"),
+        ("      q1: {en: Fifth., zh: 五。}", "already belongs to 'Q'"),
+    ):
+        assert words in told[lines.index(line) + 1], line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("S ~ Q   #", "S = Q   #", "cannot be read"),
+        ("  main: |", "  other: |", "no model called 'main'"),
+        ('path: "S ~ Q"', 'path: "Q ~ S"', "has no path 'Q ~ S'"),
+        ('path: "S ~ Q"', 'effect: "Q -> Z"', "no construct 'Z'"),
+        ('path: "S ~ Q", ', "", "nothing to test it"),
+        ("en: Quality satisfies.", "en: Quality, satisfies.", "needs quotes"),
+        ("kind: category", "kind: text", "Allowed for a group: category, flag"),
+        ("id: tiny", "id: tiny\nid: again", "written twice"),
+        ("scale: [1, 7]", "scale: [1, 7]\npairs: {Q: X}", "no construct 'X'"),
+        ("scale: [1, 7]", "scale: [1, 7]\ncluster: firm", "no column 'firm'"),
+        ("scale: [1, 7]", "scale: [1, 7]\nhypotheses_: 3", "unknown key 'hypotheses_'. Did you mean 'hypotheses'?"),
+        ("scale: [1, 7]", "scale: seven", "scale is 'seven'"),
+        ("    items:\n      s1", "    of: [Q]\n    items:\n      s1", "either 'items'"),
+    ],
+)
+def test_a_mistake_names_what_is_wrong_and_what_to_do(tmp_path, old, new, words):
+    assert old in GOOD
+    assert any(words in message for _, message in problems(tmp_path, GOOD.replace(old, new)))
+
+
+def test_text_that_is_not_yaml_is_told_with_its_line(tmp_path):
+    ((line, message),) = problems(tmp_path, "id: tiny\ntitle: {en: Tiny\nscale: [1, 7]\n")
+    assert line == 3
+    assert "not readable as YAML" in message
+
+
+def test_a_list_is_not_a_study(tmp_path):
+    assert "key: value" in problems(tmp_path, "- a\n- b\n")[0][1]
+
+
+def test_hypotheses_may_stand_in_a_file_beside(tmp_path):
+    content = yaml.safe_load(GOOD)
+    content["hypotheses"] = "hypotheses.csv"
+    (tmp_path / "hypotheses.csv").write_text('id,path,en,zh,sign\nH1,S ~ Q,"Good, better",好,+\n', encoding="utf-8")
+    study = load(write(tmp_path, yaml.safe_dump(content, allow_unicode=True)))
+    assert study.hypotheses["H1"].en == "Good, better"
+    (tmp_path / "hypotheses.csv").unlink()
+    assert "not beside the study file" in problems(tmp_path, yaml.safe_dump(content, allow_unicode=True))[0][1]
+
+
+def test_an_unknown_study_is_told_with_the_nearest_name():
+    with pytest.raises(FileNotFoundError, match=r"Did you mean 'ecsi'\?"):
+        find("esci")
+
+
+@pytest.mark.parametrize("study", sorted(p.parent.name for p in find("ecsi").parent.parent.glob("*/study.yml")))
+def test_every_study_that_ships_is_in_order_and_in_both_languages(study):
+    loaded = load(study)
+    for code, construct in loaded.constructs.items():
+        assert construct.name.en != construct.name.zh, code
+    for item in loaded.items:
+        assert loaded.name(item, "en") != loaded.name(item, "zh"), item
