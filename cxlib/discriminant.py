@@ -1,0 +1,168 @@
+"""Are two constructs two?  The heterotrait–monotrait ratio of correlations, from the items alone.
+
+Every cut-off named here is a convention of its authors, not a test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib.show import Result, number, plural
+
+if TYPE_CHECKING:
+    from cxlib.study import Study
+
+    Words = dict[str, str]
+    Scales = dict[str, list[str]]
+
+HTMT_CONVENTIONS = (0.85, 0.90)
+"""Below, for distinct and for related concepts: Henseler et al. (2015), doi:10.1007/s11747-014-0403-8."""
+
+
+def htmt_matrix(data: pd.DataFrame, scales: Scales, geometric: bool = False) -> pd.DataFrame:
+    """HTMT of every two constructs from the items alone; rows with a missing item are left out.
+
+    The mean absolute correlation between the items of two constructs, over the geometric mean of the two mean
+    correlations within; `geometric` takes geometric means throughout (HTMT2).
+
+    Notes
+    -----
+    A single item counts as perfectly reliable.  R: ``semTools::htmt(syntax, data, htmt2 = geometric)``.
+    """
+    r = data[[item for own in scales.values() for item in own]].dropna().astype(float).corr().to_numpy()
+    return pd.DataFrame(_ratios(r, scales, geometric), list(scales), list(scales))
+
+
+def htmt(data: pd.DataFrame, study: Study, model: str = "main", geometric: bool = False) -> Result:
+    """Heterotrait–monotrait ratio of correlations (square, first column construct).
+
+    Henseler, Ringle & Sarstedt (2015), doi:10.1007/s11747-014-0403-8, of the rows complete in all items.
+
+    Raises
+    ------
+    ValueError
+        If the model has fewer than two constructs with items.
+
+    Notes
+    -----
+    R: ``semTools::htmt(syntax, data, htmt2 = FALSE)`` (absolute correlations).
+    """
+    rows, scales, notes = _complete(data, study, model)
+    square, name = htmt_matrix(rows, scales, geometric), "HTMT2" if geometric else "HTMT"
+    pairs = below_diagonal(square)
+    a, b, value = max(pairs, key=lambda pair: pair[2])
+    low, high = (sum(v >= limit for *_, v in pairs) for limit in HTMT_CONVENTIONS)
+    text = {"en": f"The largest {name} is {number(value, 2)} ({study.name(a)} and {study.name(b)}). Of {plural(len(pairs), 'pair')}, "
+                  f"{low} reach .85 and {high} reach .90, the conventions for distinct and for related concepts.",
+            "zh": f"最大的 {name} 是 {number(value, 2)}({study.name(a, 'zh')}与{study.name(b, 'zh')})。{len(pairs)} 对中达到 .85 的有 "
+                  f"{low} 对、达到 .90 的有 {high} 对(概念相异与相近时的惯例)。"}
+    method = f"{name}: absolute correlations, {'geometric' if geometric else 'arithmetic'} means"
+    return Result(with_names(square), text, len(rows), method, notes)
+
+
+def htmt2(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
+    """HTMT2, which does not assume equal loadings (Roemer et al. 2021, doi:10.1108/IMDS-02-2021-0082).
+
+    Notes
+    -----
+    R: ``semTools::htmt(syntax, data, htmt2 = TRUE)``.
+    """
+    return htmt(data, study, model, geometric=True)
+
+
+def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, model: str = "main", draws: int = 1000,
+                   geometric: bool = False, level: float = 0.95) -> Result:
+    """Percentile bootstrap intervals of HTMT (columns a, b, htmt, ci_low, ci_high, draws).
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of the draws of respondents; the same state gives the same table.
+    draws : int
+        How many; a draw in which an item does not vary is left out, and the column draws says so.
+    geometric : bool
+        HTMT2 instead of HTMT.
+
+    Notes
+    -----
+    Discriminant validity is supported where ci_high is below the convention (Franke & Sarstedt 2019,
+    doi:10.1108/IntR-12-2017-0515).
+    """
+    rows, scales, notes = _complete(data, study, model)
+    z = ((rows - rows.mean()) / rows.std(ddof=0)).to_numpy()
+    n, (i, j) = len(z), np.triu_indices(z.shape[1])
+    terms, sampled = np.hstack([z, z[:, i] * z[:, j]]), []
+    for size in [250] * (draws // 250) + [draws % 250]:
+        moments = rng.multinomial(n, np.full(n, 1 / n), size=size) @ terms / n
+        cov = np.empty((size, z.shape[1], z.shape[1]))
+        cov[:, i, j] = cov[:, j, i] = moments[:, z.shape[1]:] - moments[:, i] * moments[:, j]
+        variance = np.einsum("rii->ri", cov)
+        varies = (variance > 1e-12).all(axis=1)
+        sd = np.sqrt(variance[varies])
+        sampled.append(_ratios(cov[varies] / (sd[:, :, None] * sd[:, None, :]), scales, geometric))
+    ratios, codes = np.concatenate(sampled), list(scales)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    table = pd.DataFrame([(a, b, value, low[codes.index(a), codes.index(b)], high[codes.index(a), codes.index(b)], len(ratios))
+                          for a, b, value in below_diagonal(htmt_matrix(rows, scales, geometric))],
+                         columns=["a", "b", "htmt", "ci_low", "ci_high", "draws"])
+    below = [(table["ci_high"] < limit).sum() for limit in HTMT_CONVENTIONS]
+    text = {"en": f"The whole {level:.0%} interval lies below .85 for {below[0]} and below .90 for {below[1]} of "
+                  f"{plural(len(table), 'pair')}.",
+            "zh": f"{len(table)} 对构念中,{level:.0%} 区间整个低于 .85 的有 {below[0]} 对,低于 .90 的有 {below[1]} 对。"}
+    return Result(table, text, n, f"{'HTMT2' if geometric else 'HTMT'}, percentile bootstrap, {len(ratios)} draws", notes)
+
+
+def caution(codes: list[str], en: str, zh: str) -> Words | None:
+    """A warning about some constructs, None if there are none."""
+    return {"en": en.format(", ".join(codes)), "zh": zh.format("、".join(codes))} if codes else None
+
+
+def with_names(matrix: pd.DataFrame, first: str = "construct") -> pd.DataFrame:
+    """A matrix with its row names as first column."""
+    return matrix.rename_axis(index=first, columns=None).reset_index()
+
+
+def below_diagonal(matrix: pd.DataFrame) -> list[tuple[str, str, float]]:
+    """The entries below the diagonal with their names."""
+    names = list(matrix)
+    return [(b, a, float(matrix.loc[a, b])) for i, a in enumerate(names) for b in names[:i]]
+
+
+def _ratios(r: np.ndarray, scales: Scales, geometric: bool) -> np.ndarray:
+    """HTMT of correlations, (…, p, p) → (…, k, k)."""
+    members = np.repeat(np.eye(len(scales)), [len(own) for own in scales.values()], axis=0)
+    size = members.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums = members.T @ (np.log(np.abs(r)) if geometric else np.abs(r)) @ members
+        within = (np.einsum("...kk->...k", sums) - (0 if geometric else size)) / (size * (size - 1))
+        within = np.where(size == 1, 0 if geometric else 1, within)
+        between = sums / np.outer(size, size)
+        if geometric:
+            between, within = np.exp(between), np.exp(within)
+        out = between / np.sqrt(within[..., :, None] * within[..., None, :])
+    out[..., range(len(size)), range(len(size))] = 1.0
+    return out
+
+
+def _complete(data: pd.DataFrame, study: Study, model: str) -> tuple[pd.DataFrame, Scales, tuple[Words, ...]]:
+    """Rows complete in the items of a model, its scales, and what a reader must know of both."""
+    codes = study.model_constructs(model)
+    scales = {code: own for code, own in study.scales.items() if code in codes}
+    if len(scales) < 2:
+        raise ValueError(f"HTMT compares constructs, but model '{model}' of study '{study.id}' has "
+                         f"{plural(len(scales), 'construct')} with items. Name at least two in the model.")
+    rows = data[[item for own in scales.values() for item in own]].dropna().astype(float)
+    lost, r = len(data) - len(rows), rows.corr()
+    turned = [x for own in scales.values() for x in own if len(own) > 1 and r.loc[x, own].drop(x).mean() < 0]
+    notes = (caution([str(lost)] if lost else [], f"{{}} of {len(data)} rows have a missing item and were left out (listwise).",
+                   f"{len(data)} 行中有 {{}} 行缺失题项,已整行剔除。"),
+             caution([c for c in scales if len(scales[c]) == 1], "{} has one item, which HTMT takes as perfectly reliable.",
+                   "{} 只有一个题项,HTMT 把它当作完全可靠。"),
+             caution([c for c in codes if c not in scales], "{} is of second order, without items of its own: left out.",
+                   "{} 是二阶构念,没有自己的题项,未计入。"),
+             caution(turned, "{} goes against the other items of its construct, which absolute correlations hide: check the reverse "
+                   "coding.", "{} 与本构念其他题项方向相反,而 HTMT 取绝对值会掩盖这一点:请检查反向计分。"))
+    return rows, scales, tuple(note for note in notes if note)

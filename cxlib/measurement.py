@@ -1,0 +1,438 @@
+"""Stage 05, the measurement model: do the items measure the constructs they are said to measure?
+
+A confirmatory factor model, the validity of its constructs, and whether one common method could have made
+the correlations.  Every cut-off named here is a convention of its authors, not a test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib import sem, show
+from cxlib.discriminant import below_diagonal, caution, htmt, htmt2, htmt_intervals, htmt_matrix, with_names
+from cxlib.show import Result, number, p_text, plural
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cxlib.sem import Fit, Model
+    from cxlib.study import Study
+
+    Words = dict[str, str]
+    Scales = dict[str, list[str]]
+
+__all__ = ["cfa", "fit_table", "fornell_larcker", "htmt", "htmt2", "htmt_intervals", "htmt_matrix", "loadings", "method_bias",
+           "modification", "parameters", "plot_loadings", "plot_residuals", "residuals", "validity"]
+FIT_CONVENTIONS = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}
+"""At least, at most, at most: Hu & Bentler (1999), doi:10.1080/10705519909540118."""
+VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
+"""At least: Fornell & Larcker (1981), doi:10.1177/002224378101800104."""
+
+
+def cfa(data: pd.DataFrame, study: Study, model: str = "main") -> Fit:
+    """Fit the measurement part of a model: every construct by its items, all constructs correlated.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Cleaned responses, one row a respondent.
+    study : Study
+        Names the constructs and their items.
+    model : str
+        Which of the study's models; only the constructs it names enter.
+
+    Raises
+    ------
+    ValueError
+        If the model names no construct of several items.
+
+    Notes
+    -----
+    A construct of one item enters as that item, taken as free of error.  R: ``lavaan::cfa(syntax, data)``.
+    """
+    parts = {c: study.constructs[c].of or tuple(study.constructs[c].items) for c in study.model_constructs(model)}
+    latent = [code for code, own in parts.items() if own != (code,)]
+    if not any(len(own) > 1 for own in parts.values()):
+        raise ValueError(f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
+                         f"nothing to measure. Name some of these in it: {', '.join(study.constructs)}.")
+    observed = [f"{code} ~~ {latent[0]}" for code in parts if code not in latent]
+    return sem.fit(data, "\n".join([study.measurement(model), *observed]))
+
+
+def fit_table(fit: Fit) -> Result:
+    """How well the model reproduces the covariances (columns measure, value).
+
+    Notes
+    -----
+    R: ``lavaan::fitMeasures(fit)``.
+    """
+    table = sem.fit_measures(fit)
+    value = table.set_index("measure")["value"]
+    failed = [m.upper() for m, limit in FIT_CONVENTIONS.items()
+              if not (value[m] >= limit if m == "cfi" else value[m] <= limit)]
+    said = (f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}; CFI {number(value['cfi'])}, "
+            f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}], "
+            f"SRMR {number(value['srmr'])}")
+    met = {"en": f"not met: {', '.join(failed)}" if failed else "all three are met",
+           "zh": f"未达到:{'、'.join(failed)}" if failed else "三项都达到"}
+    return _result(fit, table, {
+        "en": f"{said}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
+        "zh": f"{said}。Hu 与 Bentler(1999)的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08:{met['zh']}。"},
+        "maximum likelihood, χ² = n·F")
+
+
+def parameters(fit: Fit) -> Result:
+    """All parameters (columns lhs, op, rhs, est, se, z, p, ci_low, ci_high, std).
+
+    Notes
+    -----
+    R: ``lavaan::parameterEstimates(fit, standardized = TRUE)``, std.all.
+    """
+    table = fit.parameters[["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]]
+    fixed = int(table["se"].isna().sum())
+    return _result(fit, table.reset_index(drop=True), {
+        "en": f"{plural(len(table) - fixed, 'parameter')} estimated; the {fixed} without a standard error are fixed.",
+        "zh": f"估计了 {len(table) - fixed} 个参数;没有标准误的 {fixed} 个是固定值。"},
+        "maximum likelihood, standard errors from the expected information")
+
+
+def loadings(fit: Fit) -> Result:
+    """Standardised loadings with their intervals (construct, item, std, se, ci_low, ci_high, r2).
+
+    r2 is std², what the construct explains of an item that has no other construct.
+
+    Notes
+    -----
+    Delta method.  R: ``lavaan::standardizedSolution(fit)``.
+    """
+    rows = fit.model.table[fit.model.table["op"] == "=~"]
+    std = _std_loadings(fit, fit.theta)
+    slopes = np.array([_std_loadings(fit, step).imag for step in fit.theta + 1e-30j * np.eye(len(fit.theta))]) / 1e-30
+    se = np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", slopes, fit.vcov, slopes), 0))
+    table = pd.DataFrame({"construct": rows["lhs"].to_numpy(), "item": rows["rhs"].to_numpy(), "std": std, "se": se,
+                          "ci_low": std - 1.959963984540054 * se, "ci_high": std + 1.959963984540054 * se, "r2": std**2})
+    weak = ", ".join(f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples())
+    strong = f"{(table['std'] >= 0.5).sum()}", len(table)
+    return _result(fit, table, {
+        "en": f"{strong[0]} of {strong[1]} standardised loadings are .50 or more{'; below: ' + weak if weak else ''}.",
+        "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{';低于的有:' + weak if weak else ''}。"},
+        "completely standardised loadings, delta-method standard errors")
+
+
+def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
+    """Reliability and validity a construct (construct, alpha, omega, cr, ave, msv, max_htmt).
+
+    - alpha: Cronbach's (1951) raw alpha, k/(k−1)·(1 − tr S/1'S1), doi:10.1007/BF02310555.
+    - omega: Bollen's (1980) omega of the raw sum score, (Σλ)²φ/1'Σ1, with raw λ, doi:10.2307/2095172.
+    - cr: composite reliability, the same ratio with standardised loadings (Fornell & Larcker 1981).
+    - ave: mean squared standardised loading (Fornell & Larcker 1981), the form of the textbooks;
+      ``semTools::AVE`` of raw data weights the items by their variances instead, Σλ²φ/tr S.
+    - msv: largest squared correlation with another construct of the model.
+    - max_htmt: largest :func:`htmt` with another construct.
+
+    Parameters
+    ----------
+    data : DataFrame
+        The responses `fit` was fitted to.
+    study : Study
+        For the names.
+    fit : Fit
+        What :func:`cfa` returned.
+
+    Notes
+    -----
+    A second-order construct has alpha and omega of all its items, cr and ave of its first-order constructs,
+    and no HTMT; a single item has no coefficient.  R: ``psych::alpha(items)``;
+    ``semTools::compRelSEM(fit, obs.var = FALSE)``; cr and ave: ``compRelSEM`` and ``AVE`` with
+    ``obs.var = FALSE`` of the model fitted to ``scale(data)``.
+    """
+    rows = data[list(fit.model.observed)].dropna().astype(float)
+    own, latent, table = _indicators(fit), _latent_correlations(fit), _reliability(fit)
+    first = {code: items for code, items in own.items() if set(items) <= set(fit.model.observed)}
+    ratio = htmt_matrix(rows, first)
+    for code in own:
+        s = rows[_items(code, own)].cov().to_numpy()
+        others = [o for o in own if o != code and o not in own[code] and code not in own[o]]
+        table.loc[code, "alpha"] = len(s) / (len(s) - 1) * (1 - np.trace(s) / s.sum()) if len(s) > 1 else np.nan
+        table.loc[code, "msv"] = (latent.loc[code, others] ** 2).max()
+        table.loc[code, "max_htmt"] = ratio[code].drop(code).max() if code in first else np.nan
+    notes = [caution([c for c in own if len(own[c]) == 1], "{} has one item: no reliability can be estimated, the model takes "
+                   "it as free of error.", "{} 只有一个题项:无法估计信度,模型把它当作没有误差。"),
+             caution([c for c in own if len(own[c]) == 2], "{} has two items: alpha rests on one correlation, and the loadings "
+                   "are told apart only by other constructs.", "{} 只有两个题项:α 只依赖一个相关,载荷要靠其他构念才能区分。"),
+             caution([c for c in own if c not in first], "{} is of second order: it shares items with its parts and has no HTMT.",
+                   "{} 是二阶构念:与其组成部分共用题项,没有 HTMT。"),
+             caution(list(table.index[table["msv"].isna()]), "{} has no other construct to be compared with: no MSV.",
+                     "{} 没有可比较的其他构念:没有 MSV。")]
+    text = {}
+    for language, good, bad, shared, comma, stop in (
+            ("en", "{} is {} or more for every construct", "{} is below {} for {}", "MSV exceeds AVE (its items say less about it "
+             "than another construct does) for {}", ", ", ". "),
+            ("zh", "所有构念的 {} 都不低于 {}", "{} 低于 {} 的有:{}", "MSV 大于 AVE(另一构念比它自己的题项更能说明它):{}", "、", "。")):
+        parts = []
+        for name, limit in VALIDITY_CONVENTIONS.items():
+            low = comma.join(f"{study.name(c, language)} ({number(v, 2)})" for c, v in table[name].items() if v < limit)
+            parts.append((bad if low else good).format(name.upper(), f"{limit:.2f}"[1:], low))
+        if over := [study.name(c, language) for c in table.index[table["msv"] > table["ave"]]]:
+            parts.append(shared.format(comma.join(over)))
+        text[language] = stop.join(parts) + stop.strip()
+    table = table[["alpha", "omega", "cr", "ave", "msv", "max_htmt"]].rename_axis("construct").reset_index()
+    return _result(fit, table, text, "alpha and omega of the raw sum score; CR and AVE from standardised loadings", notes)
+
+
+def fornell_larcker(fit: Fit) -> Result:
+    """√AVE on the diagonal, correlations of the constructs beside it (square, first column construct).
+
+    Notes
+    -----
+    Criterion: √AVE exceeds every correlation in its row, doi:10.1177/002224378101800104.
+    R: ``sqrt(AVE)`` as in :func:`validity`; ``lavaan::lavInspect(fit, "cor.lv")``.
+    """
+    square, own, root = _latent_correlations(fit), _indicators(fit), np.sqrt(_reliability(fit)["ave"])
+    failed = [f"{a} – {b} ({number(r, 2)})" for a, b, r in below_diagonal(square)
+              if abs(r) > np.fmin(root[a], root[b]) and a not in own[b] and b not in own[a]]
+    for code in square:
+        square.loc[code, code] = root[code]
+    text = {"en": f"The correlation exceeds √AVE for {plural(len(failed), 'pair')}: {', '.join(failed)}." if failed else
+            "Every √AVE exceeds the correlations of its construct.",
+            "zh": f"有 {len(failed)} 对构念的相关大于 √AVE:{'、'.join(failed)}。" if failed else "每个构念的 √AVE 都大于它与其他构念的相关。"}
+    one = caution([c for c in own if len(own[c]) == 1], "{} has one item, hence no AVE.", "{} 只有一个题项,没有 AVE。")
+    return _result(fit, with_names(square), text, "√AVE (standardised loadings), model-implied correlations", [one])
+
+
+def method_bias(fit: Fit) -> Result:
+    """Could one common method have made the correlations?  (columns check, statistic, value)
+
+    - harman_pca, harman_factor: share of the items' variance on the first unrotated principal component,
+      and on a single maximum-likelihood factor (mean squared loading).
+    - one_factor: a single factor for all items against `fit`.
+    - method_factor: `fit` with one more, uncorrelated factor on which all standardised items load equally;
+      share is its part of an item's variance, with a Wald interval.
+
+    Notes
+    -----
+    Podsakoff et al. (2003), doi:10.1037/0021-9010.88.5.879.  A small Harman share does not exclude method
+    variance, and a method factor cannot be told from a general factor of content.
+    R: ``eigen(cor(items))``; ``lavaan::cfa`` with one factor; ``lavaan::cfa`` on ``scale(items)`` with
+    ``METHOD =~ 1*x1 + 1*x2 + …`` and ``METHOD ~~ 0*`` every construct.
+    """
+    names, own, r = list(fit.model.observed), _indicators(fit), _scaled(fit.sample[0].cov)
+    one = sem.fit_moments(r, fit.n_used, "SINGLE =~ " + " + ".join(names))
+    model = sem.parse("\n".join([
+        fit.model.syntax, "METHOD =~ " + " + ".join(f"1*{name}" for name in names if name not in own),
+        *(f"METHOD ~~ 0*{code}" for code in own), *(f"{x[0]} ~~ 0*{x[0]}" for c, x in own.items() if len(x) == 1 and x != [c])]))
+    common = sem.fit_moments(r, fit.n_used, model, start=_standardized_start(fit, model))
+    variance = common.parameter("METHOD", "~~", "METHOD")[["est", "ci_low", "ci_high"]].to_numpy(float)
+    share = variance * np.mean(1 / np.diag(common.implied[0].cov)) if common.converged else np.full(3, np.nan)
+    factor = (one.parameters.loc[one.parameters["op"] == "=~", "std"] ** 2).mean()
+    component = np.linalg.eigvalsh(r)[-1] / len(names)
+    versus = _difference(one, fit)
+    checks = {"harman_pca": {"share": component}, "harman_factor": {"share": factor}, "one_factor": versus,
+              "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True)) | _difference(fit, common)}
+    table = pd.DataFrame([(check, statistic, value) for check, values in checks.items() for statistic, value in values.items()],
+                         columns=["check", "statistic", "value"])
+    after = _latent_correlations(common)
+    turned = [f"{a} – {b}" for a, b, value in below_diagonal(_latent_correlations(fit)) if value > 0 > after.loc[a, b]]
+    notes = [{"en": f"{en}: {w['en']}", "zh": f"{zh}:{w['zh']}"} for model, en, zh in (
+        (one, "Single factor", "单因子模型"), (common, "Model with the method factor", "含方法因子的模型")) for w in model.warnings]
+    notes += [caution(["0"] if share[0] < 0 else [], "The method factor's variance is estimated below zero: read its share as {}.",
+                    "方法因子的方差估计值小于零:其比例应视为 {}。"),
+              caution(turned, "With the method factor these positive correlations turn negative: {}. It takes up what the "
+                    "constructs truly share, so its share is an upper bound.",
+                    "加入方法因子后,这些正相关变为负:{}。它吸收了构念之间的实质共性,其比例只是上限。")]
+    held = f"{number(100 * share[0], 1)}% [{number(100 * share[1], 1)}, {number(100 * share[2], 1)}]"
+    worse = versus["d_p"] < 0.05
+    change = f"Δχ²({versus['d_df']:.0f}) = {number(versus['d_chisq'], 1)}, {p_text(versus['d_p'])}"
+    return _result(fit, table, {
+        "en": f"The first component holds {component:.0%} and a single factor {factor:.0%} of the items' variance (Harman; under 50% "
+              f"by convention). One factor for all items fits {'worse' if worse else 'no worse'} than the model, {change}. "
+              + (f"A method factor common to all items would hold {held} of an item's variance." if common.trustworthy else
+                 "A method factor beside the constructs has no admissible solution: these data cannot separate one from them."),
+        "zh": f"第一主成分占题项方差的 {component:.0%},单一公因子占 {factor:.0%}(Harman 检验,惯例为低于 50%)。所有题项只用一个因子,拟合"
+              f"{'差于' if worse else '不差于'}本模型,{change}。"
+              + (f"所有题项共有的方法因子约占题项方差的 {held}。" if common.trustworthy else "在构念之外再加方法因子没有可接受的解:这些数据无法把它与构念分开。")},
+        "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings", notes)
+
+
+def modification(fit: Fit, top: int = 20) -> Result:
+    """The parameters whose release would improve fit most (lhs, op, rhs, mi, epc, std), largest first.
+
+    mi is the expected fall of χ² (score test), epc the value the parameter would take, std the same standardised.
+
+    Notes
+    -----
+    R: ``lavaan::modificationIndices(fit, sort. = TRUE)``, sepc.all.
+    """
+    every = sem.modification_indices(fit).rename(columns={"sepc_all": "std"})
+    text = {"en": "Nothing was left out that could be added.", "zh": "没有可以再加入的参数。"}
+    if len(every):
+        first, counts = every.iloc[0], ((every["mi"] > 3.84).sum(), len(every), round(0.05 * len(every)))
+        name, mi, std = f"{first['lhs']} {first['op']} {first['rhs']}", number(first["mi"], 1), number(first["std"], 2)
+        text = {"en": f"The largest index is {mi}, for {name} (expected standardised value {std}). Of all {counts[1]} indices "
+                      f"{counts[0]} exceed 3.84, where chance alone would give about {counts[2]}.",
+                "zh": f"最大的修正指数是 {name} 的 {mi}(预期标准化值 {std})。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84,"
+                      f"单凭偶然约有 {counts[2]} 个。"}
+    note = {"en": "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. "
+                  "1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, "
+                  "report it, and test it on new data.",
+            "zh": "这些是众多指数中的最大者,因指数大而改模型会把本样本的偶然也拟合进去(MacCallum 等,1992,"
+                  "doi:10.1037/0033-2909.111.3.490)。只有不看指数也站得住的理由才可改,并须报告、用新数据检验。"}
+    return _result(fit, every.head(top), text, "modification indices (score test)", [note])
+
+
+def residuals(fit: Fit) -> Result:
+    """Correlations of the items less those the model implies (square, first column item).
+
+    Notes
+    -----
+    R: ``lavaan::lavResiduals(fit, type = "cor")$cov``.
+    """
+    square = sem.residuals(fit, kind="cor")
+    pairs = below_diagonal(square)
+    a, b, value = max(pairs, key=lambda pair: abs(pair[2]))
+    large = sum(abs(pair[2]) > 0.10 for pair in pairs)
+    return _result(fit, with_names(square, "item"), {
+        "en": f"{large} of {plural(len(pairs), 'residual correlation')} exceed .10 in size; the largest is {number(value, 2)} ({a}, {b}).",
+        "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10;最大的是 {number(value, 2)}({a}、{b})。"},
+        "residual correlations (sample less implied)")
+
+
+@show.picture
+def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
+    """Draw :func:`loadings`: one row an item, its interval, the colour of the construct's role."""
+    from matplotlib import pyplot
+
+    table, ticks, y = result.table, [], 0
+    figure, axis = pyplot.subplots(figsize=(8, 1.4 + 0.23 * (len(table) + table["construct"].nunique())))
+    for code, rows in table.groupby("construct", sort=False):
+        colour = show.ROLES[study.role(code)]
+        axis.text(0.01, y, study.name(code, language), color=colour, weight="bold", va="center",
+                  transform=axis.get_yaxis_transform())
+        for row in rows.itertuples():
+            y += 1
+            axis.plot([row.ci_low, row.ci_high], [y, y], color=colour, lw=1.5)
+            axis.plot(row.std, y, "o", color=colour, ms=5)
+            ticks.append(y)
+        y += 1
+    axis.axvline(0.7, color=show.MUTED, lw=1, ls="--", zorder=0)
+    axis.set_yticks(ticks, table["item"], fontsize=8)
+    left, right = min(0, table["ci_low"].min() - 0.03), max(1.02, table["ci_high"].max() + 0.02)
+    axis.set(ylim=(y - 0.3, -0.8), xlim=(left, right),
+             xlabel={"en": "standardised loading, 95% interval", "zh": "标准化载荷,95% 区间"}[language])
+    axis.grid(axis="y", visible=False)
+    weak = table.loc[table["std"].idxmin()]
+    said = f"{weak['item']}, {number(weak['std'], 2)}"
+    return figure, {
+        "en": f"Standardised loadings (n = {result.n_used:,}). Left of the dashed line at .70 a construct explains less than half of "
+              f"its item; the weakest is {said}.",
+        "zh": f"标准化载荷(n = {result.n_used:,})。虚线 .70 左侧,构念解释的方差不到题项的一半;最弱的是 {said}。"}
+
+
+@show.picture
+def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
+    """Draw :func:`residuals` as a heat map, items grouped by construct."""
+    from matplotlib import pyplot
+
+    items, square = list(result.table["item"]), result.table.set_index("item").to_numpy()
+    count = len(items)
+    shown = np.where(np.tri(count, k=-1, dtype=bool), square, np.nan)
+    limit, side = max(0.2, float(np.nanmax(np.abs(shown)))), max(6.0, 1.5 + 0.21 * count)
+    figure, axis = pyplot.subplots(figsize=(side + 1, side))
+    image = axis.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    owner = [study.items.get(item, item) for item in items]
+    for code in dict.fromkeys(owner):
+        first, last = owner.index(code) - 0.5, count - owner[::-1].index(code) - 0.5
+        colour = show.ROLES[study.role(code)]
+        axis.plot([first, first, last], [first, last, last], color=colour, lw=1.5)
+        axis.text((first + last) / 2 + 0.8, (first + last) / 2 - 0.4, study.name(code, language), color=colour, weight="bold")
+    if count <= 20:
+        for row, column in np.argwhere(np.abs(np.nan_to_num(shown)) > 0.10):
+            axis.text(column, row, number(shown[row, column], 2).replace("0.", "."), ha="center", va="center", fontsize=7)
+    small = 8 if count <= 25 else 6.5
+    axis.set_xticks(range(count), items, rotation=90, fontsize=small)
+    axis.set_yticks(range(count), items, fontsize=small)
+    axis.grid(visible=False)
+    bar = figure.colorbar(image, cax=axis.inset_axes((0.62, 0.93, 0.36, 0.025)), orientation="horizontal")
+    bar.set_label({"en": "sample − implied correlation", "zh": "样本相关 − 模型相关"}[language], fontsize=9)
+    return figure, {
+        "en": f"Residual correlations (n = {result.n_used:,}). Red: two items go together more than the model says; blue: less. "
+              f"{result.text['en']}",
+        "zh": f"残差相关(n = {result.n_used:,})。红色:两题项的相关高于模型所说;蓝色:低于。{result.text['zh']}"}
+
+
+def _result(fit: Fit, table: pd.DataFrame, text: Words, method: str, notes: list[Words | None] | None = None) -> Result:
+    """A result that says above its numbers what is wrong with the fit."""
+    if not fit.trustworthy:
+        text = {"en": "Not to be relied on, see the warning. " + text["en"], "zh": "结果不可靠,见警告。" + text["zh"]}
+    return Result(table, text, fit.n_used, method, (*fit.warnings, *filter(None, notes or [])))
+
+
+def _scaled(cov: pd.DataFrame) -> pd.DataFrame:
+    """Correlations of covariances, also where a variance is negative."""
+    sd = np.sqrt(np.abs(np.diag(cov)))
+    return cov / np.outer(sd, sd)
+
+
+def _indicators(fit: Fit) -> Scales:
+    """The direct indicators of each construct; a construct observed without error is its own."""
+    loads = fit.model.table[fit.model.table["op"] == "=~"]
+    return {code: list(loads.loc[loads["lhs"] == code, "rhs"]) or [code] for code in fit.model.state}
+
+
+def _items(code: str, own: Scales) -> list[str]:
+    """All items of a construct, through its first-order constructs."""
+    return [item for x in own[code] for item in (_items(x, own) if x in own and x != code else [x])]
+
+
+def _latent_correlations(fit: Fit) -> pd.DataFrame:
+    """Model-implied correlations of the constructs."""
+    state = list(fit.model.state)
+    return _scaled(pd.DataFrame(fit.discrepancy().point(fit.theta, 0).phi, state, state))
+
+
+def _reliability(fit: Fit) -> pd.DataFrame:
+    """omega, cr and ave of each construct (rows); NaN for a single item."""
+    own, observed, state = _indicators(fit), list(fit.model.observed), list(fit.model.state)
+    at = fit.discrepancy().point(fit.theta, 0)
+    total = pd.DataFrame(at.d[:, len(observed):len(observed) + len(state)], observed, state)
+    sigma, phi = pd.DataFrame(at.sigma, observed, observed), pd.DataFrame(at.phi, state, state)
+    std = fit.parameters[fit.parameters["op"] == "=~"].set_index(["lhs", "rhs"])["std"]
+    out = pd.DataFrame(np.nan, list(own), ["omega", "cr", "ave"])
+    for code in (c for c in own if len(own[c]) > 1):
+        items, among = _items(code, own), phi if own[code][0] in state else sigma
+        whole = total.loc[items, code].sum() ** 2 * phi.loc[code, code]
+        out.loc[code] = (whole / sigma.loc[items, items].to_numpy().sum(),
+                         std[code].sum() ** 2 / _scaled(among.loc[own[code], own[code]]).to_numpy().sum(), (std[code] ** 2).mean())
+    return out
+
+
+def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:
+    """Standardised loadings at the free numbers `theta` (complex for a derivative)."""
+    at, model = fit.discrepancy().point(theta, 0), fit.model
+    sd = dict(zip(model.observed, np.sqrt(np.diag(at.sigma)), strict=True))
+    sd |= dict(zip(model.state, np.sqrt(np.diag(at.phi)), strict=True))
+    return np.array([(theta[row.free - 1] if row.free else row.value) * sd[row.lhs] / sd[row.rhs]
+                     for row in model.table[model.table["op"] == "=~"].itertuples()])
+
+
+def _standardized_start(fit: Fit, model: Model) -> np.ndarray:
+    """A fit's free numbers for items of variance 1, as start of a model with more parameters."""
+    own, known = _indicators(fit), fit.parameters.set_index(["lhs", "op", "rhs"])["est"]
+    sd = dict(zip(fit.model.observed, np.sqrt(np.diag(fit.sample[0].cov)), strict=True))
+    sd = {code: sd[_items(code, own)[0]] for code in own} | sd
+    start = np.full(model.npar, 0.02)
+    for lhs, op, rhs, free in model.table[["lhs", "op", "rhs", "free"]].itertuples(index=False, name=None):
+        if free and (lhs, op, rhs) in known.index:
+            start[free - 1] = known[lhs, op, rhs] * (sd[lhs] / sd[rhs] if op == "=~" else 1 / (sd[lhs] * sd[rhs]))
+    return start
+
+
+def _difference(restricted: Fit, free: Fit) -> dict[str, float]:
+    """Difference test of two nested models."""
+    from scipy.special import chdtrc
+
+    chisq, df = restricted.chisq - free.chisq, restricted.df - free.df
+    return {"d_chisq": chisq, "d_df": df, "d_p": float(chdtrc(df, max(chisq, 0))) if df > 0 else np.nan}
