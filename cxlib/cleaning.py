@@ -263,15 +263,15 @@ def mahalanobis(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> p
     return pd.DataFrame({"mahalanobis": distance, "mahalanobis_p": p}, index=frame.index)
 
 
-def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame) -> Result:
+def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> Result:
     """How well the screening found planted bad rows.
 
     Parameters
     ----------
     screening : Result or DataFrame
         ``Cleaned.screening``.
-    key : DataFrame
-        One planted row a line: respondent id (first column) and `kind`.
+    key : DataFrame or None
+        One planted row a line: respondent id (first column) and `kind`; None where the study has no key.
 
     Returns
     -------
@@ -280,6 +280,10 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame) -> Result:
         kept of the rows that were not planted (specificity), with Wilson intervals.
     """
     table = screening.table if isinstance(screening, Result) else screening
+    if key is None:
+        return Result(pd.DataFrame(columns=["kind", "n", "removed", "rate", "low", "high", "measure"]), {
+            "en": "The study has no key of planted rows, as real studies have none: what the rules missed cannot be known.",
+            "zh": "本研究没有预设问题记录的答案(真实研究都没有):规则漏掉了什么无从得知。"}, len(table))
     removed = (~table["kept"]).groupby(table["respondent"].astype(str)).any()
     planted = key.assign(respondent=key.iloc[:, 0].astype(str))
     rows = []

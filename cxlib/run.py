@@ -247,11 +247,11 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
 
 def fingerprint(study: Study) -> str:
     """A hash of the study file and of every file it reads."""
-    from cxlib.reading import source
+    from cxlib.reading import locate
 
     digest = hashlib.sha256(study.digest.encode())
     beside = [study.folder / table.file for table in study.tables.values()] + sorted(study.folder.glob("*.csv"))
-    for path in [source(study), *dict.fromkeys(beside)]:
+    for path in [locate(study.responses.file, study, study.responses.package), *dict.fromkeys(beside)]:
         digest.update(path.read_bytes() if path.is_file() else b"absent")
     return digest.hexdigest()[:16]
 
