@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.sem.paths import effect, inference, values
 from cxlib.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
-Z95 = 1.959963984540054
 
 
 class StructureError(ValueError):
@@ -298,25 +298,16 @@ def drivers(data: pd.DataFrame, study: Study, outcome: str, rng: np.random.Gener
 
 
 def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
-    """Standardised paths with delta-method standard errors and 95 % intervals (lhs, rhs, std, se, ci_low, ci_high).
+    """Standardised paths with delta-method standard errors and 95% intervals (lhs, rhs, std, se, ci_low, ci_high).
 
     Notes
     -----
-    The derivatives are exact (complex steps).  R: ``lavaan::standardizedSolution(fit)``.
+    R: ``lavaan::standardizedSolution(fit)``.
     """
-    table = fit.model.table
-    paths = table[(table["op"] == "~") & (table["matrix"] == "beta") & (table["group"] == 0)]
-    at = paths["row"].to_numpy(int), paths["col"].to_numpy(int)
-
-    def value(theta: np.ndarray) -> np.ndarray:
-        part = fit.model.matrices(theta)
-        c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
-        sd = np.sqrt(np.diag(c @ part["psi"] @ c.T))
-        return part["beta"][at] * sd[at[1]] / sd[at[0]]
-
-    slope = np.array([value(fit.theta + step).imag for step in 1e-30j * np.eye(len(fit.theta))]) / 1e-30
-    std, se = value(fit.theta), np.sqrt(np.einsum("ki,kl,li->i", slope, fit.vcov, slope))
-    return paths[["lhs", "rhs"]].reset_index(drop=True).assign(std=std, se=se, ci_low=std - Z95 * se, ci_high=std + Z95 * se)
+    rows = fit.model.table[(fit.model.table["op"] == "~") & (fit.model.table["group"] == 0)]
+    wanted = [effect(fit.model, f"{row.rhs} -> {row.lhs}") for row in rows.itertuples()]
+    found = inference(fit, lambda theta: values(fit.model, wanted, theta, True), [(e.name, e.kind, np.nan) for e in wanted])
+    return rows[["lhs", "rhs"]].reset_index(drop=True).assign(std=found["est"], **found[["se", "ci_low", "ci_high"]])
 
 
 @show.picture

@@ -1,0 +1,366 @@
+"""Stage 07: what runs through the mediators — direct, specific, indirect and total effects, and their contrasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib import sem, show
+from cxlib.sem.paths import ARROW, COLUMNS, Effect, EffectError, between, edges, effect, inference, values
+from cxlib.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cxlib.sem.resampling import Draws
+
+KINDS = {
+    "full": ("fully mediated (only the indirect effect differs from zero)", "完全中介（仅间接效应不为零）"),
+    "partial": ("partly mediated (direct and indirect effect, same sign)", "部分中介（直接与间接效应同号且均不为零）"),
+    "competitive": ("mediated against the direct effect (opposite signs)", "竞争性中介（直接与间接效应异号）"),
+    "direct only": ("not mediated (only the direct effect differs from zero)", "无中介（仅直接效应不为零）"),
+    "none": ("no clear effect", "没有明确的效应"),
+    "not testable": ("mediated by assumption (the model has no direct path; compare it with one that has)",
+                     "按假定完全中介（模型没有直接路径，须与含该路径的模型比较）"),
+}
+"""Kinds of mediation, in both languages."""
+
+
+def effects(fit: sem.Fit, draws: Draws | None, study: Study, paths: Sequence[str | tuple[str, str]] | None = None, *,
+            jackknife: Draws | None = None, model: str = "main", standardised: bool = False) -> show.Result:
+    """Effects with BCa, percentile and delta-method 95% intervals, all from one set of draws.
+
+    Path syntax: "TS -> PV -> SA -> LY" is one chain, "TS + CV -> PV -> SA" the sum of two.
+
+    Parameters
+    ----------
+    fit : Fit
+        The model's fit to the full sample.
+    draws : Draws or None
+        Its bootstrap draws; without them there are delta intervals only.
+    study : Study
+    paths : sequence of str or pair, optional
+        "A -> M -> Y" for one chain, ("A", "Y") for everything between two constructs.  By default every
+        pair of an exogenous and a terminal construct, and the effects of the study's hypotheses.
+    jackknife : Draws, optional
+        The leave-one-out estimates; without them there is no BCa interval.
+    model : str
+        The model's name in the study, for its hypotheses.
+    standardised : bool
+        Put est, se, interval and p on the standardised scale.  Column std is that estimate either way.
+
+    Returns
+    -------
+    Result
+        One row an effect and interval kind.  Of `draws` samples drawn, `converged` have an optimum and were
+        used, improper ones among them; the warnings count both.
+
+    Notes
+    -----
+    p is that of the row's own interval, see :func:`cxlib.sem.paths.inference`.
+    R: ``ind := a*b`` in the syntax; ``parameterEstimates(sem(..., se = "bootstrap"), boot.ci.type = "perc")``.
+    """
+    wanted = _wanted(fit.model, study, paths, model)
+    std = values(fit.model, wanted, fit.theta[None], True)[0]
+    table = inference(fit, lambda theta: values(fit.model, wanted, theta, standardised),
+                      [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)], draws, jackknife)
+    return show.Result(table, _said(table, study), fit.n_used, "standardised effects" if standardised
+                       else "unstandardised effects", _warnings(fit, draws, jackknife, table))
+
+
+def contrasts(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
+              jackknife: Draws | None = None, model: str = "main") -> show.Result:
+    """Differences between effects: is one mediator, or one driver, stronger than another?
+
+    `pairs` are effects in path syntax ("A -> M -> Y", "A -> N -> Y").  By default all specific indirect effects
+    of each pair that :func:`effects` covers, and the total effects which the study's hypotheses of kind
+    ``contrast`` set against each other.  Columns as in :func:`effects`, kind "contrast", effect "first > second",
+    and scale: effects between the same two constructs are compared unstandardised (same units), others standardised.
+
+    Notes
+    -----
+    R: ``d := a1*b1 - a2*b2``.
+    """
+    chosen = _rivals(fit.model, study, model) if pairs is None else [
+        (effect(fit.model, first), effect(fit.model, second)) for first, second in pairs]
+    if not chosen:
+        return show.Result(pd.DataFrame(columns=[*COLUMNS, "scale"]), {
+            "en": "No two effects of this model can be set against each other.", "zh": "该模型没有可相互比较的效应。"}, fit.n_used)
+    same = [{(c[0], c[-1]) for c in a.chains} == {(c[0], c[-1]) for c in b.chains} for a, b in chosen]
+
+    def gap(theta: np.ndarray, standardised: bool) -> np.ndarray:
+        first, second = (values(fit.model, side, theta, standardised) for side in zip(*chosen, strict=True))
+        return first - second
+
+    labels = [(f"{a.name} > {b.name}", "contrast", s)
+              for (a, b), s in zip(chosen, gap(fit.theta[None], True)[0], strict=True)]
+    table = inference(fit, lambda theta: np.where(same, gap(theta, False), gap(theta, True)), labels, draws, jackknife)
+    table["scale"] = np.repeat(np.where(same, "unstandardised", "standardised"), len(table) // len(labels))
+    best = _best(table)
+    sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
+    return show.Result(table, {
+        "en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'contrast')} between effects.",
+        "zh": f"{len(best)} 个效应对比中有 {sure} 个的 95% 区间不含零。"}, fit.n_used, "differences between effects",
+        _warnings(fit, draws, jackknife, table))
+
+
+def mediation(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
+              jackknife: Draws | None = None, model: str = "main") -> show.Result:
+    """Full, partial or no mediation, and the proportion mediated, of each pair of constructs with a mediator.
+
+    The kind follows from the 95% intervals (BCa, else percentile, else delta) of the direct and the total
+    indirect effect: ``full`` (indirect only), ``partial`` (both, same sign), ``competitive`` (both, opposite
+    signs), ``direct only``, ``none``; ``not testable`` where the model has no direct path: then full mediation
+    was assumed, and only a comparison with a model that has the path can test it.
+
+    The proportion indirect / total is given only where direct and indirect effect have the same sign and the
+    interval of the total leaves out zero; otherwise it has no meaning and is missing.
+
+    Notes
+    -----
+    Zhao, Lynch & Chen (2010), doi:10.1086/651257, for the kinds; MacKinnon, Warsi & Dwyer (1995),
+    doi:10.1207/s15327906mbr3001_3: the proportion is unstable below about 500 respondents.
+    """
+    if pairs is None:
+        wanted = _wanted(fit.model, study, None, model)
+        pairs = [(e.chains[0][0], e.chains[0][-1]) for e in wanted if e.kind == "indirect"]
+    names, rows = ["direct", "indirect", "total", "proportion"], []
+    for start, end in dict.fromkeys(pairs):
+        have = [name for name in names if name != "direct" or (start, end) in edges(fit.model)]
+        parts = [Effect("", "total" if name == "proportion" else name, ((start, end),)) for name in have]
+
+        def statistic(theta: np.ndarray, parts: list[Effect] = parts) -> np.ndarray:
+            out = values(fit.model, parts, theta)
+            out[:, -1] = out[:, -3] / out[:, -2]
+            return out
+
+        found = _best(inference(fit, statistic, [(name, name, np.nan) for name in have], draws, jackknife))
+        found = found.set_index("kind")[["est", "ci_low", "ci_high"]].reindex(names)
+        row = {"start": start, "end": end}
+        for name in names:
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), found.loc[name], strict=True))
+        row["type"] = _type(row)
+        if not row["direct"] * row["indirect"] > 0 or row["total_low"] <= 0 <= row["total_high"]:
+            row |= dict.fromkeys(("proportion", "proportion_low", "proportion_high"), np.nan)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    return show.Result(table, _mediated(table, study), fit.n_used, "intervals of direct and indirect effects",
+                       (*_warnings(fit, draws, jackknife, table), *_proportions(table, fit.n_used)))
+
+
+def distributions(fit: sem.Fit, draws: Draws, result: show.Result) -> pd.DataFrame:
+    """The bootstrap values behind a result of :func:`effects`: a row a converged draw, a column an (effect, kind)."""
+    keys = list(dict.fromkeys(zip(result.table["effect"], result.table["kind"], strict=True)))
+    wanted = [effect(fit.model, name, kind if kind in ("total", "indirect") else "") for name, kind in keys]
+    drawn = values(fit.model, wanted, draws.theta[draws.status != "failed"], result.method.startswith("standardised"))
+    return pd.DataFrame(drawn, columns=pd.MultiIndex.from_tuples(keys, names=["effect", "kind"]))
+
+
+@show.picture
+def plot_effects(result: show.Result, study: Study, *, language: str = "en", most: int = 30) -> tuple[Figure, show.Text]:
+    """Forest of the `most` largest effects, pair by pair, one interval each (BCa where there is one)."""
+    from matplotlib import pyplot
+
+    table, left = _largest(result, most)
+    marks = {"direct": "s", "specific": "o", "indirect": "D", "total": "D"}
+    words = {"direct": (" (direct)", "（直接）"), "indirect": (" (total indirect)", "（总间接）"), "total": (" (total)", "（总）")}
+    figure, axes = pyplot.subplots(figsize=(8.5, 1.0 + 0.34 * len(table)))
+    for place, row in enumerate(table.itertuples()):
+        colour, unclear = _colour(row.effect, study), not (row.ci_low > 0 or row.ci_high < 0)
+        axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=2, alpha=0.45 if unclear else 1)
+        axes.plot(row.est, place, marks[row.kind], color=colour, markersize=6, markerfacecolor="white" if unclear else colour)
+        axes.annotate(show.number(row.est, 2), (row.ci_high, place), xytext=(6, 0), textcoords="offset points",
+                      va="center", fontsize=9)
+    axes.axvline(0, color=show.MUTED, linewidth=1)
+    axes.set_yticks(range(len(table)), [_chain(row.effect, study, language) + words.get(row.kind, ("", ""))[language == "zh"]
+                                        for row in table.itertuples()], fontsize=9)
+    axes.invert_yaxis()
+    axes.margins(x=0.12, y=0.6 / max(len(table), 1))
+    axes.grid(axis="y", visible=False)
+    zh = "标准化效应" if result.method.startswith("standardised") else "非标准化效应"
+    axes.set_xlabel(f"{result.method.removesuffix('s')} (95% interval)" if language == "en" else f"{zh}（95% 区间）")
+    kind = "/".join(table["interval"].unique()).replace("bca", "BCa")
+    used = f"{table['converged'].min():,}" if len(table) else "0"
+    return figure, {
+        "en": f"Effects with 95% {kind} intervals ({used} bootstrap samples), n = {result.n_used:,}. Squares are direct, circles "
+              f"single chains, diamonds sums; the interval of a hollow mark holds zero.{left['en']}",
+        "zh": f"效应及 95% {kind} 区间（{used} 次重抽样），n = {result.n_used:,}。方块为直接效应，圆点为单条链，"
+              f"菱形为合计；空心标记的区间包含零。{left['zh']}"}
+
+
+@show.picture
+def plot_distributions(drawn: pd.DataFrame, result: show.Result, study: Study, *, language: str = "en",
+                       most: int = 9) -> tuple[Figure, show.Text]:
+    """Bootstrap distributions of the `most` largest specific effects, with interval, estimate and zero.
+
+    `drawn` is from :func:`distributions` for the same `result`.
+    """
+    from textwrap import fill
+
+    from matplotlib import pyplot
+
+    table, left = _largest(result, most, "specific" if "specific" in set(result.table["kind"]) else "")
+    columns = min(3, max(len(table), 1))
+    lines = -(-len(table) // columns) or 1
+    figure, grid = pyplot.subplots(lines, columns, figsize=(max(3.4 * columns, 5), 2.5 * lines), squeeze=False)
+    for axes in grid.flat[len(table) :]:
+        axes.set_visible(False)
+    for axes, row in zip(grid.flat, table.itertuples(), strict=False):
+        axes.hist(drawn[row.effect, row.kind].dropna(), bins=50, color=_colour(row.effect, study), alpha=0.5, linewidth=0)
+        axes.axvspan(row.ci_low, row.ci_high, ymax=0.04, color=show.INK, linewidth=0)
+        axes.axvline(row.est, color=show.INK, linewidth=1.2)
+        axes.axvline(0, color=show.MUTED, linewidth=1, linestyle="--")
+        axes.set_title(fill(_chain(row.effect, study, language), 17 if language == "zh" else 34), fontsize=9)
+        axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=4)
+        axes.set_xlabel(f"{show.number(row.est, 2)} [{show.number(row.ci_low, 2)}, {show.number(row.ci_high, 2)}]", fontsize=9)
+    return figure, {
+        "en": f"{len(drawn):,} bootstrap values of each effect, n = {result.n_used:,}: the solid line is the estimate, the bar "
+              f"below its 95% interval, the dashed line zero.{left['en']}",
+        "zh": f"各效应的 {len(drawn):,} 个自助值，n = {result.n_used:,}：实线为估计值，底部横条为 95% 区间，虚线为零。{left['zh']}"}
+
+
+def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str]] | None, name: str) -> list[Effect]:
+    """The effects asked for, each once: exogenous → terminal pairs and the hypotheses unless `paths` says otherwise."""
+    found: list[Effect] = []
+    if paths is not None:
+        for path in paths:
+            these = [effect(model, path)] if isinstance(path, str) else between(model, *path)
+            if not these:
+                raise EffectError(f"The model has no way from '{path[0]}' to '{path[1]}'. Check the direction of the arrow.")
+            found += these
+        return list(dict.fromkeys(found))
+    structural = model.table[(model.table["op"] == "~") & (model.table["matrix"] == "beta")]
+    causes, outcomes = list(dict.fromkeys(structural["rhs"])), list(dict.fromkeys(structural["lhs"]))
+    pairs = list(product([c for c in causes if c not in outcomes], [o for o in outcomes if o not in causes]))
+    sums = []
+    for hypothesis in study.hypotheses.values():
+        for words, kind in ((hypothesis.effect, ""), (hypothesis.total, "total")):
+            if words and hypothesis.model == name:
+                sums.append(effect(model, words, kind))
+                pairs += [(chain[0], chain[-1]) for chain in sums[-1].chains]
+    for start, end in dict.fromkeys(pairs):
+        found += between(model, start, end)
+    return list(dict.fromkeys([*found, *sums]))
+
+
+def _rivals(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:
+    """Specific effects of one pair against each other, and the totals which hypotheses set against each other."""
+    by_pair: dict[tuple[str, str], list[Effect]] = {}
+    for found in _wanted(model, study, None, name):
+        if found.kind == "specific" and len(found.chains) == 1:
+            by_pair.setdefault((found.chains[0][0], found.chains[0][-1]), []).append(found)
+    out = [rivals for group in by_pair.values() for rivals in combinations(group, 2)]
+    for hypothesis in study.hypotheses.values():
+        if hypothesis.contrast and hypothesis.model == name:
+            sides = hypothesis.contrast.replace("->", "→").split(">")
+            out += product(*([effect(model, words.replace("→", "->"), "total") for words in side.split(",")] for side in sides))
+    return list(dict.fromkeys(out))
+
+
+def _best(table: pd.DataFrame) -> pd.DataFrame:
+    """One row an effect: its BCa interval, else percentile, else delta (the order of the rows)."""
+    return table.drop_duplicates(["effect", "kind"])
+
+
+def _largest(result: show.Result, most: int, kind: str = "") -> tuple[pd.DataFrame, show.Text]:
+    """The largest effects in the order of the table, and a sentence on those left out."""
+    table = _best(result.table)
+    table = table[table["kind"] == kind] if kind else table
+    left = len(table) - most
+    keep = table["std"].abs().sort_values(ascending=False, kind="stable").index[:most]
+    return table.loc[keep].sort_index(), {"en": f" {left} smaller ones are not drawn." if left > 0 else "",
+                                          "zh": f"另有 {left} 个较小的未画出。" if left > 0 else ""}
+
+
+def _type(row: dict) -> str:
+    """The kind of mediation from the two intervals."""
+    if np.isnan(row["direct"]):
+        return "not testable"
+    direct, indirect = (row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for name in ("direct", "indirect"))
+    if direct and indirect:
+        return "partial" if row["direct"] * row["indirect"] > 0 else "competitive"
+    return "full" if indirect else "direct only" if direct else "none"
+
+
+def _colour(name: str, study: Study) -> str:
+    """The colour of the construct an effect ends in."""
+    end = name.rsplit(ARROW, 1)[-1]
+    return show.ROLES[study.role(end)] if end in study.constructs else show.INK
+
+
+def _chain(name: str, study: Study, language: str) -> str:
+    """An effect in the reader's words."""
+    return " → ".join(" + ".join(study.name(code, language) for code in step.split(" + ")) for step in name.split(ARROW))
+
+
+def _said(table: pd.DataFrame, study: Study) -> show.Text:
+    """How many indirect effects are beyond doubt, and the largest."""
+    best = _best(table[table["kind"] == "specific"])
+    if best.empty:
+        return {"en": "No effect asked for runs through a mediator.", "zh": "所求效应均不经由中介。"}
+    sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
+    top = best.loc[best["std"].abs().idxmax()]
+    limits = f"[{show.number(top['ci_low'])}, {show.number(top['ci_high'])}]"
+    return {"en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'specific indirect effect')}. The "
+                  f"largest runs {_chain(top['effect'], study, 'en')}: {show.number(top['est'])} {limits}, standardised "
+                  f"{show.number(top['std'], 2)}.",
+            "zh": f"{len(best)} 个特定间接效应中有 {sure} 个的 95% 区间不含零。最大的是{_chain(top['effect'], study, 'zh')}："
+                  f"{show.number(top['est'])} {limits}，标准化为 {show.number(top['std'], 2)}。"}
+
+
+def _mediated(table: pd.DataFrame, study: Study) -> show.Text:
+    """One clause a pair."""
+    if table.empty:
+        return {"en": "No pair of constructs has a mediator.", "zh": "没有带中介的构念对。"}
+    said = {language: [f"{study.name(row.start, language)} → {study.name(row.end, language)}{colon}{KINDS[row.type][at]}"
+                       for row in table.itertuples()] for at, (language, colon) in enumerate({"en": ": ", "zh": "："}.items())}
+    return {"en": "; ".join(said["en"]) + ".", "zh": "；".join(said["zh"]) + "。"}
+
+
+def _proportions(table: pd.DataFrame, n: int) -> Iterable[show.Text]:
+    """The caveats of the proportion mediated."""
+    if table.empty:
+        return
+    if table["proportion"].isna().any():
+        yield {"en": "The proportion mediated is missing where the model has no direct path, direct and indirect effect "
+                     "have opposite signs, or the total may be zero: there it has no meaning.",
+               "zh": "模型没有直接路径、直接与间接效应异号，或总效应可能为零时，中介比例没有意义，故缺失。"}
+    if table["proportion"].notna().any() and n < 500:
+        yield {"en": f"With {n} respondents the proportion mediated is unstable (500 or more are advised): read its interval.",
+               "zh": f"样本仅 {n} 人，中介比例不稳定（建议 500 人以上）：请看其区间。"}
+
+
+def _warnings(fit: sem.Fit, draws: Draws | None, jackknife: Draws | None, table: pd.DataFrame) -> tuple[show.Text, ...]:
+    """What stands above the numbers: the fit's own warnings, then how the draws ended."""
+    out: list[show.Text] = list(fit.warnings)
+    if draws is None:
+        return (*out, {"en": "Delta-method intervals only: nothing was resampled.", "zh": "仅有 delta 法区间：未做重抽样。"})
+    count = f"{len(draws):,}"
+    if draws.failed:
+        many = draws.failed > len(draws) / 20
+        out.append({"en": f"{draws.failed} of {count} bootstrap samples have no optimum and were left out"
+                          + (": more than 1 in 20, so the intervals may be wrong." if many else "."),
+                    "zh": f"{count} 次重抽样中有 {draws.failed} 次没有最优解，已剔除"
+                          + ("：超过二十分之一，区间可能有误。" if many else "。")})
+    if draws.improper:
+        out.append({"en": f"{draws.improper} of {count} bootstrap solutions are improper (such as a negative variance); kept.",
+                    "zh": f"{count} 次重抽样中有 {draws.improper} 次的解不恰当（如方差为负），予以保留。"})
+    used = table["converged"].min() if "converged" in table and len(table) else draws.converged
+    if used < draws.converged:
+        out.append({"en": f"In {draws.converged - used} draws an effect does not exist (a variance is negative); left out.",
+                    "zh": f"有 {draws.converged - used} 次重抽样的效应不存在（方差为负），已剔除。"})
+    if jackknife is None:
+        out.append({"en": "No BCa interval: the leave-one-out estimates were not given.",
+                    "zh": "没有 BCa 区间：未提供逐一剔除的估计。"})
+    elif jackknife.failed:
+        out.append({"en": f"{jackknife.failed} of {len(jackknife):,} leave-one-out samples have no optimum; BCa uses the rest.",
+                    "zh": f"{len(jackknife):,} 个逐一剔除样本中有 {jackknife.failed} 个没有最优解；BCa 依据其余样本。"})
+    if "ci_low" in table and table["ci_low"].isna().any():
+        out.append({"en": "Some intervals are missing: this solution, or these draws, do not determine an error.",
+                    "zh": "部分区间缺失：该解或这些抽样不能确定误差。"})
+    return tuple(out)
