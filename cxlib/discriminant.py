@@ -28,11 +28,16 @@ def htmt_matrix(data: pd.DataFrame, scales: Scales, geometric: bool = False) -> 
     The mean absolute correlation between the items of two constructs, over the geometric mean of the two mean
     correlations within; `geometric` takes geometric means throughout (HTMT2).
 
+    Raises
+    ------
+    ValueError
+        If an item is not a column of the data or has the same answer in every complete row.
+
     Notes
     -----
     A single item counts as perfectly reliable.  R: ``semTools::htmt(syntax, data, htmt2 = geometric)``.
     """
-    r = data[[item for own in scales.values() for item in own]].dropna().astype(float).corr().to_numpy()
+    r = _rows(data, scales).corr().to_numpy()
     return pd.DataFrame(_ratios(r, scales, geometric), list(scales), list(scales))
 
 
@@ -57,8 +62,8 @@ def htmt(data: pd.DataFrame, study: Study, model: str = "main", geometric: bool 
     low, high = (sum(v >= limit for *_, v in pairs) for limit in HTMT_CONVENTIONS)
     text = {"en": f"The largest {name} is {number(value, 2)} ({study.name(a)} and {study.name(b)}). Of {plural(len(pairs), 'pair')}, "
                   f"{low} reach .85 and {high} reach .90, the conventions for distinct and for related concepts.",
-            "zh": f"最大的 {name} 是 {number(value, 2)}({study.name(a, 'zh')}与{study.name(b, 'zh')})。{len(pairs)} 对中达到 .85 的有 "
-                  f"{low} 对、达到 .90 的有 {high} 对(概念相异与相近时的惯例)。"}
+            "zh": f"最大的 {name} 是 {number(value, 2)}（{study.name(a, 'zh')}与{study.name(b, 'zh')}）。{len(pairs)} 对中达到 .85 的有 "
+                  f"{low} 对、达到 .90 的有 {high} 对（概念相异与相近时的惯例）。"}
     method = f"{name}: absolute correlations, {'geometric' if geometric else 'arithmetic'} means"
     return Result(with_names(square), text, len(rows), method, notes)
 
@@ -108,10 +113,13 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
     table = pd.DataFrame([(a, b, value, low[codes.index(a), codes.index(b)], high[codes.index(a), codes.index(b)], len(ratios))
                           for a, b, value in below_diagonal(htmt_matrix(rows, scales, geometric))],
                          columns=["a", "b", "htmt", "ci_low", "ci_high", "draws"])
+    if len(ratios) < draws:
+        notes += ({"en": f"In {draws - len(ratios)} of {draws} draws an item did not vary; they were left out.",
+                   "zh": f"{draws} 次抽样中有 {draws - len(ratios)} 次某题项没有变异，未计入。"},)
     below = [(table["ci_high"] < limit).sum() for limit in HTMT_CONVENTIONS]
     text = {"en": f"The whole {level:.0%} interval lies below .85 for {below[0]} and below .90 for {below[1]} of "
                   f"{plural(len(table), 'pair')}.",
-            "zh": f"{len(table)} 对构念中,{level:.0%} 区间整个低于 .85 的有 {below[0]} 对,低于 .90 的有 {below[1]} 对。"}
+            "zh": f"{len(table)} 对构念中，{level:.0%} 区间整个低于 .85 的有 {below[0]} 对，低于 .90 的有 {below[1]} 对。"}
     return Result(table, text, n, f"{'HTMT2' if geometric else 'HTMT'}, percentile bootstrap, {len(ratios)} draws", notes)
 
 
@@ -147,6 +155,18 @@ def _ratios(r: np.ndarray, scales: Scales, geometric: bool) -> np.ndarray:
     return out
 
 
+def _rows(data: pd.DataFrame, scales: Scales) -> pd.DataFrame:
+    """The rows complete in all items, as numbers."""
+    items = [item for own in scales.values() for item in own]
+    if absent := [item for item in items if item not in data]:
+        raise ValueError(f"{', '.join(absent)}: not in data=. Its columns are {', '.join(map(str, data.columns[:20]))}.")
+    rows = data[items].dropna().astype(float)
+    if still := list(rows.columns[rows.nunique() < 2]):
+        raise ValueError(f"{', '.join(still)}: no variation in the {len(rows)} rows complete in all items, hence no correlation. "
+                         "Leave the item out, or keep more rows.")
+    return rows
+
+
 def _complete(data: pd.DataFrame, study: Study, model: str) -> tuple[pd.DataFrame, Scales, tuple[Words, ...]]:
     """Rows complete in the items of a model, its scales, and what a reader must know of both."""
     codes = study.model_constructs(model)
@@ -154,15 +174,15 @@ def _complete(data: pd.DataFrame, study: Study, model: str) -> tuple[pd.DataFram
     if len(scales) < 2:
         raise ValueError(f"HTMT compares constructs, but model '{model}' of study '{study.id}' has "
                          f"{plural(len(scales), 'construct')} with items. Name at least two in the model.")
-    rows = data[[item for own in scales.values() for item in own]].dropna().astype(float)
+    rows = _rows(data, scales)
     lost, r = len(data) - len(rows), rows.corr()
     turned = [x for own in scales.values() for x in own if len(own) > 1 and r.loc[x, own].drop(x).mean() < 0]
     notes = (caution([str(lost)] if lost else [], f"{{}} of {len(data)} rows have a missing item and were left out (listwise).",
-                   f"{len(data)} 行中有 {{}} 行缺失题项,已整行剔除。"),
+                   f"{len(data)} 行中有 {{}} 行缺失题项，已整行剔除。"),
              caution([c for c in scales if len(scales[c]) == 1], "{} has one item, which HTMT takes as perfectly reliable.",
-                   "{} 只有一个题项,HTMT 把它当作完全可靠。"),
+                   "{} 只有一个题项，HTMT 把它当作完全可靠。"),
              caution([c for c in codes if c not in scales], "{} is of second order, without items of its own: left out.",
-                   "{} 是二阶构念,没有自己的题项,未计入。"),
+                   "{} 是二阶构念，没有自己的题项，未计入。"),
              caution(turned, "{} goes against the other items of its construct, which absolute correlations hide: check the reverse "
-                   "coding.", "{} 与本构念其他题项方向相反,而 HTMT 取绝对值会掩盖这一点:请检查反向计分。"))
+                   "coding.", "{} 与本构念其他题项方向相反，而 HTMT 取绝对值会掩盖这一点：请检查反向计分。"))
     return rows, scales, tuple(note for note in notes if note)

@@ -77,10 +77,10 @@ def fit_table(fit: Fit) -> Result:
             f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}], "
             f"SRMR {number(value['srmr'])}")
     met = {"en": f"not met: {', '.join(failed)}" if failed else "all three are met",
-           "zh": f"未达到:{'、'.join(failed)}" if failed else "三项都达到"}
+           "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到"}
     return _result(fit, table, {
         "en": f"{said}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
-        "zh": f"{said}。Hu 与 Bentler(1999)的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08:{met['zh']}。"},
+        "zh": f"{said}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。"},
         "maximum likelihood, χ² = n·F")
 
 
@@ -95,7 +95,7 @@ def parameters(fit: Fit) -> Result:
     fixed = int(table["se"].isna().sum())
     return _result(fit, table.reset_index(drop=True), {
         "en": f"{plural(len(table) - fixed, 'parameter')} estimated; the {fixed} without a standard error are fixed.",
-        "zh": f"估计了 {len(table) - fixed} 个参数;没有标准误的 {fixed} 个是固定值。"},
+        "zh": f"估计了 {len(table) - fixed} 个参数；没有标准误的 {fixed} 个是固定值。"},
         "maximum likelihood, standard errors from the expected information")
 
 
@@ -111,14 +111,14 @@ def loadings(fit: Fit) -> Result:
     rows = fit.model.table[fit.model.table["op"] == "=~"]
     std = _std_loadings(fit, fit.theta)
     slopes = np.array([_std_loadings(fit, step).imag for step in fit.theta + 1e-30j * np.eye(len(fit.theta))]) / 1e-30
-    se = np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", slopes, fit.vcov, slopes), 0))
+    se = np.where(np.isnan(std), np.nan, np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", slopes, fit.vcov, slopes), 0)))
     table = pd.DataFrame({"construct": rows["lhs"].to_numpy(), "item": rows["rhs"].to_numpy(), "std": std, "se": se,
                           "ci_low": std - 1.959963984540054 * se, "ci_high": std + 1.959963984540054 * se, "r2": std**2})
     weak = ", ".join(f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples())
     strong = f"{(table['std'] >= 0.5).sum()}", len(table)
     return _result(fit, table, {
         "en": f"{strong[0]} of {strong[1]} standardised loadings are .50 or more{'; below: ' + weak if weak else ''}.",
-        "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{';低于的有:' + weak if weak else ''}。"},
+        "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{'；低于的有：' + weak if weak else ''}。"},
         "completely standardised loadings, delta-method standard errors")
 
 
@@ -160,18 +160,18 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
         table.loc[code, "msv"] = (latent.loc[code, others] ** 2).max()
         table.loc[code, "max_htmt"] = ratio[code].drop(code).max() if code in first else np.nan
     notes = [caution([c for c in own if len(own[c]) == 1], "{} has one item: no reliability can be estimated, the model takes "
-                   "it as free of error.", "{} 只有一个题项:无法估计信度,模型把它当作没有误差。"),
+                   "it as free of error.", "{} 只有一个题项：无法估计信度，模型把它当作没有误差。"),
              caution([c for c in own if len(own[c]) == 2], "{} has two items: alpha rests on one correlation, and the loadings "
-                   "are told apart only by other constructs.", "{} 只有两个题项:α 只依赖一个相关,载荷要靠其他构念才能区分。"),
+                   "are told apart only by other constructs.", "{} 只有两个题项：α 只依赖一个相关，载荷要靠其他构念才能区分。"),
              caution([c for c in own if c not in first], "{} is of second order: it shares items with its parts and has no HTMT.",
-                   "{} 是二阶构念:与其组成部分共用题项,没有 HTMT。"),
+                   "{} 是二阶构念：与其组成部分共用题项，没有 HTMT。"),
              caution(list(table.index[table["msv"].isna()]), "{} has no other construct to be compared with: no MSV.",
-                     "{} 没有可比较的其他构念:没有 MSV。")]
+                     "{} 没有可比较的其他构念：没有 MSV。")]
     text = {}
     for language, good, bad, shared, comma, stop in (
             ("en", "{} is {} or more for every construct", "{} is below {} for {}", "MSV exceeds AVE (its items say less about it "
              "than another construct does) for {}", ", ", ". "),
-            ("zh", "所有构念的 {} 都不低于 {}", "{} 低于 {} 的有:{}", "MSV 大于 AVE(另一构念比它自己的题项更能说明它):{}", "、", "。")):
+            ("zh", "所有构念的 {} 都不低于 {}", "{} 低于 {} 的有：{}", "MSV 大于 AVE（另一构念比它自己的题项更能说明它）：{}", "、", "。")):
         parts = []
         for name, limit in VALIDITY_CONVENTIONS.items():
             low = comma.join(f"{study.name(c, language)} ({number(v, 2)})" for c, v in table[name].items() if v < limit)
@@ -199,7 +199,7 @@ def fornell_larcker(fit: Fit) -> Result:
     text = {"en": f"The correlation exceeds √AVE for {plural(len(failed), 'pair')}: {', '.join(failed)}." if failed else
             "Every √AVE exceeds the correlations of its construct.",
             "zh": f"有 {len(failed)} 对构念的相关大于 √AVE:{'、'.join(failed)}。" if failed else "每个构念的 √AVE 都大于它与其他构念的相关。"}
-    one = caution([c for c in own if len(own[c]) == 1], "{} has one item, hence no AVE.", "{} 只有一个题项,没有 AVE。")
+    one = caution([c for c in own if len(own[c]) == 1], "{} has one item, hence no AVE.", "{} 只有一个题项，没有 AVE。")
     return _result(fit, with_names(square), text, "√AVE (standardised loadings), model-implied correlations", [one])
 
 
@@ -236,24 +236,32 @@ def method_bias(fit: Fit) -> Result:
                          columns=["check", "statistic", "value"])
     after = _latent_correlations(common)
     turned = [f"{a} – {b}" for a, b, value in below_diagonal(_latent_correlations(fit)) if value > 0 > after.loc[a, b]]
-    notes = [{"en": f"{en}: {w['en']}", "zh": f"{zh}:{w['zh']}"} for model, en, zh in (
+    notes = [{"en": f"{en}: {w['en']}", "zh": f"{zh}：{w['zh']}"} for model, en, zh in (
         (one, "Single factor", "单因子模型"), (common, "Model with the method factor", "含方法因子的模型")) for w in model.warnings]
-    notes += [caution(["0"] if share[0] < 0 else [], "The method factor's variance is estimated below zero: read its share as {}.",
-                    "方法因子的方差估计值小于零:其比例应视为 {}。"),
+    notes += [caution(list(own) if len(own) == 1 else [], "{} is the only construct: a single factor is the model itself.",
+                      "只有 {} 一个构念：单因子模型就是本模型。"),
+              caution(["0"] if share[0] < 0 else [], "The method factor's variance is estimated below zero: read its share as {}.",
+                    "方法因子的方差估计值小于零：其比例应视为 {}。"),
               caution(turned, "With the method factor these positive correlations turn negative: {}. It takes up what the "
                     "constructs truly share, so its share is an upper bound.",
-                    "加入方法因子后,这些正相关变为负:{}。它吸收了构念之间的实质共性,其比例只是上限。")]
-    held = f"{number(100 * share[0], 1)}% [{number(100 * share[1], 1)}, {number(100 * share[2], 1)}]"
+                    "加入方法因子后，这些正相关变为负：{}。它吸收了构念之间的实质共性，其比例只是上限。")]
+    interval = f"{number(100 * share[0], 1)}% [{number(100 * share[1], 1)}, {number(100 * share[2], 1)}]"
+    if common.trustworthy:
+        method = {"en": f"A method factor common to all items would hold {interval} of an item's variance.",
+                  "zh": f"所有题项共有的方法因子约占题项方差的 {interval}。"}
+    elif share[0] < 0:
+        method = {"en": "A method factor common to all items finds no variance of its own.", "zh": "所有题项共有的方法因子没有自己的方差。"}
+    else:
+        method = {"en": "These data cannot separate a method factor from the constructs: it has no admissible solution.",
+                  "zh": "这些数据无法把方法因子与构念分开：它没有可接受的解。"}
     worse = versus["d_p"] < 0.05
     change = f"Δχ²({versus['d_df']:.0f}) = {number(versus['d_chisq'], 1)}, {p_text(versus['d_p'])}"
     return _result(fit, table, {
         "en": f"The first component holds {component:.0%} and a single factor {factor:.0%} of the items' variance (Harman; under 50% "
               f"by convention). One factor for all items fits {'worse' if worse else 'no worse'} than the model, {change}. "
-              + (f"A method factor common to all items would hold {held} of an item's variance." if common.trustworthy else
-                 "A method factor beside the constructs has no admissible solution: these data cannot separate one from them."),
-        "zh": f"第一主成分占题项方差的 {component:.0%},单一公因子占 {factor:.0%}(Harman 检验,惯例为低于 50%)。所有题项只用一个因子,拟合"
-              f"{'差于' if worse else '不差于'}本模型,{change}。"
-              + (f"所有题项共有的方法因子约占题项方差的 {held}。" if common.trustworthy else "在构念之外再加方法因子没有可接受的解:这些数据无法把它与构念分开。")},
+              f"{method['en']}",
+        "zh": f"第一主成分占题项方差的 {component:.0%}，单一公因子占 {factor:.0%}（Harman 检验，惯例为低于 50%）。所有题项只用一个因子，拟合"
+              f"{'差于' if worse else '不差于'}本模型，{change}。{method['zh']}"},
         "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings", notes)
 
 
@@ -273,13 +281,13 @@ def modification(fit: Fit, top: int = 20) -> Result:
         name, mi, std = f"{first['lhs']} {first['op']} {first['rhs']}", number(first["mi"], 1), number(first["std"], 2)
         text = {"en": f"The largest index is {mi}, for {name} (expected standardised value {std}). Of all {counts[1]} indices "
                       f"{counts[0]} exceed 3.84, where chance alone would give about {counts[2]}.",
-                "zh": f"最大的修正指数是 {name} 的 {mi}(预期标准化值 {std})。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84,"
+                "zh": f"最大的修正指数是 {name} 的 {mi}（预期标准化值 {std}）。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84，"
                       f"单凭偶然约有 {counts[2]} 个。"}
     note = {"en": "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. "
                   "1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, "
                   "report it, and test it on new data.",
-            "zh": "这些是众多指数中的最大者,因指数大而改模型会把本样本的偶然也拟合进去(MacCallum 等,1992,"
-                  "doi:10.1037/0033-2909.111.3.490)。只有不看指数也站得住的理由才可改,并须报告、用新数据检验。"}
+            "zh": "这些是众多指数中的最大者，因指数大而改模型会把本样本的偶然也拟合进去（MacCallum 等，1992，"
+                  "doi:10.1037/0033-2909.111.3.490）。只有不看指数也站得住的理由才可改，并须报告、用新数据检验。"}
     return _result(fit, every.head(top), text, "modification indices (score test)", [note])
 
 
@@ -296,7 +304,7 @@ def residuals(fit: Fit) -> Result:
     large = sum(abs(pair[2]) > 0.10 for pair in pairs)
     return _result(fit, with_names(square, "item"), {
         "en": f"{large} of {plural(len(pairs), 'residual correlation')} exceed .10 in size; the largest is {number(value, 2)} ({a}, {b}).",
-        "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10;最大的是 {number(value, 2)}({a}、{b})。"},
+        "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10；最大的是 {number(value, 2)}（{a}、{b}）。"},
         "residual correlations (sample less implied)")
 
 
@@ -321,14 +329,12 @@ def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tupl
     axis.set_yticks(ticks, table["item"], fontsize=8)
     left, right = min(0, table["ci_low"].min() - 0.03), max(1.02, table["ci_high"].max() + 0.02)
     axis.set(ylim=(y - 0.3, -0.8), xlim=(left, right),
-             xlabel={"en": "standardised loading, 95% interval", "zh": "标准化载荷,95% 区间"}[language])
+             xlabel={"en": "standardised loading, 95% interval", "zh": "标准化载荷，95% 区间"}[language])
     axis.grid(axis="y", visible=False)
-    weak = table.loc[table["std"].idxmin()]
-    said = f"{weak['item']}, {number(weak['std'], 2)}"
     return figure, {
         "en": f"Standardised loadings (n = {result.n_used:,}). Left of the dashed line at .70 a construct explains less than half of "
-              f"its item; the weakest is {said}.",
-        "zh": f"标准化载荷(n = {result.n_used:,})。虚线 .70 左侧,构念解释的方差不到题项的一半;最弱的是 {said}。"}
+              f"its item. {result.text['en']}",
+        "zh": f"标准化载荷（n = {result.n_used:,}）。虚线 .70 左侧，构念解释的方差不到题项的一半。{result.text['zh']}"}
 
 
 @show.picture
@@ -347,10 +353,13 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
         first, last = owner.index(code) - 0.5, count - owner[::-1].index(code) - 0.5
         colour = show.ROLES[study.role(code)]
         axis.plot([first, first, last], [first, last, last], color=colour, lw=1.5)
-        axis.text((first + last) / 2 + 0.8, (first + last) / 2 - 0.4, study.name(code, language), color=colour, weight="bold")
+        axis.text((first + last) / 2 + 1, (first + last) / 2, study.name(code, language), color=colour, weight="bold",
+                  va="center")
     if count <= 20:
         for row, column in np.argwhere(np.abs(np.nan_to_num(shown)) > 0.10):
-            axis.text(column, row, number(shown[row, column], 2).replace("0.", "."), ha="center", va="center", fontsize=7)
+            colour = "white" if abs(shown[row, column]) > 0.6 * limit else show.INK
+            axis.text(column, row, number(shown[row, column], 2).replace("0.", "."), color=colour, ha="center", va="center",
+                      fontsize=7)
     small = 8 if count <= 25 else 6.5
     axis.set_xticks(range(count), items, rotation=90, fontsize=small)
     axis.set_yticks(range(count), items, fontsize=small)
@@ -360,19 +369,20 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
     return figure, {
         "en": f"Residual correlations (n = {result.n_used:,}). Red: two items go together more than the model says; blue: less. "
               f"{result.text['en']}",
-        "zh": f"残差相关(n = {result.n_used:,})。红色:两题项的相关高于模型所说;蓝色:低于。{result.text['zh']}"}
+        "zh": f"残差相关（n = {result.n_used:,}）。红色：两题项的相关高于模型所说；蓝色：低于。{result.text['zh']}"}
 
 
 def _result(fit: Fit, table: pd.DataFrame, text: Words, method: str, notes: list[Words | None] | None = None) -> Result:
     """A result that says above its numbers what is wrong with the fit."""
     if not fit.trustworthy:
-        text = {"en": "Not to be relied on, see the warning. " + text["en"], "zh": "结果不可靠,见警告。" + text["zh"]}
+        text = {"en": "Not to be relied on, see the warning. " + text["en"], "zh": "结果不可靠，见警告。" + text["zh"]}
     return Result(table, text, fit.n_used, method, (*fit.warnings, *filter(None, notes or [])))
 
 
 def _scaled(cov: pd.DataFrame) -> pd.DataFrame:
-    """Correlations of covariances, also where a variance is negative."""
-    sd = np.sqrt(np.abs(np.diag(cov)))
+    """Correlations of covariances, NaN where a variance is negative."""
+    with np.errstate(invalid="ignore"):
+        sd = np.sqrt(np.diag(cov))
     return cov / np.outer(sd, sd)
 
 
@@ -405,15 +415,17 @@ def _reliability(fit: Fit) -> pd.DataFrame:
         items, among = _items(code, own), phi if own[code][0] in state else sigma
         whole = total.loc[items, code].sum() ** 2 * phi.loc[code, code]
         out.loc[code] = (whole / sigma.loc[items, items].to_numpy().sum(),
-                         std[code].sum() ** 2 / _scaled(among.loc[own[code], own[code]]).to_numpy().sum(), (std[code] ** 2).mean())
+                         std[code].to_numpy().sum() ** 2 / _scaled(among.loc[own[code], own[code]]).to_numpy().sum(),
+                         (std[code].to_numpy() ** 2).mean())
     return out
 
 
 def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:
     """Standardised loadings at the free numbers `theta` (complex for a derivative)."""
     at, model = fit.discrepancy().point(theta, 0), fit.model
-    sd = dict(zip(model.observed, np.sqrt(np.diag(at.sigma)), strict=True))
-    sd |= dict(zip(model.state, np.sqrt(np.diag(at.phi)), strict=True))
+    with np.errstate(invalid="ignore"):
+        sd = dict(zip(model.observed, np.sqrt(np.diag(at.sigma)), strict=True))
+        sd |= dict(zip(model.state, np.sqrt(np.diag(at.phi)), strict=True))
     return np.array([(theta[row.free - 1] if row.free else row.value) * sd[row.lhs] / sd[row.rhs]
                      for row in model.table[model.table["op"] == "=~"].itertuples()])
 
