@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from cxlib.sem.resampling import Draws
 
+INTERVALS = ("bca", "percentile", "delta")
+MOST_LEFT_OUT = 20_000
 KINDS = {
     "full": ("fully mediated (only the indirect effect differs from zero)", "完全中介（仅间接效应不为零）"),
     "partial": ("partly mediated (direct and indirect effect, same sign)", "部分中介（直接与间接效应同号且均不为零）"),
@@ -30,9 +33,51 @@ KINDS = {
 """Kinds of mediation, in both languages."""
 
 
-def effects(fit: sem.Fit, draws: Draws | None, study: Study, paths: Sequence[str | tuple[str, str]] | None = None, *,
-            jackknife: Draws | None = None, model: str = "main", standardised: bool = False) -> show.Result:
-    """Effects with BCa, percentile and delta-method 95% intervals, all from one set of draws.
+@dataclass(frozen=True)
+class Resampled:
+    """Bootstrap draws of a fit, and its leave-one-out estimates for BCa (None: too many rows)."""
+
+    bootstrap: Draws = field(repr=False)
+    jackknife: Draws | None = field(repr=False)
+    n_used: int
+    cluster: str = ""
+
+
+def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> Resampled:
+    """Refit the model to `n_boot` resamples of the respondents, or of the study's clusters, and leaving each out once.
+
+    Above 20,000 respondents (clusters) the leave-one-out estimates are not computed: BCa and percentile
+    intervals are then the same for any purpose.
+
+    Notes
+    -----
+    R: ``lavaan::bootstrapLavaan(fit, R = n_boot)``.
+    """
+    from cxlib.sem import resampling
+
+    draws = resampling.bootstrap(data, fit, n_boot, rng, cluster=study.cluster or None)
+    units = data[study.cluster].nunique() if study.cluster else fit.n_used
+    left_out = resampling.jackknife(data, fit, cluster=study.cluster or None) if units <= MOST_LEFT_OUT else None
+    return Resampled(draws, left_out, fit.n_used, study.cluster)
+
+
+def draws_table(draws: Resampled) -> show.Result:
+    """How the refits ended (sample, draws, converged, improper, failed); converged ones include the improper."""
+    kinds = {"bootstrap": draws.bootstrap} | ({} if draws.jackknife is None else {"leave-one-out": draws.jackknife})
+    table = pd.DataFrame([{"sample": name, "draws": len(found), "converged": found.converged, "improper": found.improper,
+                           "failed": found.failed} for name, found in kinds.items()])
+    first = table.iloc[0]
+    unit = (f"clusters ({draws.cluster})", f"群（{draws.cluster}）") if draws.cluster else ("respondents", "受访者")
+    return show.Result(table, {
+        "en": f"{first['converged']:,} of {first['draws']:,} resamples of {unit[0]} have an optimum; {first['improper']:,} of "
+              "these are improper and kept.",
+        "zh": f"对{unit[1]}的 {first['draws']:,} 次重抽样中有 {first['converged']:,} 次有最优解，其中 {first['improper']:,} "
+              "次的解不恰当，予以保留。"}, draws.n_used, "exact maximum-likelihood refits", _draw_warnings(draws))
+
+
+def effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence[str | tuple[str, str]] | None = None, *,
+            kind: str = "bca", standardised: bool = False, model: str = "main") -> show.Result:
+    """Effects with their 95% intervals, one row each; see :func:`all_intervals` for every kind of interval.
 
     Path syntax: "TS -> PV -> SA -> LY" is one chain, "TS + CV -> PV -> SA" the sum of two.
 
@@ -40,46 +85,61 @@ def effects(fit: sem.Fit, draws: Draws | None, study: Study, paths: Sequence[str
     ----------
     fit : Fit
         The model's fit to the full sample.
-    draws : Draws or None
-        Its bootstrap draws; without them there are delta intervals only.
+    draws : Resampled or None
+        From :func:`bootstrap`; without it there are delta intervals only.
     study : Study
     paths : sequence of str or pair, optional
-        "A -> M -> Y" for one chain, ("A", "Y") for everything between two constructs.  By default every
-        pair of an exogenous and a terminal construct, and the effects of the study's hypotheses.
-    jackknife : Draws, optional
-        The leave-one-out estimates; without them there is no BCa interval.
-    model : str
-        The model's name in the study, for its hypotheses.
+        "A -> M -> Y" for one chain, ("A", "Y") for everything between two constructs.  By default every pair of
+        an exogenous and a terminal construct, and all that the study's hypotheses ask for; effects which
+        these compare ("A -> Y > B -> Y") follow as kind ``contrast``, on the standardised scale.
+    kind : {"bca", "percentile", "delta"}
+        Which interval; where it cannot be had, the next of these, as the column interval says.
     standardised : bool
         Put est, se, interval and p on the standardised scale.  Column std is that estimate either way.
+    model : str
+        The model's name in the study, for its hypotheses.
 
     Returns
     -------
     Result
-        One row an effect and interval kind.  Of `draws` samples drawn, `converged` have an optimum and were
-        used, improper ones among them; the warnings count both.
+        effect, kind, est, se, ci_low, ci_high, p, std, interval, draws, converged.  Of `draws` samples drawn,
+        `converged` have an optimum and were used, improper ones among them.
 
     Notes
     -----
     p is that of the row's own interval, see :func:`cxlib.sem.paths.inference`.
     R: ``ind := a*b`` in the syntax; ``parameterEstimates(sem(..., se = "bootstrap"), boot.ci.type = "perc")``.
     """
-    wanted = _wanted(fit.model, study, paths, model)
-    std = values(fit.model, wanted, fit.theta[None], True)[0]
-    table = inference(fit, lambda theta: values(fit.model, wanted, theta, standardised),
-                      [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)], draws, jackknife)
+    if kind not in INTERVALS:
+        raise EffectError(f"kind='{kind}' is not an interval. Use one of {', '.join(INTERVALS)}.")
+    table = _effects(fit, draws, study, paths, model, standardised)
+    place = table["interval"].map({name: (INTERVALS.index(name) - INTERVALS.index(kind)) % 3 for name in INTERVALS})
+    table = table.loc[place.groupby([table["effect"], table["kind"]], sort=False).idxmin()].reset_index(drop=True)
     return show.Result(table, _said(table, study), fit.n_used, "standardised effects" if standardised
-                       else "unstandardised effects", _warnings(fit, draws, jackknife, table))
+                       else "unstandardised effects", _warnings(fit, draws, table))
 
 
-def contrasts(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
-              jackknife: Draws | None = None, model: str = "main") -> show.Result:
+def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study,
+                  paths: Sequence[str | tuple[str, str]] | None = None, *, model: str = "main") -> show.Result:
+    """BCa, percentile and delta interval of every effect from the same draws, on both scales (column scale)."""
+    tables = {scale: _effects(fit, draws, study, paths, model, scale == "standardised")
+              for scale in ("unstandardised", "standardised")}
+    table = pd.concat([found.assign(scale=scale) for scale, found in tables.items()], ignore_index=True)
+    wide = tables["unstandardised"].pivot_table(index=["effect", "kind"], columns="interval", values="ci_low", sort=False)
+    gap = (wide["bca"] - wide["delta"]).abs().max() if "bca" in wide else np.nan
+    return show.Result(table, {
+        "en": f"The lower limits of the delta and the BCa interval differ by up to {show.number(gap)}.",
+        "zh": f"delta 与 BCa 区间的下限最多相差 {show.number(gap)}。"}, fit.n_used, "BCa, percentile and delta-method intervals",
+        _warnings(fit, draws, table))
+
+
+def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
+              model: str = "main") -> show.Result:
     """Differences between effects: is one mediator, or one driver, stronger than another?
 
-    `pairs` are effects in path syntax ("A -> M -> Y", "A -> N -> Y").  By default all specific indirect effects
-    of each pair that :func:`effects` covers, and the total effects which the study's hypotheses of kind
-    ``contrast`` set against each other.  Columns as in :func:`effects`, kind "contrast", effect "first > second",
-    and scale: effects between the same two constructs are compared unstandardised (same units), others standardised.
+    `pairs` are effects in path syntax ("A -> M -> Y", "A -> N -> Y"), by default all specific indirect effects
+    between the same two constructs.  Columns as in :func:`all_intervals`, kind "contrast", effect "first > second";
+    effects between the same two constructs are compared unstandardised (same units), others standardised (column scale).
 
     Notes
     -----
@@ -90,26 +150,17 @@ def contrasts(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[t
     if not chosen:
         return show.Result(pd.DataFrame(columns=[*COLUMNS, "scale"]), {
             "en": "No two effects of this model can be set against each other.", "zh": "该模型没有可相互比较的效应。"}, fit.n_used)
-    same = [{(c[0], c[-1]) for c in a.chains} == {(c[0], c[-1]) for c in b.chains} for a, b in chosen]
-
-    def gap(theta: np.ndarray, standardised: bool) -> np.ndarray:
-        first, second = (values(fit.model, side, theta, standardised) for side in zip(*chosen, strict=True))
-        return first - second
-
-    labels = [(f"{a.name} > {b.name}", "contrast", s)
-              for (a, b), s in zip(chosen, gap(fit.theta[None], True)[0], strict=True)]
-    table = inference(fit, lambda theta: np.where(same, gap(theta, False), gap(theta, True)), labels, draws, jackknife)
-    table["scale"] = np.repeat(np.where(same, "unstandardised", "standardised"), len(table) // len(labels))
+    table = _contrasted(fit, draws, chosen)
     best = _best(table)
     sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
     return show.Result(table, {
         "en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'contrast')} between effects.",
         "zh": f"{len(best)} 个效应对比中有 {sure} 个的 95% 区间不含零。"}, fit.n_used, "differences between effects",
-        _warnings(fit, draws, jackknife, table))
+        _warnings(fit, draws, table))
 
 
-def mediation(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
-              jackknife: Draws | None = None, model: str = "main") -> show.Result:
+def summary(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
+            model: str = "main") -> show.Result:
     """Full, partial or no mediation, and the proportion mediated, of each pair of constructs with a mediator.
 
     The kind follows from the 95% intervals (BCa, else percentile, else delta) of the direct and the total
@@ -138,7 +189,7 @@ def mediation(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[t
             out[:, -1] = out[:, -3] / out[:, -2]
             return out
 
-        found = _best(inference(fit, statistic, [(name, name, np.nan) for name in have], draws, jackknife))
+        found = _best(inference(fit, statistic, [(name, name, np.nan) for name in have], *_split(draws)))
         found = found.set_index("kind")[["est", "ci_low", "ci_high"]].reindex(names)
         row = {"start": start, "end": end}
         for name in names:
@@ -149,15 +200,24 @@ def mediation(fit: sem.Fit, draws: Draws | None, study: Study, pairs: Sequence[t
         rows.append(row)
     table = pd.DataFrame(rows)
     return show.Result(table, _mediated(table, study), fit.n_used, "intervals of direct and indirect effects",
-                       (*_warnings(fit, draws, jackknife, table), *_proportions(table, fit.n_used)))
+                       (*_warnings(fit, draws, table), *_proportions(table, fit.n_used)))
 
 
-def distributions(fit: sem.Fit, draws: Draws, result: show.Result) -> pd.DataFrame:
-    """The bootstrap values behind a result of :func:`effects`: a row a converged draw, a column an (effect, kind)."""
-    keys = list(dict.fromkeys(zip(result.table["effect"], result.table["kind"], strict=True)))
-    wanted = [effect(fit.model, name, kind if kind in ("total", "indirect") else "") for name, kind in keys]
-    drawn = values(fit.model, wanted, draws.theta[draws.status != "failed"], result.method.startswith("standardised"))
-    return pd.DataFrame(drawn, columns=pd.MultiIndex.from_tuples(keys, names=["effect", "kind"]))
+def other_effects(data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> dict[str, show.Result]:
+    """The effects that hypotheses about other models than the main one ask for, by model.
+
+    Models that cannot be fitted or trusted are left out: verdicts about them are withheld anyway.
+    """
+    out = {}
+    asked = {h.model for h in study.hypotheses.values() if h.effect or h.total or h.contrast}
+    for model in [name for name in study.models if name != "main" and name in asked]:
+        try:
+            fit = sem.fit(data, study.syntax(model))
+        except (sem.ModelError, sem.DataError):
+            continue
+        if fit.trustworthy:
+            out[model] = effects(fit, bootstrap(fit, data, study, n_boot, rng), study, model=model)
+    return out
 
 
 @show.picture
@@ -165,7 +225,7 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
     """Forest of the `most` largest effects, pair by pair, one interval each (BCa where there is one)."""
     from matplotlib import pyplot
 
-    table, left = _largest(result, most)
+    table, left = _largest(result.table[result.table["kind"] != "contrast"], most)
     marks = {"direct": "s", "specific": "o", "indirect": "D", "total": "D"}
     words = {"direct": (" (direct)", "（直接）"), "indirect": (" (total indirect)", "（总间接）"), "total": (" (total)", "（总）")}
     figure, axes = pyplot.subplots(figsize=(8.5, 1.0 + 0.34 * len(table)))
@@ -193,24 +253,25 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
 
 
 @show.picture
-def plot_distributions(drawn: pd.DataFrame, result: show.Result, study: Study, *, language: str = "en",
+def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study,
+                       paths: Sequence[str | tuple[str, str]] | None = None, *, language: str = "en",
                        most: int = 9) -> tuple[Figure, show.Text]:
-    """Bootstrap distributions of the `most` largest specific effects, with interval, estimate and zero.
-
-    `drawn` is from :func:`distributions` for the same `result`.
-    """
+    """Bootstrap distributions of the `most` largest specific effects, with interval, estimate and zero."""
     from textwrap import fill
 
     from matplotlib import pyplot
 
-    table, left = _largest(result, most, "specific" if "specific" in set(result.table["kind"]) else "")
+    found = effects(fit, draws, study, paths)
+    table, left = _largest(found.table, most, "specific" if "specific" in set(found.table["kind"]) else "")
+    drawn = values(fit.model, [effect(fit.model, row.effect, row.kind if row.kind in ("total", "indirect") else "")
+                               for row in table.itertuples()], draws.bootstrap.theta[draws.bootstrap.status != "failed"])
     columns = min(3, max(len(table), 1))
     lines = -(-len(table) // columns) or 1
     figure, grid = pyplot.subplots(lines, columns, figsize=(max(3.4 * columns, 5), 2.5 * lines), squeeze=False)
     for axes in grid.flat[len(table) :]:
         axes.set_visible(False)
-    for axes, row in zip(grid.flat, table.itertuples(), strict=False):
-        axes.hist(drawn[row.effect, row.kind].dropna(), bins=50, color=_colour(row.effect, study), alpha=0.5, linewidth=0)
+    for axes, row, column in zip(grid.flat, table.itertuples(), drawn.T, strict=False):
+        axes.hist(column, bins=50, color=_colour(row.effect, study), alpha=0.5, linewidth=0)
         axes.axvspan(row.ci_low, row.ci_high, ymax=0.04, color=show.INK, linewidth=0)
         axes.axvline(row.est, color=show.INK, linewidth=1.2)
         axes.axvline(0, color=show.MUTED, linewidth=1, linestyle="--")
@@ -219,9 +280,9 @@ def plot_distributions(drawn: pd.DataFrame, result: show.Result, study: Study, *
         axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(f"{show.number(row.est, 2)} [{show.number(row.ci_low, 2)}, {show.number(row.ci_high, 2)}]", fontsize=9)
     return figure, {
-        "en": f"{len(drawn):,} bootstrap values of each effect, n = {result.n_used:,}: the solid line is the estimate, the bar "
+        "en": f"{len(drawn):,} bootstrap values of each effect, n = {fit.n_used:,}: the solid line is the estimate, the bar "
               f"below its 95% interval, the dashed line zero.{left['en']}",
-        "zh": f"各效应的 {len(drawn):,} 个自助值，n = {result.n_used:,}：实线为估计值，底部横条为 95% 区间，虚线为零。{left['zh']}"}
+        "zh": f"各效应的 {len(drawn):,} 个自助值，n = {fit.n_used:,}：实线为估计值，底部横条为 95% 区间，虚线为零。{left['zh']}"}
 
 
 def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str]] | None, name: str) -> list[Effect]:
@@ -249,12 +310,17 @@ def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str
 
 
 def _rivals(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:
-    """Specific effects of one pair against each other, and the totals which hypotheses set against each other."""
+    """Specific effects between the same two constructs against each other."""
     by_pair: dict[tuple[str, str], list[Effect]] = {}
     for found in _wanted(model, study, None, name):
         if found.kind == "specific" and len(found.chains) == 1:
             by_pair.setdefault((found.chains[0][0], found.chains[0][-1]), []).append(found)
-    out = [rivals for group in by_pair.values() for rivals in combinations(group, 2)]
+    return [rivals for group in by_pair.values() for rivals in combinations(group, 2)]
+
+
+def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:
+    """The total effects which the study's hypotheses set against each other."""
+    out: list[tuple[Effect, Effect]] = []
     for hypothesis in study.hypotheses.values():
         if hypothesis.contrast and hypothesis.model == name:
             sides = hypothesis.contrast.replace("->", "→").split(">")
@@ -262,14 +328,43 @@ def _rivals(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Eff
     return list(dict.fromkeys(out))
 
 
+def _split(draws: Resampled | None) -> tuple[Draws | None, Draws | None]:
+    return (None, None) if draws is None else (draws.bootstrap, draws.jackknife)
+
+
+def _effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence[str | tuple[str, str]] | None, model: str,
+             standardised: bool) -> pd.DataFrame:
+    """Every kind of interval of every effect asked for, then of the contrasts of the study's hypotheses."""
+    wanted = _wanted(fit.model, study, paths, model)
+    std = values(fit.model, wanted, fit.theta[None], True)[0]
+    table = inference(fit, lambda theta: values(fit.model, wanted, theta, standardised),
+                      [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)], *_split(draws))
+    pairs = _compared(fit.model, study, model) if paths is None else []
+    return pd.concat([table, _contrasted(fit, draws, pairs)[COLUMNS]], ignore_index=True) if pairs else table
+
+
+def _contrasted(fit: sem.Fit, draws: Resampled | None, chosen: Sequence[tuple[Effect, Effect]]) -> pd.DataFrame:
+    """First less second effect of each pair, unstandardised where both join the same constructs."""
+    same = [{(c[0], c[-1]) for c in a.chains} == {(c[0], c[-1]) for c in b.chains} for a, b in chosen]
+
+    def gap(theta: np.ndarray, standardised: bool) -> np.ndarray:
+        first, second = (values(fit.model, side, theta, standardised) for side in zip(*chosen, strict=True))
+        return first - second
+
+    labels = [(f"{a.name} > {b.name}", "contrast", s)
+              for (a, b), s in zip(chosen, gap(fit.theta[None], True)[0], strict=True)]
+    table = inference(fit, lambda theta: np.where(same, gap(theta, False), gap(theta, True)), labels, *_split(draws))
+    return table.assign(scale=np.repeat(np.where(same, "unstandardised", "standardised"), len(table) // len(labels)))
+
+
 def _best(table: pd.DataFrame) -> pd.DataFrame:
     """One row an effect: its BCa interval, else percentile, else delta (the order of the rows)."""
     return table.drop_duplicates(["effect", "kind"])
 
 
-def _largest(result: show.Result, most: int, kind: str = "") -> tuple[pd.DataFrame, show.Text]:
+def _largest(table: pd.DataFrame, most: int, kind: str = "") -> tuple[pd.DataFrame, show.Text]:
     """The largest effects in the order of the table, and a sentence on those left out."""
-    table = _best(result.table)
+    table = _best(table)
     table = table[table["kind"] == kind] if kind else table
     left = len(table) - most
     keep = table["std"].abs().sort_values(ascending=False, kind="stable").index[:most]
@@ -335,32 +430,42 @@ def _proportions(table: pd.DataFrame, n: int) -> Iterable[show.Text]:
                "zh": f"样本仅 {n} 人，中介比例不稳定（建议 500 人以上）：请看其区间。"}
 
 
-def _warnings(fit: sem.Fit, draws: Draws | None, jackknife: Draws | None, table: pd.DataFrame) -> tuple[show.Text, ...]:
+def _warnings(fit: sem.Fit, draws: Resampled | None, table: pd.DataFrame) -> tuple[show.Text, ...]:
     """What stands above the numbers: the fit's own warnings, then how the draws ended."""
     out: list[show.Text] = list(fit.warnings)
     if draws is None:
-        return (*out, {"en": "Delta-method intervals only: nothing was resampled.", "zh": "仅有 delta 法区间：未做重抽样。"})
-    count = f"{len(draws):,}"
-    if draws.failed:
-        many = draws.failed > len(draws) / 20
-        out.append({"en": f"{draws.failed} of {count} bootstrap samples have no optimum and were left out"
-                          + (": more than 1 in 20, so the intervals may be wrong." if many else "."),
-                    "zh": f"{count} 次重抽样中有 {draws.failed} 次没有最优解，已剔除"
-                          + ("：超过二十分之一，区间可能有误。" if many else "。")})
-    if draws.improper:
-        out.append({"en": f"{draws.improper} of {count} bootstrap solutions are improper (such as a negative variance); kept.",
-                    "zh": f"{count} 次重抽样中有 {draws.improper} 次的解不恰当（如方差为负），予以保留。"})
-    used = table["converged"].min() if "converged" in table and len(table) else draws.converged
-    if used < draws.converged:
-        out.append({"en": f"In {draws.converged - used} draws an effect does not exist (a variance is negative); left out.",
-                    "zh": f"有 {draws.converged - used} 次重抽样的效应不存在（方差为负），已剔除。"})
-    if jackknife is None:
-        out.append({"en": "No BCa interval: the leave-one-out estimates were not given.",
-                    "zh": "没有 BCa 区间：未提供逐一剔除的估计。"})
-    elif jackknife.failed:
-        out.append({"en": f"{jackknife.failed} of {len(jackknife):,} leave-one-out samples have no optimum; BCa uses the rest.",
-                    "zh": f"{len(jackknife):,} 个逐一剔除样本中有 {jackknife.failed} 个没有最优解；BCa 依据其余样本。"})
+        out.append({"en": "Delta-method intervals only: nothing was resampled.", "zh": "仅有 delta 法区间：未做重抽样。"})
+    else:
+        out += _draw_warnings(draws)
+        lost = draws.bootstrap.converged - (table["converged"].min() if "converged" in table and len(table)
+                                            else draws.bootstrap.converged)
+        if lost:
+            out.append({"en": f"In {lost} draws an effect does not exist (a variance is negative); these were left out.",
+                        "zh": f"有 {lost} 次重抽样的效应不存在（方差为负），已剔除。"})
     if "ci_low" in table and table["ci_low"].isna().any():
         out.append({"en": "Some intervals are missing: this solution, or these draws, do not determine an error.",
                     "zh": "部分区间缺失：该解或这些抽样不能确定误差。"})
+    return tuple(out)
+
+
+def _draw_warnings(draws: Resampled) -> tuple[show.Text, ...]:
+    """Failed and improper refits."""
+    found, out = draws.bootstrap, []
+    count = f"{len(found):,}"
+    if found.failed:
+        many = found.failed > len(found) / 20
+        out.append({"en": f"Bootstrap samples without an optimum, left out: {found.failed} of {count}"
+                          + (": more than 1 in 20, so the intervals may be wrong." if many else "."),
+                    "zh": f"{count} 次重抽样中有 {found.failed} 次没有最优解，已剔除"
+                          + ("：超过二十分之一，区间可能有误。" if many else "。")})
+    if found.improper:
+        out.append({"en": f"{found.improper} of {count} bootstrap solutions are improper (such as a negative variance); kept.",
+                    "zh": f"{count} 次重抽样中有 {found.improper} 次的解不恰当（如方差为负），予以保留。"})
+    if draws.jackknife is None:
+        out.append({"en": f"No BCa interval: more than {MOST_LEFT_OUT:,} leave-one-out refits would be needed.",
+                    "zh": f"没有 BCa 区间：需要 {MOST_LEFT_OUT:,} 次以上的逐一剔除拟合。"})
+    elif draws.jackknife.failed:
+        out.append({"en": f"{draws.jackknife.failed} of {len(draws.jackknife):,} leave-one-out samples have no optimum; BCa "
+                          "uses the rest.",
+                    "zh": f"{len(draws.jackknife):,} 个逐一剔除样本中有 {draws.jackknife.failed} 个没有最优解；BCa 依据其余样本。"})
     return tuple(out)

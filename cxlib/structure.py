@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.importance import relative_weights, resampled_weights
 from cxlib.sem.paths import effect, inference, values
 from cxlib.study import Study
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
+
+
+Fits = Mapping[str, "sem.Fit | ValueError"]
+"""Model → its fit, or why it cannot be fitted."""
 
 
 class StructureError(ValueError):
@@ -49,6 +54,48 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main") -> sem.Fit:
     return sem.fit(data, study.syntax(model))
 
 
+def fit_models(data: pd.DataFrame, study: Study) -> dict[str, sem.Fit | ValueError]:
+    """Fit every model of the study, ``main`` first; one that cannot be fitted leaves its error in its place.
+
+    Raises
+    ------
+    ModelError, DataError
+        The main model cannot be fitted.
+    """
+    fits: dict[str, sem.Fit | ValueError] = {"main": sem_fit(data, study)}
+    for name in study.models:
+        if name != "main":
+            try:
+                fits[name] = sem_fit(data, study, name)
+            except (sem.ModelError, sem.DataError) as error:
+                fits[name] = error
+    return fits
+
+
+def status(fits: Fits) -> show.Result:
+    """Whether each solution may be read at all (model, n, converged, proper, trustworthy, note).
+
+    Verdicts on hypotheses of a model that is not trustworthy are withheld.
+    """
+    rows, notes = [], []
+    for name, fit in fits.items():
+        fitted = isinstance(fit, sem.Fit)
+        said = [w["en"] for w in fit.warnings] if fitted else [f"It cannot be fitted: {fit}"]
+        rows.append({"model": name, "n": fit.n_used if fitted else 0, "converged": fitted and fit.converged,
+                     "proper": fitted and fit.proper, "trustworthy": fitted and fit.trustworthy, "note": " ".join(said)})
+        chinese = "".join(w["zh"] for w in fit.warnings) if fitted else f"无法拟合：{fit}"
+        if said:
+            notes.append({"en": f"Model '{name}': {' '.join(said)}", "zh": f"模型“{name}”：{chinese}"})
+    table = pd.DataFrame(rows)
+    bad = table.loc[~table["trustworthy"], "model"].tolist()
+    return show.Result(table, {
+        "en": f"{len(table) - len(bad)} of {show.plural(len(table), 'model')} can be trusted"
+              + (f"; verdicts on {', '.join(bad)} are withheld." if bad else "."),
+        "zh": f"{len(table)} 个模型中有 {len(table) - len(bad)} 个的解可信"
+              + (f"；对 {'、'.join(bad)} 不下结论。" if bad else "。")}, int(table["n"].iloc[0]),
+        "convergence, admissibility and empirical identification", tuple(notes))
+
+
 def fit_table(fit: sem.Fit) -> show.Result:
     """Every fit measure of a fitted model, one a row (measure, value), under lavaan's names.
 
@@ -67,8 +114,10 @@ def fit_table(fit: sem.Fit) -> show.Result:
         fit.n_used, "maximum likelihood (normal theory)", tuple(fit.warnings))
 
 
-def parameters(fit: sem.Fit, study: Study) -> show.Result:
-    """Estimates of every parameter: unstandardised with standard error and 95 % interval, std.all beside.
+def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
+    """Estimates of every parameter: unstandardised with standard error and 95% interval, std.all beside.
+
+    With a study, the sentence uses the constructs' names.
 
     Notes
     -----
@@ -76,17 +125,22 @@ def parameters(fit: sem.Fit, study: Study) -> show.Result:
     """
     table = fit.parameters[[c for c in fit.parameters if c in (*COLUMNS, "group")]]
     paths = table[table["op"] == "~"].dropna(subset="p")
-    if paths.empty:
-        text = {"en": "The model has no path with a test.", "zh": "模型中没有可检验的路径。"}
-    else:
+    text = {"en": "The model has no path with a test.", "zh": "模型中没有可检验的路径。"}
+    if len(paths):
         top, sure = paths.loc[paths["std"].abs().idxmax()], int((paths["p"] < 0.05).sum())
-        arrow = {lang: f"{study.name(top['rhs'], lang)} → {study.name(top['lhs'], lang)}" for lang in ("en", "zh")}
+        arrow = {lang: " → ".join(study.name(top[side], lang) if study else top[side] for side in ("rhs", "lhs"))
+                 for lang in ("en", "zh")}
         std = show.number(top["std"], 2)
-        text = {"en": f"{sure} of {len(paths)} paths differ from zero (p < .05); the strongest is {arrow['en']}, "
+        text = {"en": f"{sure} of {show.plural(len(paths), 'path')} differ from zero (p < .05); the strongest is {arrow['en']}, "
                       f"{std} standardised.",
                 "zh": f"{len(paths)} 条路径中有 {sure} 条显著不为零（p < .05）；最强的是{arrow['zh']}，标准化系数 {std}。"}
     return show.Result(table.reset_index(drop=True), text, fit.n_used,
                        "maximum likelihood, standard errors from the expected information", tuple(fit.warnings))
+
+
+def other_parameters(fits: Fits, study: Study | None = None) -> dict[str, show.Result]:
+    """The parameters of every fitted model but the main one, by its name."""
+    return {name: parameters(fit, study) for name, fit in fits.items() if name != "main" and isinstance(fit, sem.Fit)}
 
 
 def r2(fit: sem.Fit, study: Study) -> show.Result:
@@ -134,45 +188,27 @@ def f2(fit: sem.Fit, study: Study) -> show.Result:
     return show.Result(table, text, fit.n_used, "Cohen's f² from the implied covariances", tuple(fit.warnings))
 
 
-def compare(data: pd.DataFrame, study: Study, models: Sequence[str] | None = None) -> show.Result:
-    """Models of the study side by side: fit, AIC, BIC, and the χ² difference of each against the first.
+def compare(fits: Fits, study: Study) -> show.Result:
+    """Models side by side: fit, AIC, BIC, and the χ² difference of each against the first.
 
     A difference test is given only where one model is nested in the other (its free parameters are a
-    subset on the same items and rows); AIC and BIC compare only models of the same items and rows
-    (`comparable`).  A model that did not converge or is improper keeps its row and is named in the warnings.
-
-    Parameters
-    ----------
-    data, study :
-        As for :func:`sem_fit`.
-    models : sequence of str, optional
-        Names, the first being what the others are compared with; by default all, ``main`` first.
+    subset, on the same items and rows; d_df > 0 where the first is the larger one); AIC and BIC compare only
+    models of the same items and rows (`comparable`).  A model whose solution cannot be trusted keeps its row and is named.
 
     Notes
     -----
     R: ``lavaan::lavTestLRT(large, small)``, ``AIC(fit)``, ``BIC(fit)``.
     """
-    names = list(models) if models else ["main", *(name for name in study.models if name != "main")]
-    fits: dict[str, sem.Fit] = {}
-    notes: list[show.Text] = []
-    for name in names:
-        try:
-            fits[name] = sem_fit(data, study, name)
-        except (sem.ModelError, sem.DataError) as error:
-            notes.append({"en": f"Model '{name}' could not be fitted: {error}", "zh": f"模型“{name}”无法拟合：{error}"})
-    if names[0] not in fits:
-        raise StructureError(f"The model '{names[0]}', with which the others are compared, cannot be fitted. "
-                             + notes[0]["en"])
-    return compare_fits(fits, notes)
-
-
-def compare_fits(fits: Mapping[str, sem.Fit], notes: Sequence[show.Text] = ()) -> show.Result:
-    """Fitted models side by side, each against the first; see :func:`compare`."""
     from scipy.stats import chi2
 
-    first, base = next(iter(fits.items()))
-    rows, notes = [], list(notes)
+    usable = {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
+    first, base = next(iter(usable.items()))
+    rows: list[dict] = []
+    notes: list[show.Text] = []
     for name, fit in fits.items():
+        if not isinstance(fit, sem.Fit):
+            notes.append({"en": f"Model '{name}' could not be fitted: {fit}", "zh": f"模型“{name}”无法拟合：{fit}"})
+            continue
         table = sem.fit_measures(fit)
         value = dict(zip(table["measure"], table["value"], strict=True))
         row = {"model": name, "n": fit.n_used, **{key: value[key] for key in (
@@ -183,12 +219,10 @@ def compare_fits(fits: Mapping[str, sem.Fit], notes: Sequence[show.Text] = ()) -
         if nested and fit.converged and base.converged:
             row["d_chisq"], row["d_df"] = fit.chisq - base.chisq, fit.df - base.df
             row["d_p"] = float(chi2.sf(abs(row["d_chisq"]), abs(row["d_df"])))
-        row |= {"nested": nested, "converged": fit.converged, "proper": fit.proper, "trustworthy": fit.trustworthy}
-        rows.append(row)
+        rows.append(row | {"nested": nested, "converged": fit.converged, "proper": fit.proper, "trustworthy": fit.trustworthy})
         if not fit.trustworthy:
-            notes.append({"en": f"Model '{name}' cannot be trusted, so its row proves nothing: "
-                                + " ".join(w["en"] for w in fit.warnings),
-                          "zh": f"模型“{name}”的解不可信，该行不能作为依据：" + "".join(w["zh"] for w in fit.warnings)})
+            notes.append({"en": f"Model '{name}' cannot be trusted, so its row proves nothing.",
+                          "zh": f"模型“{name}”的解不可信，该行不能作为依据。"})
         if not row["comparable"]:
             notes.append({"en": f"Model '{name}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
                           "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。"})
@@ -221,65 +255,54 @@ def scores(fit: sem.Fit, data: pd.DataFrame) -> show.Result:
                        fit.n_used, "regression factor scores", tuple(notes))
 
 
-def relative_weights(predictors: pd.DataFrame, outcome: pd.Series) -> pd.Series:
-    """Johnson's relative weights of predictors; they are not negative and add up to R².
-
-    Notes
-    -----
-    R_xx = QDQ', Λ = Q√D Q', β = Λ⁻¹ r_xy, weight_j = Σ_k Λ²_jk β²_k.
-    Johnson (2000), doi:10.1207/S15327906MBR3501_1.
-    R: ``e <- eigen(cor(X)); L <- e$vectors %*% diag(sqrt(e$values)) %*% t(e$vectors)``, then
-    ``L^2 %*% solve(L, cor(X, y))^2``.
-    """
-    correlation = np.corrcoef(np.column_stack([predictors, outcome]), rowvar=False)
-    return pd.Series(_johnson(correlation[None])[0], index=predictors.columns)
-
-
-def drivers(data: pd.DataFrame, study: Study, outcome: str, rng: np.random.Generator, model: str = "main",
-            predictors: Sequence[str] | None = None, n_boot: int = 2000) -> show.Result:
+def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: int = 2000, *, outcome: str = "",
+            predictors: Sequence[str] = (), model: str = "main") -> show.Result:
     """Relative importance of what drives an outcome: Johnson's weights of construct scores (item means).
 
     Parameters
     ----------
     data, study :
         As for :func:`sem_fit`.
-    outcome : str
-        A construct (or numeric column).
     rng : numpy Generator
         For the bootstrap.
-    model : str
-        The outcome's direct predictors in this model are the drivers, unless `predictors` names others.
     n_boot : int
-        Bootstrap samples.
+        Bootstrap samples (of whole clusters, if the study declares them).
+    outcome : str
+        A construct or numeric column; by default the satisfaction that has most direct predictors in the
+        model, else the construct that has.
+    predictors : sequence of str
+        By default the outcome's direct predictors in the model.
 
     Returns
     -------
     Result
-        predictor, weight (adds up to R²) with its 95 % percentile interval, share of R², rank, and
+        outcome, predictor, weight (they add up to R²) with its 95% percentile interval, share of R², rank, and
         rank_1 … rank_k: the share of bootstrap samples in which the predictor took that rank.
 
     Notes
     -----
-    Tonidandel, LeBreton & Johnson (2009), doi:10.1037/a0017735, for the bootstrap.
-    Weights describe shared explained variance of observed scores; they are no causal effects.
+    See :func:`cxlib.importance.relative_weights`.  Weights share out what observed scores explain; they are
+    no causal effects, and measurement error makes them smaller.
     """
+    structure = sem.parse(study.syntax(model))
+    if not outcome:
+        outcome = max(_outcomes(structure), key=lambda code: (
+            code in study.constructs and study.role(code) == "satisfaction", len(_predictors(structure, code))))
     if outcome not in study.constructs and outcome not in data.columns:
-        raise StructureError(f"'{outcome}' is neither a construct nor a column. Constructs: "
-                             f"{', '.join(study.constructs)}.")
-    names = list(predictors) if predictors else _predictors(sem.parse(study.syntax(model)), outcome)
+        raise StructureError(f"'{outcome}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.")
+    names = list(predictors) or _predictors(structure, outcome)
     if not names:
         raise StructureError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.")
     frame = pd.DataFrame({name: _score(data, study, name) for name in (*names, outcome)})
     complete = frame.dropna()
-    z = (complete - complete.mean()) / complete.std(ddof=0)
-    if not np.isfinite(z.to_numpy()).all():
-        flat = ", ".join(z.columns[~np.isfinite(z).all()])
-        raise StructureError(f"The scores of {flat} do not vary, so importance is not defined. Leave them out.")
+    if flat := [name for name in frame if complete[name].nunique() < 2]:
+        raise StructureError(f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.")
     weight = relative_weights(complete[names], complete[outcome])
-    drawn = _johnson(_resampled_correlations(z.to_numpy(), n_boot, rng))
+    drawn = resampled_weights(complete[names], complete[outcome], n_boot, rng,
+                              data.loc[complete.index, study.cluster] if study.cluster else None)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     place = (-drawn).argsort(axis=1).argsort(axis=1)
-    table = pd.DataFrame({"predictor": names, "weight": weight.to_numpy(), "ci_low": low, "ci_high": high})
+    table = pd.DataFrame({"outcome": outcome, "predictor": names, "weight": weight.to_numpy(), "ci_low": low, "ci_high": high})
     table["share"] = table["weight"] / table["weight"].sum()
     table["rank"] = table["weight"].rank(ascending=False, method="first").astype(int)
     for rank in range(len(names)):
@@ -310,6 +333,16 @@ def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
     return rows[["lhs", "rhs"]].reset_index(drop=True).assign(std=found["est"], **found[["se", "ci_low", "ci_high"]])
 
 
+def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, language: str = "en") -> show.Picture:
+    """Path diagram with standardised coefficients and R² (`full`: with the items too)."""
+    from dataclasses import replace
+
+    from cxlib.sem import diagram
+
+    drawn = diagram.plot_diagram(parameters(fit).table, study, r2(fit, study).table, n=fit.n_used, full=full, language=language)
+    return replace(drawn, text={lang: words + _doubt(fit)[lang] for lang, words in drawn.text.items()})
+
+
 @show.picture
 def plot_paths(fit: sem.Fit, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
     """Forest of the standardised paths with 95 % intervals, grouped by outcome."""
@@ -331,11 +364,10 @@ def plot_paths(fit: sem.Fit, study: Study, *, language: str = "en") -> tuple[Fig
     axes.margins(x=0.1, y=0.6 / max(len(table), 1))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel({"en": "standardised path (95% interval)", "zh": "标准化路径系数（95% 区间）"}[language])
-    doubt = {"en": "", "zh": ""} if fit.trustworthy else {"en": " The solution cannot be trusted.", "zh": "该解不可信。"}
     return figure, {
         "en": f"Standardised paths with 95% intervals, n = {fit.n_used:,}. Colour is the role of the outcome; the interval of "
-              f"a hollow point holds zero.{doubt['en']}",
-        "zh": f"标准化路径系数及 95% 区间，n = {fit.n_used:,}。颜色为结果变量的角色；空心点的区间包含零。{doubt['zh']}"}
+              f"a hollow point holds zero.{_doubt(fit)['en']}",
+        "zh": f"标准化路径系数及 95% 区间，n = {fit.n_used:,}。颜色为结果变量的角色；空心点的区间包含零。{_doubt(fit)['zh']}"}
 
 
 @show.picture
@@ -344,6 +376,7 @@ def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> 
     from matplotlib import pyplot
 
     table = result.table
+    outcome = table["outcome"].iloc[0]
     figure, axes = pyplot.subplots(figsize=(7.5, 1.0 + 0.45 * len(table)))
     for place, row in enumerate(table.itertuples()):
         colour = show.ROLES[study.role(row.predictor)] if row.predictor in study.constructs else show.MUTED
@@ -358,9 +391,14 @@ def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> 
     axes.grid(axis="y", visible=False)
     axes.set_xlabel({"en": "relative weight (part of R²)", "zh": "相对权重（R² 的组成部分）"}[language])
     return figure, {
-        "en": f"Relative weights with 95% bootstrap intervals, n = {result.n_used:,}; beside each bar its share of the "
-              "explained variance and how often it ranks first.",
-        "zh": f"相对权重及 95% 自助区间，n = {result.n_used:,}；条旁为其占解释方差的份额，以及居首的频率。"}
+        "en": f"What drives {study.name(outcome, 'en')}: relative weights with 95% bootstrap intervals, n = {result.n_used:,}; "
+              "beside each bar its share of the explained variance and how often it ranks first.",
+        "zh": f"{study.name(outcome, 'zh')}的驱动因素：相对权重及 95% 自助区间，n = {result.n_used:,}；条旁为其占解释方差的"
+              "份额，以及居首的频率。"}
+
+
+def _doubt(fit: sem.Fit) -> show.Text:
+    return {"en": "", "zh": ""} if fit.trustworthy else {"en": " The solution cannot be trusted.", "zh": "该解不可信。"}
 
 
 def _outcomes(model: sem.Model) -> list[str]:
@@ -433,27 +471,3 @@ def _score(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
     if construct.of:
         return pd.concat([_score(data, study, part) for part in construct.of], axis=1).mean(axis=1, skipna=False)
     return data[list(construct.items)].astype(float).mean(axis=1, skipna=False)
-
-
-def _johnson(correlations: np.ndarray) -> np.ndarray:
-    """Relative weights (R, k) from correlations (R, k+1, k+1) whose last variable is the outcome."""
-    values, vectors = np.linalg.eigh(correlations[:, :-1, :-1])
-    root = np.sqrt(np.maximum(values, 0))[:, None, :]
-    half = (vectors * root) @ vectors.transpose(0, 2, 1)
-    beta = np.linalg.solve(half, correlations[:, :-1, -1:])
-    return (half**2 @ beta**2)[..., 0]
-
-
-def _resampled_correlations(z: np.ndarray, n_boot: int, rng: np.random.Generator) -> np.ndarray:
-    """Correlation matrices (n_boot, k, k) of bootstrap samples of the rows of `z`, in bounded memory."""
-    n, k = z.shape
-    products = np.hstack([z, (z[:, :, None] * z[:, None, :]).reshape(n, -1)])
-    out, chunk = [], max(1, 4_000_000 // n)
-    for start in range(0, n_boot, chunk):
-        count = rng.multinomial(n, np.full(n, 1 / n), size=min(chunk, n_boot - start))
-        moments = count @ products / n
-        mean, cov = moments[:, :k], moments[:, k:].reshape(-1, k, k)
-        cov = cov - mean[:, :, None] * mean[:, None, :]
-        sd = np.sqrt(np.einsum("rii->ri", cov))
-        out.append(cov / sd[:, :, None] / sd[:, None, :])
-    return np.concatenate(out)

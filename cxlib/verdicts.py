@@ -7,12 +7,15 @@ those whose estimate the run does not hold are not tested; neither is ever left 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from cxlib import show
 from cxlib.study import Hypothesis, Study
+from cxlib.study_check import TESTS
 
 Tables = Callable[[str], pd.DataFrame] | Mapping[str, pd.DataFrame]
 COLUMNS = ["id", "statement", "model", "test", "sign", "est", "ci_low", "ci_high", "p", "p_adjusted", "n", "verdict",
@@ -20,6 +23,13 @@ COLUMNS = ["id", "statement", "model", "test", "sign", "est", "ci_low", "ci_high
 WORDS = {"supported": "支持", "not supported": "未获支持", "contradicted": "与假设相反", "withheld": "暂不下结论",
          "not tested": "未检验"}
 """The five verdicts, with their Chinese words."""
+NAMES = {
+    "path": ("path (Wald z)", "06_structure"), "by": ("difference between groups", "08_groups"),
+    "effect": ("indirect effect", "07_mediation"), "total": ("total effect", "07_mediation"),
+    "contrast": ("difference of total effects", "07_mediation"), "nested": ("χ² difference", "06_structure"),
+    "of": ("statistic of the data", ""), "needs": ("none", ""),
+}
+"""What tests a hypothesis, and the notebook that does."""
 ALPHA = 0.05
 NEGLIGIBLE = 0.10
 """A standardised effect inside ±0.10 counts as none when a hypothesis says "no effect" (sign 0)."""
@@ -32,46 +42,47 @@ def hypotheses(study: Study, tables: Tables, language: str = "en") -> show.Resul
     ----------
     study : Study
     tables : callable or mapping
-        A run's tables by name: ``model_status`` (model, n, converged, proper, trustworthy, note),
-        ``sem_parameters`` and ``effects`` of the main model, ``sem_parameters_<model>`` and
-        ``effects_<model>`` of others.  A callable raises KeyError or FileNotFoundError for one that is absent.
+        A run's tables by name; a callable raises KeyError or FileNotFoundError for one that is absent.
+        ``model_status`` (model, n, converged, proper, trustworthy, note); ``sem_parameters``, ``effects`` and, of other
+        models, ``sem_parameters_<model>``, ``effects_<model>``; ``model_comparison``; and ``hypothesis_tests`` (id, est,
+        ci_low, ci_high, p, n, and if there are std, test, notebook, note) for hypotheses that other stages test.
     language : {"en", "zh"}
         Of the columns statement and note; verdicts keep their English words (`WORDS` translates).
 
     Returns
     -------
     Result
-        The contract's columns, then std, family, role, note.  est with its interval is unstandardised
-        (the scale on which standard errors and p are exact); std stands beside it for comparison.
+        The contract's columns, then std, family, role, note.  est with its interval is unstandardised, the
+        scale on which standard errors and p are exact (contrasts: standardised); std stands beside it.
 
     Notes
     -----
     supported: p after Holm's correction is below .05 and the sign is the expected one; contradicted: below
     .05 with the other sign; not supported: otherwise.  With sign ``0``: contradicted if below .05, supported
-    if the 95 % interval on the standardised scale lies within ±0.10 (equivalence), else not supported.
+    if the 95% interval on the standardised scale lies within ±0.10 (equivalence), else not supported.
     A family is the hypothesis's own or its model, split by role, so that exploratory tests do not weigh on
-    confirmatory ones; only tested hypotheses count.  p of an indirect effect inverts its bootstrap interval.
+    confirmatory ones; only tested hypotheses count.  p of an effect inverts its bootstrap interval.  A contrast with
+    several rivals stands or falls with the weakest difference (an intersection–union test needs no correction).
 
-    References
-    ----------
-    Holm (1979), Scandinavian Journal of Statistics 6, 65–70; Lakens (2017), doi:10.1177/1948550617697177.
-    R: ``p.adjust(p, "holm")``.
+    Holm (1979), Scandinavian Journal of Statistics 6, 65–70; Lakens (2017), doi:10.1177/1948550617697177;
+    Berger (1982), doi:10.1080/00401706.1982.10487790.  R: ``p.adjust(p, "holm")``.
     """
     statuses = _table(tables, "model_status")
     status = {} if statuses is None else {row["model"]: row for row in statuses.to_dict("records")}
     rows = []
     for code, hypothesis in study.hypotheses.items():
+        kind = "by" if hypothesis.by else next(name for name in TESTS if getattr(hypothesis, name))
         row = dict.fromkeys(COLUMNS, np.nan) | {
-            "id": code, "statement": getattr(hypothesis, language), "model": hypothesis.model,
-            "test": "path (Wald z)" if hypothesis.path else "effect", "sign": hypothesis.sign, "verdict": "",
-            "notebook": "06_structure" if hypothesis.path else "07_mediation", "note": "", "role": hypothesis.role,
+            "id": code, "statement": getattr(hypothesis, language), "model": hypothesis.model, "test": NAMES[kind][0],
+            "sign": hypothesis.sign, "verdict": "", "notebook": NAMES[kind][1], "note": "", "role": hypothesis.role,
             "family": hypothesis.family or hypothesis.model}
-        rows.append(row | _evidence(hypothesis, status.get(hypothesis.model), tables, language))
+        rows.append(row | _evidence(code, hypothesis, kind, status, tables, language))
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table):
         table["p_adjusted"] = table.groupby(["family", "role"], sort=False)["p"].transform(holm)
     for at in table.index[table["verdict"] == ""]:
-        table.loc[at, ["verdict", "note"]] = _judge(table.loc[at], language)
+        verdict, note = _judge(table.loc[at], language)
+        table.loc[at, ["verdict", "note"]] = verdict, " ".join(filter(None, (table.loc[at, "note"], note)))
     return show.Result(table, _summary(table), int(status.get("main", {}).get("n", 0)),
                        "Wald z for paths, bootstrap for effects; Holm's correction", tuple(_reasons(table)))
 
@@ -90,36 +101,32 @@ def holm(p: Iterable[float]) -> np.ndarray:
     return out
 
 
-def answer(study: Study, result: show.Result, fit: pd.DataFrame | None = None) -> show.Text:
-    """The study's question answered in two or three plain sentences, for the first screen of the report.
+def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType({})) -> show.Text:
+    """The study's question answered in a few plain sentences, one a line, for the first screen of the report.
 
     Parameters
     ----------
     study : Study
     result : Result
         From :func:`hypotheses`.
-    fit : DataFrame, optional
-        ``sem_fit`` (measure, value) of the main model, to say how well it fits.
+    tables : callable or mapping
+        A run's tables; ``sem_fit`` says how well the main model fits.
     """
     table = result.table[result.table["model"] == "main"]
     confirmatory = table[table["role"] == "confirmatory"]
     table = confirmatory if len(confirmatory) else table
     tested = table[~table["verdict"].isin(["withheld", "not tested"])]
     held = tested[tested["verdict"] == "supported"]
-    other = ", ".join(tested["id"][tested["verdict"] != "supported"])
-    total, left = len(tested), len(table) - len(tested)
-    if not total:
-        why = table["note"].iloc[0] if len(table) else ""
-        first = {"en": "The question cannot be answered from these data" + (f": {why.rstrip('.。')}." if why else "."),
-                 "zh": "现有数据无法回答这一问题" + (f":{why.rstrip('.。')}。" if why else "。")}
-        parts = [first]
+    parts = [_caveat(study, result.n_used)]
+    if len(tested):
+        missed = tested[tested["verdict"] != "supported"]
+        lead = _lead(len(held), list(missed["id"]), len(table) - len(tested))
+        parts = [lead, _links(study, held), _fits(_table(tables, "sem_fit")), *parts]
     else:
-        parts = [_lead(len(held), total, left, other)]
-        if len(held):
-            parts.append({language: _links(study, held, language) for language in ("en", "zh")})
-        parts.append(_fits(fit))
-    parts.append(_caveat(study, result.n_used))
-    return {"en": " ".join(p["en"] for p in parts if p["en"]), "zh": "".join(p["zh"] for p in parts if p["zh"])}
+        why = table["note"].iloc[0] if len(table) else ""
+        parts = [{"en": f"The question cannot be answered from these data. {why}".strip(),
+                  "zh": f"现有数据无法回答这一问题。{why}"}, *parts]
+    return {language: "\n".join(part[language] for part in parts if part[language]) for language in ("en", "zh")}
 
 
 def _table(tables: Tables, name: str) -> pd.DataFrame | None:
@@ -130,45 +137,66 @@ def _table(tables: Tables, name: str) -> pd.DataFrame | None:
         return None
 
 
-def _evidence(hypothesis: Hypothesis, status: Mapping | None, tables: Tables, language: str) -> dict:
+def _evidence(code: str, hypothesis: Hypothesis, kind: str, status: Mapping, tables: Tables, language: str) -> dict:
     """Estimate, interval and p of a hypothesis, or why there are none."""
-    model = hypothesis.model
-    if status is None:
-        return _unsaid("not tested", language, f"The run has not fitted the model '{model}'.",
-                       f"本次运行没有拟合模型“{model}”。")
-    n = status.get("n", np.nan)
-    if not (bool(status["converged"]) and bool(status["trustworthy"])):
-        why = status["note"] if isinstance(status.get("note"), str) else ""
-        return _unsaid("withheld", language, f"The solution of model '{model}' cannot be trusted. {why}".strip(),
-                       f"模型“{model}”的解不可信。{why}") | {"n": n}
-    name = ("sem_parameters" if hypothesis.path else "effects") + ("" if model == "main" else f"_{model}")
-    table = _table(tables, name)
-    found = None if table is None else _row(table, hypothesis)
-    if found is None:
-        wanted = hypothesis.path or hypothesis.effect
-        return _unsaid("not tested", language, f"The table {name} has no estimate of '{wanted}'.",
-                       f"表 {name} 中没有“{wanted}”的估计。") | {"n": n}
-    out = {key: float(found[key]) for key in ("est", "ci_low", "ci_high", "p", "std")} | {"n": n}
-    if hypothesis.effect:
-        out["test"] = f"{found['kind']} effect ({found['interval']})"
+    if kind == "needs":
+        return _unsaid("not tested", language, f"The study lacks {hypothesis.needs}.", f"该研究缺少：{hypothesis.needs}。")
+    if kind in ("of", "by"):
+        name, found = "hypothesis_tests", _table(tables, "hypothesis_tests")
+        found = None if found is None else found[found["id"] == code]
+    else:
+        for model in filter(None, (hypothesis.model, hypothesis.nested)):
+            if model not in status:
+                return _unsaid("not tested", language, f"The run has not fitted the model '{model}'.",
+                               f"本次运行没有拟合模型“{model}”。")
+            if not (bool(status[model]["converged"]) and bool(status[model]["trustworthy"])):
+                why = status[model].get("note")
+                return _unsaid("withheld", language, f"The solution of model '{model}' cannot be trusted. "
+                               + (why if isinstance(why, str) else ""), f"模型“{model}”的解不可信，原因见表 model_status。"
+                               ) | {"n": status[model].get("n", np.nan)}
+        name = {"path": "sem_parameters", "nested": "model_comparison"}.get(kind, "effects")
+        name += "" if kind == "nested" or hypothesis.model == "main" else f"_{hypothesis.model}"
+        found = _table(tables, name)
+        found = None if found is None else _rows(found, hypothesis, kind)
+    if found is None or found.empty:
+        return _unsaid("not tested", language, f"The run has no estimate of it in the table {name}.",
+                       f"本次运行的表 {name} 中没有相应的估计。")
+    row = found.iloc[0]
+    out = {key: row.get(key, np.nan) for key in ("est", "ci_low", "ci_high", "p", "std")}
+    out["n"] = row["n"] if "n" in row else status[hypothesis.model].get("n", np.nan)
+    out |= {key: row[key] for key in ("test", "notebook", "note") if isinstance(row.get(key), str)}
+    if kind in ("effect", "total", "contrast"):
+        out["test"] = f"{NAMES[kind][0]} ({row['interval']})"
     if np.isnan(out["p"]):
-        out |= _unsaid("not tested", language, "The estimate has no p value: the path is fixed, or no draw converged.",
-                       "该估计没有 p 值：路径被固定，或没有收敛的抽样。")
+        out |= _unsaid("not tested", language, "The estimate has no p value: it is fixed, or its error is undetermined.",
+                       "该估计没有 p 值：参数被固定，或误差无法确定。")
     return out
 
 
-def _row(table: pd.DataFrame, hypothesis: Hypothesis) -> pd.Series | None:
-    """The row that tests a hypothesis; of an effect the BCa interval before the others."""
-    if hypothesis.path:
+def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFrame:
+    """The row that tests a hypothesis, first; empty if there is none."""
+    if kind == "path":
         lhs, rhs = (part.strip() for part in hypothesis.path.split("~"))
-        found = table[(table["lhs"] == lhs) & (table["op"] == "~") & (table["rhs"] == rhs)]
-    else:
-        codes = [part.strip() for part in hypothesis.effect.split("->")]
-        kind = "specific" if len(codes) > 2 else "direct"
-        found = table[(table["effect"] == " -> ".join(codes)) & (table["kind"] == kind) & table["ci_low"].notna()]
-        rank = {"bca": 0, "percentile": 1, "delta": 2}
-        found = found.sort_values("interval", key=lambda names: names.map(rank), kind="stable")
-    return found.iloc[0] if len(found) else None
+        return table[(table["lhs"] == lhs) & (table["op"] == "~") & (table["rhs"] == rhs)]
+    if kind == "nested":
+        found = table[(table["model"] == hypothesis.nested) & table["d_p"].notna() & (table["model"].iloc[0] == hypothesis.model)]
+        test = [f"Δχ²({row.d_df:.0f}) = {row.d_chisq:.2f}" for row in found.itertuples()]
+        return pd.DataFrame({"p": found["d_p"], "n": found["n"], "test": test})
+    if kind == "contrast":
+        sides = [side.split(",") for side in hypothesis.contrast.replace("->", "→").split(">")]
+        names = [" > ".join(_canonical(side.replace("→", "->")) for side in pair) for pair in product(*sides)]
+        found = table[table["effect"].isin(names) & (table["kind"] == "contrast")]
+        if found["effect"].nunique() < len(names):
+            return found.head(0)
+        return found.loc[(found["est"] / found["se"]).sort_values().index]
+    name = _canonical(hypothesis.effect or hypothesis.total)
+    wanted = "total" if kind == "total" else "specific" if name.count("->") > 1 else "direct"
+    return table[(table["effect"] == name) & (table["kind"] == wanted)]
+
+
+def _canonical(effect: str) -> str:
+    """An effect as the table of effects writes it."""
+    return " -> ".join(" + ".join(code.strip() for code in step.split("+")) for step in effect.split("->"))
 
 
 def _unsaid(verdict: str, language: str, en: str, zh: str) -> dict:
@@ -178,6 +206,9 @@ def _unsaid(verdict: str, language: str, en: str, zh: str) -> dict:
 def _judge(row: pd.Series, language: str) -> tuple[str, str]:
     """The verdict on a tested hypothesis, with a note where p and verdict need a word."""
     significant = row["p_adjusted"] < ALPHA
+    if np.isnan(row["est"]):
+        return ("supported" if significant == (row["sign"] != "0") else "not supported" if row["sign"] != "0"
+                else "contradicted"), ""
     if row["sign"] == "0":
         if significant:
             return "contradicted", ""
@@ -214,39 +245,38 @@ def _reasons(table: pd.DataFrame) -> Iterable[show.Text]:
                "zh": f"模型“{model}”：{ids} {WORDS[verdict]}，因为{reason['zh']}；这些假设不显示数字。"}
 
 
-def _lead(held: int, total: int, left: int, other: str) -> show.Text:
+def _lead(held: int, missed: list[str], left: int) -> show.Text:
     """Yes, in part or no."""
+    total, ids = held + len(missed), ", ".join(missed[:6]) + (" …" if len(missed) > 6 else "")
     en = f" ({left} more could not be tested)." if left else "."
     zh = f"（另有 {left} 个无法检验）。" if left else "。"
-    if held == total:
+    if not missed:
         return {"en": f"Yes: the data support every hypothesis of the main model, {total} of {total}{en}",
                 "zh": f"是：主模型的 {total} 个假设全部得到数据支持{zh}"}
     if held:
-        return {"en": f"In part: the data support {held} of {total} hypotheses of the main model, but not {other}{en}",
-                "zh": f"部分是：主模型的 {total} 个假设中有 {held} 个得到数据支持，{other} 未获支持{zh}"}
+        return {"en": f"In part: the data support {held} of {total} hypotheses of the main model, but not {ids}{en}",
+                "zh": f"部分是：主模型的 {total} 个假设中有 {held} 个得到数据支持，{ids} 未获支持{zh}"}
     return {"en": f"No: the data support none of the main model's {total} hypotheses{en}",
             "zh": f"否：主模型的 {total} 个假设均未得到数据支持{zh}"}
 
 
-def _links(study: Study, held: pd.DataFrame, language: str, most: int = 4) -> str:
+def _links(study: Study, held: pd.DataFrame, most: int = 4) -> show.Text:
     """The supported paths, then the supported effects, each with its standardised size."""
-    said = {"06_structure": [], "07_mediation": []}
-    for row in held.itertuples():
-        hypothesis = study.hypotheses[row.id]
-        codes = [c.strip() for c in hypothesis.path.split("~")[::-1]] if hypothesis.path else [
-            c.strip() for c in hypothesis.effect.split("->")]
-        path = " → ".join(study.name(code, language) for code in codes)
-        said[row.notebook].append(f"{path} {show.number(row.std, 2)}")
-    pieces = []
-    for notebook, (en, zh) in {"06_structure": ("Paths (standardised): ", "标准化路径："),
-                               "07_mediation": ("Indirect effects: ", "间接效应：")}.items():
-        found = said[notebook]
-        if not found:
-            continue
-        more = len(found) - most
-        tail = ("" if more <= 0 else f"; and {more} more" if language == "en" else f"；另有 {more} 条")
-        pieces.append((en if language == "en" else zh) + ("; " if language == "en" else ";").join(found[:most]) + tail)
-    return ". ".join(pieces) + "." if language == "en" else "。".join(pieces) + "。"
+    out = {}
+    for language, stop, comma, heads in (("en", ". ", "; ", ("Paths (standardised): ", "Through mediators: ")),
+                                         ("zh", "。", "；", ("标准化路径：", "经由中介："))):
+        said: dict[str, list[str]] = {head: [] for head in heads}
+        for row in held[held["std"].notna()].itertuples():
+            hypothesis = study.hypotheses[row.id]
+            steps = hypothesis.path.split("~")[::-1] if hypothesis.path else hypothesis.effect.split("->")
+            if len(steps) > 1 and not hypothesis.by:
+                names = (" + ".join(study.name(code.strip(), language) for code in step.split("+")) for step in steps)
+                said[heads[not hypothesis.path]].append(" → ".join(names) + f" {show.number(row.std, 2)}")
+        more = {"en": " and {} more", "zh": "等 {} 项"}[language]
+        parts = [head + comma.join(found[:most]) + (more.format(len(found) - most if language == "en" else len(found))
+                                                    if len(found) > most else "") for head, found in said.items() if found]
+        out[language] = stop.join(parts) + stop.strip() if parts else ""
+    return out
 
 
 def _fits(fit: pd.DataFrame | None) -> show.Text:
