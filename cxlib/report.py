@@ -17,8 +17,9 @@ import pandas as pd
 
 from cxlib import show
 from cxlib.study import Study
+from cxlib.verdicts import WORDS as VERDICTS
 
-SHOWN = re.compile(r'run\.show\(\s*"(\w+)"')
+SHOWN = re.compile(r'run\.show\(\s*(f?)"(\w+)')
 WORDS = {
     "answer": {"en": "The answer", "zh": "结论"},
     "hypotheses": {"en": "Hypotheses", "zh": "假设检验"},
@@ -37,6 +38,7 @@ WORDS = {
     "rows": {"en": "{n} respondents analysed", "zh": "分析样本 {n} 人"},
     "more": {"en": "all rows: tables/{name}.csv", "zh": "全部数据见 tables/{name}.csv"},
 }
+FRONT = ("hypotheses", "claims", "path_diagram")
 STYLE = """
 :root{--ink:#222;--muted:#666;--line:#e3e3e3;--accent:#0072B2}
 *{box-sizing:border-box}body{margin:0;color:var(--ink);background:#fafafa;line-height:1.55;
@@ -59,13 +61,6 @@ details{border:1px solid var(--line);border-radius:6px;padding:.4em .9em;margin:
 nav{font-size:.88rem;color:var(--muted)}nav a{color:var(--accent);margin-right:1em;text-decoration:none}
 @media print{body{background:#fff}main{max-width:none;padding:0}details{border:0}}
 """
-VERDICTS = {
-    "supported": "支持",
-    "not supported": "不支持",
-    "contradicted": "相反",
-    "withheld": "暂不下结论",
-    "not tested": "未检验",
-}
 
 
 def build(folder: Path, notebooks: Path, study: Study, language: str, answer: show.Text) -> str:
@@ -139,32 +134,17 @@ def word(markup: str) -> bytes:
 
 def _sections(folder: Path, notebooks: Path, language: str) -> Iterator[tuple[str, str, list[str]]]:
     """Each notebook's title and what it shows, as far as the run has it."""
+    other = {"en": "zh", "zh": "en"}[language]
+    there = sorted({path.stem for part in ("tables", "figures") for path in (folder / part).glob("*.*")})
     for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
-        cells = json.loads(path.read_text("utf-8"))["cells"]
-        source = ["".join(cell["source"]) for cell in cells]
-        names = list(
-            dict.fromkeys(
-                n
-                for cell, text in zip(cells, source, strict=True)
-                if cell["cell_type"] == "code"
-                for n in SHOWN.findall(text)
-            )
-        )
-        names = [n for n in names if n not in ("hypotheses", "claims", "path_diagram")]
-        there = [
-            n
-            for n in names
-            if (folder / "tables" / f"{n}.csv").is_file() or (folder / "figures" / f"{n}.png").is_file()
-        ]
-        titles = [
-            text.splitlines()[0].lstrip("# ")
-            for cell, text in zip(cells, source, strict=True)
-            if cell["cell_type"] == "markdown"
-            and text.startswith("# ")
-            and {"en": "zh", "zh": "en"}[language] not in cell["metadata"].get("tags", [])
-        ]
-        if there:
-            yield path.stem, titles[0] if titles else path.stem, there
+        cells = [c for c in json.loads(path.read_text("utf-8"))["cells"] if other not in c["metadata"].get("tags", [])]
+        code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        names: list[str] = []
+        for open_ended, name in SHOWN.findall(code):  # f"likert_{role}" stands for all that begin with likert_
+            names += [n for n in there if n.startswith(name)] if open_ended else [name]
+        names = [n for n in dict.fromkeys(names) if n in there and n not in FRONT]
+        if names:
+            yield path.stem, "".join(cells[0]["source"]).splitlines()[0].lstrip("# "), names
 
 
 def _note(folder: Path, name: str) -> dict:
@@ -234,7 +214,7 @@ def _verdict_row(row: Mapping, language: str) -> str:
         "–" if pd.isna(row["n"]) else f"{int(row['n']):,}",
     ]
     marked = f'<span class="verdict v-{key.replace(" ", "-")}">{escape(shown)}</span>'
-    return "".join(f"<td>{escape('–' if c is None or c != c else str(c))}</td>" for c in cells) + f"<td>{marked}</td>"
+    return "".join(f"<td>{escape('–' if pd.isna(c) else str(c))}</td>" for c in cells) + f"<td>{marked}</td>"
 
 
 def _warnings(folder: Path, title: str, language: str) -> str:

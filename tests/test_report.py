@@ -1,0 +1,129 @@
+"""The report: complete, honest on its first page, and a page a real browser shows as meant."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from cxlib import report, show
+from cxlib.run import NOTEBOOKS, open_run
+from cxlib.study import load
+
+ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MEASURE = """<script>addEventListener("load", () => {
+  const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
+  const images = [...document.images].map(i => i.naturalWidth > 0);
+  document.body.innerHTML = "<pre id=out>" + JSON.stringify({answer: box(document.querySelector(".answer")),
+    width: document.documentElement.scrollWidth, images}) + "</pre>"; });</script>"""
+
+
+@show.picture
+def plot(*, language="en"):
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots()
+    axes.plot([1, 2])
+    return figure, {"en": "n = 250. A <line>.", "zh": "n = 250。一条线。"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    opened = open_run("ecsi", str(tmp_path / "run"))
+    warning = ({"en": "Alpha of PERV rests on two items.", "zh": "PERV 只有两题。"},)
+    text = {"en": "All scales hold.", "zh": "量表均可用。"}
+    opened.show("reliability", show.Result(pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning))
+    opened.show("path_diagram", plot())
+    rows = pd.DataFrame(
+        {
+            "id": ["H1", "E1"], "statement": ["Good & better", "Image"], "model": ["main", "ecsi"], "test": ["path", "path"],
+            "sign": ["+", "+"], "est": [0.5, float("nan")], "ci_low": [0.4, float("nan")], "ci_high": [0.6, float("nan")],
+            "p": [0.0001, float("nan")], "p_adjusted": [0.0002, float("nan")], "n": [250, 250],
+            "verdict": ["supported", "withheld"], "notebook": ["06_structure", "06_structure"],
+        }
+    )  # fmt: skip
+    opened.show("hypotheses", show.Result(rows, {"en": "One of two.", "zh": "两个中的一个。"}, 250))
+    return opened
+
+
+def build(run, language="en"):
+    return report.build(run.folder, NOTEBOOKS, run.study, language, ANSWER)
+
+
+class Tags(HTMLParser):
+    VOID = {"meta", "img", "br"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_is_well_formed_and_needs_no_other_file(run, language):
+    page = build(run, language)
+    parser = Tags()
+    parser.feed(page)
+    assert parser.open == [] and len(set(parser.ids)) == len(parser.ids)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_the_answer_comes_before_the_hypotheses_and_those_before_the_walk(run):
+    page = build(run)
+    order = [page.index(words) for words in ("Yes: quality moves value.", "Good &amp; better", "Alpha of PERV rests", 'id="03_reliability"')]
+    assert order == sorted(order)
+
+
+def test_a_row_gives_estimate_interval_n_and_verdict_and_a_dash_for_what_is_withheld(run):
+    text = re.sub(r"<[^>]+>", " ", build(run))
+    assert re.search(r"0\.500 \[0\.400, 0\.600\]\s+p &lt; \.001\s+250\s+supported", text)
+    assert re.search(r"–\s+p = –\s+250\s+withheld", text)
+
+
+def test_the_chinese_report_is_chinese(run):
+    text = re.sub(r"<style>.*?</style>|<[^>]+>", " ", build(run, "zh"), flags=re.S)
+    assert "是：质量影响价值。" in text and "暂不下结论" in text
+    assert "Hypotheses" not in text and "supported" not in text.replace("not supported", "")
+
+
+def test_simulated_data_are_named_before_anything_else(run):
+    study = load("ecsi").model_copy(update={"origin": "simulated"})
+    page = report.build(run.folder, NOTEBOOKS, study, "en", ANSWER)
+    assert page.index("SIMULATED DATA") < page.index("Yes: quality moves value.")
+
+
+def test_the_word_document_holds_tables_figures_and_chinese(run):
+    package = zipfile.ZipFile(io.BytesIO(report.word(build(run, "zh"))))
+    text = package.read("word/document.xml").decode()
+    assert "是：质量影响价值。" in text and "<w:tbl>" in text
+    assert any(name.startswith("word/media/") for name in package.namelist())
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine to open the report in")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_browser_shows_the_answer_on_the_first_screen(run, tmp_path, language):
+    page = tmp_path / "page.html"
+    page.write_text(build(run, language).replace("</body>", MEASURE + "</body>"), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
+             "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,800", "--virtual-time-budget=3000"]  # fmt: skip
+    done = subprocess.run([BROWSER, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    seen = json.loads(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1])
+    left, top, right, bottom = seen["answer"]
+    assert top >= 0 and bottom <= 800, "the answer must be on the first screen"
+    assert left >= 0 and right <= 1280 and seen["width"] <= 1280, "nothing may run over the edge"
+    assert seen["images"] and all(seen["images"]), "every figure must load"
