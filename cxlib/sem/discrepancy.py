@@ -66,7 +66,7 @@ class Discrepancy:
     def __init__(self, model: Model, samples: Sequence[Moments]):
         """Locate the free parameters and take the samples in the model's order of variables."""
         names = list(model.observed)
-        self.model, self.samples = model, tuple(samples)
+        self.model, self.samples, self.npar = model, tuple(samples), model.npar
         self.n = sum(sample.n for sample in samples)
         self.weight = [sample.n / self.n for sample in samples]
         rows = [model.table[(model.table["group"] == g) & (model.table["free"] > 0)] for g in range(model.n_groups)]
@@ -101,7 +101,7 @@ class Discrepancy:
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """∂F/∂θ (length npar); holomorphic, so a complex step gives the exact Hessian."""
-        out = np.zeros(self.model.npar, dtype=theta.dtype)
+        out = np.zeros(self.npar, dtype=theta.dtype)
         for group, weight in enumerate(self.weight):
             at, where = self.point(theta, group), self.places[group]
             inverse = np.linalg.inv(at.sigma)
@@ -114,7 +114,7 @@ class Discrepancy:
 
     def information(self, theta: np.ndarray) -> np.ndarray:
         """Expected Hessian of F (npar × npar); the information of the sample is n/2 times it."""
-        out = np.zeros((self.model.npar,) * 2)
+        out = np.zeros((self.npar, self.npar))
         for group, weight in enumerate(self.weight):
             local = expected(self.point(theta, group), self.places[group])
             np.add.at(out, np.ix_(self.free[group], self.free[group]), weight * local)
@@ -131,8 +131,8 @@ class Discrepancy:
         at, where = self.point(theta, group), self.places[group]
         u, v = at.d.T[where.u], at.d.T[where.v]
         outer = where.c[:, None, None] * u[:, :, None] * v[:, None, :]
-        sigma = np.zeros((self.model.npar, *at.sigma.shape))
-        mu = np.zeros((self.model.npar, len(at.sigma)))
+        sigma = np.zeros((self.npar, *at.sigma.shape))
+        mu = np.zeros((self.npar, len(at.sigma)))
         np.add.at(sigma, self.free[group], outer + outer.transpose(0, 2, 1))
         np.add.at(mu, self.free[group], at.eta[where.s][:, None] * u)
         return sigma, mu
@@ -146,26 +146,27 @@ def expected(at: Point, where: Places) -> np.ndarray:
     return 2 * np.outer(c, c) * products + 2 * np.outer(s, s) * k[np.ix_(u, u)]
 
 
-def minimise(function: Discrepancy, start: np.ndarray, limit: int = 500) -> tuple[np.ndarray, float]:
+def minimise(function: Discrepancy, start: np.ndarray, limit: int = 300) -> tuple[np.ndarray, float]:
     """Minimise F from `start`; returns θ and its Newton decrement (infinite if there is no optimum).
 
     Levenberg–Marquardt on the expected information, damped at first because a full step from far away
     may run to where a marker's loading vanishes; Newton steps on the observed one near the optimum.
     """
-    theta, value, damping, decrement = start, function.value(start), 1.0, np.inf
+    theta, value, damping, decrement, before, observed = start, function.value(start), 1.0, np.inf, np.inf, None
     for _ in range(limit):
         if not np.isfinite(value):
             return theta, np.inf
-        gradient, curvature = function.gradient(theta), function.information(theta)
-        if decrement < 0.1:
+        gradient = function.gradient(theta)
+        if decrement < 0.1 and (observed is None or decrement > before / 10):
             observed = function.hessian(theta)
-            if np.linalg.eigvalsh(observed)[0] > 0:
-                curvature = observed
+            if np.linalg.eigvalsh(observed)[0] <= 0:
+                observed = None
+        curvature = function.information(theta) if observed is None else observed
         scale = np.sqrt(np.maximum(np.diag(curvature), 1e-300))
         scaled, slope = curvature / np.outer(scale, scale), gradient / scale
         roots, axes = np.linalg.eigh(scaled)
         roots, along = np.maximum(roots, 1e-12), axes.T @ slope
-        decrement = float(np.sqrt((along**2 / roots).sum()))
+        before, decrement = decrement, float(np.sqrt((along**2 / roots).sum()))
         while True:
             step = -(axes @ (along / (roots + damping))) / scale
             ahead = function.value(theta + step)

@@ -217,6 +217,9 @@ def scales(model: Model, theta: np.ndarray) -> np.ndarray:
 def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple,
          values: pd.DataFrame | None = None) -> Fit:
     """Check the moments, minimise, and describe what was found."""
+    if not samples:
+        raise DataError(f"There are 0 complete rows for {len(model.observed)} variables. See which columns have the "
+                        "missing values.")
     if len(samples) != model.n_groups:
         raise ModelError(f"The model has {model.n_groups} groups but the data have {len(samples)}.")
     if not model.npar:
@@ -241,34 +244,37 @@ def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: 
 
 def _start(model: Model, samples: list[Moments]) -> np.ndarray:
     """Our own start: loadings 1 and latent variances .4 in units of the marker, B 0, residuals S_ii/2."""
-    out, table = np.zeros(model.npar), model.table
+    out, table, number = np.zeros(model.npar), model.table, {name: i for i, name in enumerate(model.observed)}
+    rows = list(zip(*(table[name] for name in ("group", "lhs", "op", "rhs", "free", "value", "exo")), strict=True))
     for group, sample in enumerate(samples):
-        s, rows = sample.cov, table[table["group"] == group]
-        loadings = {name: part for name, part in rows[rows["op"] == "=~"].groupby("lhs")}
+        s = sample.cov.to_numpy()
+        loadings = {name: [] for name in model.latent}
+        for g, a, op, b, _, value, _ in rows:
+            if g == group and op == "=~":
+                loadings[a].append((b, value))
 
-        def unit(name: str, seen: tuple = (), s=s, loadings=loadings) -> tuple[str, float]:
+        def unit(name: str, seen: tuple = (), s=s, loadings=loadings) -> tuple[int, float]:
             """The observed variable a latent one takes its unit from, and that unit."""
-            if name in s.columns:
-                return name, float(np.sqrt(s.loc[name, name]))
-            fixed = loadings[name][loadings[name]["value"].fillna(0) != 0]
-            first = (fixed if len(fixed) else loadings[name]).iloc[0]
+            if name in number:
+                return number[name], float(np.sqrt(s[number[name], number[name]]))
             if name in seen:
                 raise ModelError(f"'{name}' is, through others, an indicator of itself. Remove one of these '=~'.")
-            marker, size = unit(first["rhs"], (*seen, name))
-            return marker, size / abs(first["value"]) if len(fixed) else 2.0
+            fixed = [loading for loading in loadings[name] if loading[1] == loading[1] and loading[1] != 0]
+            first, value = (fixed or loadings[name])[0]
+            marker, size = unit(first, (*seen, name))
+            return marker, size / abs(value) if fixed else 2.0
 
-        for row in rows[rows["free"] > 0].itertuples():
-            a, b = row.lhs, row.rhs
-            if row.op == "=~":
+        for g, a, op, b, free, _, exo in rows:
+            if g != group or not free:
+                continue
+            if op == "=~":
                 (marker, size), (near, width) = unit(a), unit(b)
-                value = width / size * (-1 if s.loc[marker, near] < 0 else 1)
-            elif row.op == "~1":
-                value = 0.0 if a in model.latent else sample.mean[a]
-            elif row.op == "~~" and (a == b or row.exo):
-                value = 0.4 * unit(a)[1] ** 2 if a in model.latent else s.loc[a, b] / (1 if row.exo else 2)
-            else:
-                value = 0.0
-            out[row.free - 1] = value
+                out[free - 1] = width / size * (-1 if s[marker, near] < 0 else 1)
+            elif op == "~1":
+                out[free - 1] = 0.0 if a in model.latent else sample.mean[a]
+            elif op == "~~" and (a == b or exo):
+                own = s[number[a], number[b]] if a in number else 0.8 * unit(a)[1] ** 2
+                out[free - 1] = own if exo else own / 2
     return out
 
 
