@@ -58,7 +58,8 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main") -> Fit:
     if not any(len(own) > 1 for own in parts.values()):
         raise ValueError(f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
                          f"nothing to measure. Name some of these in it: {', '.join(study.constructs)}.")
-    observed = [f"{code} ~~ {latent[0]}" for code in parts if code not in latent]
+    alone = [code for code in parts if code not in latent]
+    observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
     return sem.fit(data, "\n".join([study.measurement(model), *observed]))
 
 
@@ -274,7 +275,7 @@ def modification(fit: Fit, top: int = 20) -> Result:
     -----
     R: ``lavaan::modificationIndices(fit, sort. = TRUE)``, sepc.all.
     """
-    every = sem.modification_indices(fit).rename(columns={"sepc_all": "std"})
+    every = sem.modification_indices(fit).rename(columns={"sepc_all": "std"}).replace({"std": [np.inf, -np.inf]}, np.nan)
     text = {"en": "Nothing was left out that could be added.", "zh": "没有可以再加入的参数。"}
     if len(every):
         first, counts = every.iloc[0], ((every["mi"] > 3.84).sum(), len(every), round(0.05 * len(every)))
@@ -283,12 +284,14 @@ def modification(fit: Fit, top: int = 20) -> Result:
                       f"{counts[0]} exceed 3.84, where chance alone would give about {counts[2]}.",
                 "zh": f"最大的修正指数是 {name} 的 {mi}（预期标准化值 {std}）。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84，"
                       f"单凭偶然约有 {counts[2]} 个。"}
+    exact = [f"{row.lhs} {row.op} {row.rhs}" for row in every.head(top).itertuples() if np.isnan(row.std)]
     note = {"en": "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. "
                   "1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, "
                   "report it, and test it on new data.",
             "zh": "这些是众多指数中的最大者，因指数大而改模型会把本样本的偶然也拟合进去（MacCallum 等，1992，"
                   "doi:10.1037/0033-2909.111.3.490）。只有不看指数也站得住的理由才可改，并须报告、用新数据检验。"}
-    return _result(fit, every.head(top), text, "modification indices (score test)", [note])
+    return _result(fit, every.head(top), text, "modification indices (score test)", [note, caution(
+        exact, "No standardised value for {}: one side has no variance to be correlated.", "{} 没有标准化值：一侧没有可相关的方差。")])
 
 
 def residuals(fit: Fit) -> Result:

