@@ -149,6 +149,17 @@ def test_correlations_beyond_one_are_improper():
     assert "latent variables is not positive definite" in fit.warnings[0]["en"] and not fit.trustworthy
 
 
+@pytest.mark.parametrize("syntax", ["f =~ c + d + e + y + z\ny ~~ z", "f =~ c + d + e\ny ~ f\nz ~ f\ny ~~ z"])
+def test_residuals_that_correlate_beyond_one_are_improper(syntax):
+    loading = np.array([1, 0.8, 0.8, 0.9, 0.9])
+    rest = np.diag([0.5, 0.5, 0.5, 1.0, 0.1])
+    rest[3, 4] = rest[4, 3] = 0.33
+    names = list("cdeyz")
+    fit = sem.fit_moments(pd.DataFrame(np.outer(loading, loading) + rest, names, names), 200, syntax)
+    assert fit.converged and not fit.proper and fit.parameter("y", "~~", "z")["std"] > 1
+    assert "covariance matrix of the residuals is not positive definite" in fit.warnings[0]["en"]
+
+
 # derivatives ----------------------------------------------------------------------------------------
 
 DIFFERENT = {

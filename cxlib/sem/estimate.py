@@ -401,13 +401,14 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
         at, names = function.point(theta, group), list(model.observed)
         implied.append(Moments(pd.DataFrame(at.sigma, names, names),
                                pd.Series(at.mu, names) if model.means else None, sample.n))
-        latent = at.phi[:len(model.latent), :len(model.latent)]
-        for matrix, en, zh in ((latent, "latent variables", "潜变量"),
-                               (model.matrices(theta, group)["theta"], "residuals", "残差")):
+        part, size = model.matrices(theta, group), len(model.latent)
+        rest = part["theta"] + part["lambda"][:, size:] @ part["psi"][size:, size:] @ part["lambda"][:, size:].T
+        for matrix, en, zh in ((at.phi[:size, :size], "latent variables", "潜变量"), (rest, "residuals", "残差")):
             if len(matrix) and np.diag(matrix).min() >= 0 and np.linalg.eigvalsh(matrix)[0] < -1e-10 * matrix.max():
                 where = f" ({groups[group]})" if model.n_groups > 1 else ""
-                flaws.append({"en": f"The covariance matrix of the {en}{where} is not positive definite: some of them "
-                                    "correlate beyond 1.", "zh": f"{zh}{where} 的协方差矩阵非正定:存在超出 1 的相关。"})
+                flaws.append({"en": f"The covariance matrix of the {en}{where} is not positive definite: one of "
+                                    "them correlates beyond 1 with the others.",
+                              "zh": f"{zh}{where} 的协方差矩阵非正定:其中一个与其余的(复)相关超出 1。"})
     notes.extend({"en": flaw["en"] + " The solution is improper.", "zh": flaw["zh"] + "该解不恰当(improper)。"}
                  for flaw in flaws)
     if condition > CONDITION:
