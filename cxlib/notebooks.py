@@ -210,18 +210,18 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
                 log_output=False,
                 cwd=str(NOTEBOOKS),
                 kernel_name="python3",
-                config=_transport(),
+                config=_transport(Path(work)),
             )
         except PapermillExecutionError as error:
             raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
         write(target, part.read_bytes())
 
 
-def _transport() -> Any:
-    """Kernels are reached through sockets of this machine where there are such, not over the network."""
+def _transport(work: Path) -> Any:
+    """Reach the kernel through sockets in a folder of its own where the system has such, not over the network."""
     from traitlets.config import Config
 
-    return Config() if sys.platform == "win32" else Config({"KernelManager": {"transport": "ipc"}})
+    return Config() if sys.platform == "win32" else Config({"KernelManager": {"transport": "ipc", "ip": str(work / "kernel")}})
 
 
 def in_language(notebook: str, language: str) -> str:

@@ -10,6 +10,7 @@ _HOME = {
     "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "DataError": "estimate",
     "fit_measures": "measures",
     "modification_indices": "modification", "residuals": "modification",
+    "plot_diagram": "diagram", "plot_conceptual": "diagram",
 }
 __all__ = list(_HOME)
 
