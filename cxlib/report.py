@@ -39,6 +39,7 @@ WORDS = {
     "more": {"en": "all rows: tables/{name}.csv", "zh": "全部数据见 tables/{name}.csv"},
 }
 FRONT = ("hypotheses", "claims", "path_diagram")
+DECISIVE = ("reading", "cleaning_flow", "cfa_fit", "model_status", "draws", "hypotheses")
 STYLE = """
 :root{--ink:#222;--muted:#666;--line:#e3e3e3;--accent:#0072B2}
 *{box-sizing:border-box}body{margin:0;color:var(--ink);background:#fafafa;line-height:1.55;
@@ -96,8 +97,8 @@ def build(folder: Path, notebooks: Path, study: Study, language: str, answer: sh
     sentences = "".join(f"<p>{escape(line)}</p>" for line in answer[language].splitlines() if line.strip())
     parts.append(f'<h2 id="answer">{say("answer")}</h2><div class="answer">{sentences}</div>')
     parts.append(_figure(folder, "path_diagram", language))
-    parts += [_verdict_table(folder, name, say(name), language) for name in ("hypotheses", "claims")]
     parts.append(_warnings(folder, say("read_first"), language))
+    parts += [_verdict_table(folder, name, say(name), language) for name in ("hypotheses", "claims")]
     parts.append(
         f'<h2 id="details">{say("details")}</h2><nav>'
         + "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in sections)
@@ -182,54 +183,35 @@ def _table(folder: Path, name: str, language: str) -> str:
 def _verdict_table(folder: Path, name: str, title: str, language: str) -> str:
     """Hypotheses or claims: the statement, the estimate with its interval, n and the verdict."""
     path = folder / "tables" / f"{name}.csv"
-    if not path.is_file():
-        return ""
-    rows = pd.read_csv(path, dtype={"id": str})
+    rows = pd.read_csv(path, dtype={"id": str}) if path.is_file() else pd.DataFrame()
     if rows.empty:
         return ""
-    names = ["id", "statement", "test", WORDS["estimate"][language], "p", "n", "verdict"]
+    names = ["id", "statement", "test", WORDS["estimate"][language], "β", "p", "n", "verdict"]
     head = "".join(f"<th>{escape(show.heading(n, language))}</th>" for n in names)
     body = "".join(f"<tr>{_verdict_row(row, language)}</tr>" for row in rows.to_dict("records"))
     note = escape(_note(folder, name).get("text", {}).get(language, ""))
-    return (
-        f'<h2 id="{name}">{title}</h2><div class="wide"><table class="hypotheses"><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        f"</table></div><p>{note}</p>"
-    )
+    return (f'<h2 id="{name}">{title}</h2><div class="wide"><table class="hypotheses"><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
+            f"</table></div><p>{note}</p>")
 
 
 def _verdict_row(row: Mapping, language: str) -> str:
     verdict = str(row["verdict"])
     key = next((v for v in VERDICTS if verdict.startswith(v)), verdict)
     shown = verdict.replace(key, VERDICTS.get(key, key), 1) if language == "zh" else verdict
-    estimate = "–"
-    if not pd.isna(row["est"]):
-        estimate = f"{show.number(row['est'])} [{show.number(row['ci_low'])}, {show.number(row['ci_high'])}]"
-    p = row.get("p_adjusted", row.get("p"))
-    cells = [
-        row["id"],
-        row["statement"],
-        row.get("test", row.get("figure", "")),
-        estimate,
-        show.p_text(p) if p is not None else "–",
-        "–" if pd.isna(row["n"]) else f"{int(row['n']):,}",
-    ]
+    estimate = f"{show.number(row['est'])} [{show.number(row['ci_low'])}, {show.number(row['ci_high'])}]"
+    p = row.get("p_adjusted", float("nan"))
+    cells = [row["id"], row["statement"], row.get("test", row.get("figure")), "–" if pd.isna(row["est"]) else estimate,
+             show.number(row.get("std"), 2), "–" if pd.isna(p) else show.p_text(p).removeprefix("p ").removeprefix("= "),
+             f"{row['n']:,.0f}" if pd.notna(row["n"]) else None]
     marked = f'<span class="verdict v-{key.replace(" ", "-")}">{escape(shown)}</span>'
     return "".join(f"<td>{escape('–' if pd.isna(c) else str(c))}</td>" for c in cells) + f"<td>{marked}</td>"
 
 
 def _warnings(folder: Path, title: str, language: str) -> str:
-    """Everything the tables warn of, once each, in one place."""
-    found: dict[str, list[str]] = {}
-    for path in sorted((folder / "notes").glob("*.json")):
-        for warning in json.loads(path.read_text("utf-8")).get("warnings", []):
-            found.setdefault(warning[language], []).append(path.stem)
-    if not found:
-        return ""
-    lines = "".join(
-        f'<p class="cx-warning">{escape(text)} <small>({escape(", ".join(names))})</small></p>'
-        for text, names in found.items()
-    )
-    return f'<h2 id="warnings">{title}</h2>{lines}'
+    """What decides whether the numbers can be believed; every other warning stands with its table."""
+    found = {w[language]: name for name in DECISIVE for w in _note(folder, name).get("warnings", [])}
+    lines = "".join(f'<p class="cx-warning">{escape(text)} <small>({escape(name)})</small></p>' for text, name in found.items())
+    return f'<h2 id="warnings">{title}</h2>{lines}' if lines else ""
 
 
 def _provenance(folder: Path) -> str:

@@ -42,6 +42,8 @@ def run(tmp_path):
     text = {"en": "All scales hold.", "zh": "量表均可用。"}
     opened.show("reliability", show.Result(pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning))
     opened.show("path_diagram", plot())
+    doubt = ({"en": "Not to be trusted.", "zh": "不可信。"},)
+    opened.show("cfa_fit", show.Result(pd.DataFrame({"measure": ["cfi"], "value": [0.9]}), text, 250, "ML", doubt))
     rows = pd.DataFrame(
         {
             "id": ["H1", "E1"], "statement": ["Good & better", "Image"], "model": ["main", "ecsi"], "test": ["path", "path"],
@@ -59,7 +61,7 @@ def build(run, language="en"):
 
 
 class Tags(HTMLParser):
-    VOID = {"meta", "img", "br"}
+    VOID = frozenset({"meta", "img", "br"})
 
     def __init__(self):
         super().__init__()
@@ -85,14 +87,14 @@ def test_the_page_is_well_formed_and_needs_no_other_file(run, language):
 
 def test_the_answer_comes_before_the_hypotheses_and_those_before_the_walk(run):
     page = build(run)
-    order = [page.index(words) for words in ("Yes: quality moves value.", "Good &amp; better", "Alpha of PERV rests", 'id="03_reliability"')]
+    order = [page.index(words) for words in ("Yes: quality moves value.", "Not to be trusted.", "Good &amp; better", 'id="03_reliability"')]
     assert order == sorted(order)
 
 
 def test_a_row_gives_estimate_interval_n_and_verdict_and_a_dash_for_what_is_withheld(run):
     text = re.sub(r"<[^>]+>", " ", build(run))
-    assert re.search(r"0\.500 \[0\.400, 0\.600\]\s+p &lt; \.001\s+250\s+supported", text)
-    assert re.search(r"–\s+p = –\s+250\s+withheld", text)
+    assert re.search(r"0\.500 \[0\.400, 0\.600\]\s+–\s+&lt; \.001\s+250\s+supported", text)
+    assert re.search(r"–\s+–\s+–\s+250\s+withheld", text)
 
 
 def test_the_chinese_report_is_chinese(run):
