@@ -1,37 +1,34 @@
-"""Thousands of exact maximum-likelihood refits of one model, in lockstep.
+"""One model, thousands of covariance matrices: F, its gradient and information for all of them at once.
 
-A model is compiled once; every draw (a bootstrap sample, a leave-one-out sample, a simulated one)
-is then a *lane*: the last axis of every array, so that each step of the arithmetic is one NumPy
-call for all lanes of a chunk.
+A model is compiled once into index arrays.  Every draw (a bootstrap sample, a leave-one-out sample, a
+simulated one) is then a *lane*, the last axis of every array, so that each step is one NumPy call for
+all lanes.  Σ = Λ(I−B)⁻¹Ψ(I−B)⁻ᵀΛ' + Θ, and F = log|Σ| + tr(SΣ⁻¹) + (x̄−μ)'Σ⁻¹(x̄−μ).
 
-The likelihood is that of Σ = Λ(I−B)⁻¹Ψ(I−B)⁻ᵀΛ' + Θ with diagonal Θ.  With T = Ψ⁻¹(I−B) and
-N = (I−B)'T + Λ'Θ⁻¹Λ, a state has the posterior precision N, so that (Fisher's identity) with
-Y = E(xη') and M = E(ηη') given the sample covariances S
+With diagonal Θ, T = Ψ⁻¹(I−B) and N = (I−B)'T + Λ'Θ⁻¹Λ the states have posterior precision N; with
+Y = E(xη') and M = E(ηη') given the sample, Fisher's identity says
 
     ∂F/∂Λ = 2Θ⁻¹(ΛM − Y)    ∂F/∂B = 2((I−B)⁻ᵀ − TM)    ∂F/∂Ψ ∝ Ψ⁻¹ − TMT'
     ∂F/∂θ = (θ − s + 2λ'y − λ'Mλ)/θ²
 
-which needs only products of the order of the number of states.  A state that *is* an observed
-variable (a single indicator without residual, an observed predictor) has posterior variance 0 and
-joins as data.  Whatever remains (correlated residuals, zero variances) is done with Σ itself.
-Rubin & Thayer (1982, doi:10.1007/BF02293851) for the identity; Nocedal & Wright (2006,
-doi:10.1007/978-0-387-40065-5) for L-BFGS.
+where every product is of the size of the states, not of the items.  A state that *is* an observed
+variable (an observed predictor, a single indicator without residual) has no posterior variance and
+joins as data.  Σ is positive definite exactly if N has as many negative eigenvalues as Ψ and Θ
+together (Haynsworth 1968, doi:10.1016/0024-3795(68)90050-5), so negative variances stay exact.
+Whatever remains (correlated residuals, variances fixed to 0) is done with Σ itself.
+Fisher's identity for factor models: Rubin & Thayer (1982, doi:10.1007/BF02293851).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from cxlib.sem.model import Model
-
-CHUNK = 256
-"""Lanes worked on together: the arrays of a chunk stay in the processor's cache."""
-DECREMENT = 1e-15
-"""A lane stops after a step whose predicted gain in F (twice) is below this."""
+from cxlib.sem.discrepancy import places
+from cxlib.sem.model import MATRICES, Model
 
 
 class Sample(NamedTuple):
@@ -42,71 +39,6 @@ class Sample(NamedTuple):
     n: np.ndarray
 
 
-@dataclass(frozen=True)
-class Resamples:
-    """Weighted samples whose moments are computed when asked for, so that memory stays bounded.
-
-    features : per group, (units, 1 + p + p(p+1)/2): rows, Σx and Σx_i·x_j (i ≤ j) of each unit
-    counts : per group, (R, units): how often each unit is in each sample; None: a sample a unit
-    centre : per group, (p,): what was subtracted from x first
-    """
-
-    features: tuple[np.ndarray, ...] = field(repr=False)
-    counts: tuple[np.ndarray | None, ...] = field(repr=False)
-    centre: tuple[np.ndarray, ...] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.features[0] if self.counts[0] is None else self.counts[0])
-
-    def take(self, lanes: np.ndarray | None = None) -> list[Sample]:
-        """Moments (divisor n) of these samples, or of all of them pooled; a :class:`Sample` a group."""
-        out = []
-        for features, counts, centre in zip(self.features, self.counts, self.centre, strict=True):
-            p = len(centre)
-            if lanes is None:
-                pooled = np.ones(len(features)) if counts is None else counts.sum(axis=0, dtype=float)
-                sums = (pooled @ features)[:, None] / len(self)
-            else:
-                sums = features[lanes].T if counts is None else features.T @ counts[lanes].T.astype(float)
-            row, col = np.triu_indices(p)
-            mean, second = sums[1 : p + 1] / sums[0], sums[p + 1 :] / sums[0]
-            second -= mean[row] * mean[col]
-            place = np.empty((p, p), dtype=int)
-            place[row, col] = place[col, row] = np.arange(len(row))
-            out.append(Sample(second[place], mean + centre[:, None], sums[0]))
-        return out
-
-
-@dataclass(frozen=True)
-class Refits:
-    """One row a draw: theta (R, npar), NaN where no optimum was found; fmin (R,); gradient (R,).
-
-    fmin is log|Σ| + tr(SΣ⁻¹) + (x̄−μ)'Σ⁻¹(x̄−μ), summed over groups by n_g/n; gradient the largest
-    |∂F/∂θ| at the end; status "converged", "improper" (an optimum with a negative variance or a
-    Ψ that is not positive definite) or "failed".
-    """
-
-    theta: np.ndarray = field(repr=False)
-    fmin: np.ndarray = field(repr=False)
-    gradient: np.ndarray = field(repr=False)
-    status: np.ndarray = field(repr=False)
-
-    @property
-    def converged(self) -> int:
-        """Draws with an optimum, improper ones included."""
-        return len(self.status) - self.failed
-
-    @property
-    def improper(self) -> int:
-        """Draws whose optimum is improper."""
-        return int((self.status == "improper").sum())
-
-    @property
-    def failed(self) -> int:
-        """Draws without an optimum."""
-        return int((self.status == "failed").sum())
-
-
 class _Part(NamedTuple):
     """Entries of one matrix: where each value comes from (row of [θ; constants]) and where it goes."""
 
@@ -115,24 +47,42 @@ class _Part(NamedTuple):
     col: np.ndarray
 
 
+class _Loadings(NamedTuple):
+    """Sums over loadings: `by_state` pairs (loadings, items) of each state; the rest by products with 0/1.
+
+    Loadings a, b of the same item are a pair: `first`, `second` number them, `cell` is (state of a, state
+    of b) without repeats, `to_cell` adds pairs up into cells, `to_first` into a, `to_item` loadings into items.
+    """
+
+    by_state: tuple
+    first: np.ndarray
+    second: np.ndarray
+    cell: tuple
+    to_cell: np.ndarray
+    to_first: np.ndarray
+    to_item: np.ndarray
+
+
 @dataclass(frozen=True)
 class _Group:
-    """One group's entries, items and states reordered: soft items by state, then the exact ones."""
+    """One group's entries.  Items and states are reordered: first the soft ones, then the exact states.
+
+    items, states : how many are soft; order, scale : turn a sample into this order, exact states in their
+    own unit; unit : loadings that are no parameters; diagonal : Θ is; blocks : states whose disturbances covary.
+    """
 
     parts: dict[str, _Part]
-    p: int
-    m: int
-    soft_items: int
-    soft: int
+    size: tuple[int, int]
+    items: int
+    states: int
     order: np.ndarray
     scale: np.ndarray
-    base: np.ndarray
+    unit: np.ndarray
     diagonal: bool
     recursive: bool
     means: bool
     blocks: tuple
-    members: tuple
-    pairs: tuple
+    loadings: _Loadings
 
 
 @dataclass(frozen=True)
@@ -146,19 +96,16 @@ class Compiled:
     starts: np.ndarray | None = field(repr=False)
 
     def value(self, theta: np.ndarray, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-        """F (R,) and ∂F/∂θ (npar, R) at theta (npar, R); F is infinite where Σ is not positive definite.
+        """F (R,) and ∂F/∂θ (npar, R) at theta (npar, R), groups weighted by n_g/n.
 
-        The samples must have been through :meth:`prepare`.
+        F is infinite where Σ is not positive definite.  The samples come from :meth:`prepare`.
         """
-        everything = np.concatenate([theta, np.broadcast_to(self.constants[:, None], (len(self.constants), theta.shape[1]))])
-        total, local = 0.0, []
-        size = sum(sample.n for sample in samples)
-        for group, sample in zip(self.groups, samples, strict=True):
-            x = {name: everything[part.take] for name, part in group.parts.items()}
+        total, local, size = 0.0, [], sum(sample.n for sample in samples)
+        for group, x, sample in zip(self.groups, self._entries(theta), samples, strict=True):
             value, gradient = (_diagonal if group.diagonal else _dense)(group, x, sample)
             share = sample.n / size
             total = total + share * value
-            local.extend(piece * share if len(self.groups) > 1 else piece for piece in gradient)
+            local.extend([piece * share for piece in gradient] if len(self.groups) > 1 else gradient)
         gathered = np.concatenate(local)[self.gather]
         return total, gathered if self.starts is None else np.add.reduceat(gathered, self.starts, axis=0)
 
@@ -166,130 +113,125 @@ class Compiled:
         """Samples with their items in the order and scale of the compiled groups."""
         out = []
         for group, sample in zip(self.groups, samples, strict=True):
-            order, scale = group.order, group.scale[:, None]
-            cov = sample.cov if (order == np.arange(group.p)).all() else sample.cov[order[:, None], order]
-            if (group.scale != 1).any():
-                cov = cov * scale * group.scale[:, None, None]
-            out.append(Sample(cov, sample.mean[order] * scale, sample.n))
+            cov, scale = sample.cov, group.scale[:, None]
+            if (group.order != np.arange(len(cov))).any():
+                cov = cov[group.order[:, None], group.order]
+            if (scale != 1).any():
+                cov = cov * scale * scale[:, None]
+            out.append(Sample(cov, sample.mean[group.order] * scale, sample.n))
         return out
+
+    def hessian(self, theta: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
+        """Observed Hessian of F at one θ (npar,) and one sample, by central differences in one call."""
+        step = 1e-5 * np.maximum(np.abs(theta), 0.1)
+        wide = [Sample(*(np.repeat(part, 2 * len(theta), axis=-1) for part in one)) for one in samples]
+        gradient = self.value(theta[:, None] + np.hstack([np.diag(step), -np.diag(step)]), wide)[1]
+        out = (gradient[:, : len(theta)] - gradient[:, len(theta) :]) / (2 * step)
+        return (out + out.T) / 2
 
     def proper(self, theta: np.ndarray) -> np.ndarray:
         """Whether Ψ and Θ have no negative eigenvalue, a lane each."""
-        everything = np.concatenate([theta, np.broadcast_to(self.constants[:, None], (len(self.constants), theta.shape[1]))])
         good = np.ones(theta.shape[1], dtype=bool)
-        for group in self.groups:
-            for name, size in (("psi", group.m), ("theta", group.p)):
+        for group, x in zip(self.groups, self._entries(theta), strict=True):
+            for name, size in (("theta", group.size[0]), ("psi", group.size[1])):
                 part = group.parts[name]
-                matrix = _symmetric(part, everything[part.take], size)
+                matrix, off = _symmetric(part, x[name], size), part.row != part.col
+                mixed = np.union1d(part.row[off], part.col[off])
                 good &= (np.einsum("iir->ir", matrix) >= 0).all(axis=0)
-                mixed = np.unique(np.concatenate([part.row[part.row != part.col], part.col[part.row != part.col]]))
                 good &= _inverse(matrix[mixed[:, None], mixed])[2] == 0
         return good
 
+    def _entries(self, theta: np.ndarray) -> list[dict[str, np.ndarray]]:
+        """Values of every entry of every matrix of each group, (entries, R)."""
+        constants = np.broadcast_to(self.constants[:, None], (len(self.constants), theta.shape[1]))
+        values = np.concatenate([theta, constants])
+        return [{name: values[part.take] for name, part in group.parts.items()} for group in self.groups]
 
-def compile(model: Model) -> Compiled:
-    """Turn a model into index arrays.
 
-    Parameters
-    ----------
-    model : Model
-        Its table says which entry of which matrix each number is; numbers may be shared between
-        entries and groups (equality).
+def compile(model: Model, dense: bool = False) -> Compiled:
+    """Turn a model into index arrays; numbers may be shared between entries and groups (equality).
+
+    dense : work with Σ itself even if Θ is diagonal: slower, but exact also where a residual variance is
+    next to 0.
     """
-    constants, groups, owner = [], [], []
+    constants, groups, owners = [], [], []
     for number in range(model.n_groups):
-        group, free, fixed = _group(model, number, model.npar + len(constants))
+        group, owner, fixed = _group(model, number, model.npar + len(constants), dense)
         constants.extend(fixed)
         groups.append(group)
-        owner.append(free)
-    numbers = np.concatenate(owner)
-    gather = np.argsort(numbers, kind="stable")
-    gather = gather[numbers[gather] > 0]
-    _, starts = np.unique(numbers[gather], return_index=True)
-    shared = len(starts) < len(gather)
-    return Compiled(model, tuple(groups), np.array(constants, dtype=float), gather, starts if shared else None)
+        owners.append(owner)
+    owner = np.concatenate(owners)
+    gather = np.argsort(owner, kind="stable")
+    gather = gather[owner[gather] > 0]
+    starts = np.unique(owner[gather], return_index=True)[1]
+    return Compiled(model, tuple(groups), np.array(constants, dtype=float), gather,
+                    starts if len(starts) < len(gather) else None)
 
 
-def _group(model: Model, number: int, offset: int) -> tuple[_Group, np.ndarray, list[float]]:
+def _group(model: Model, number: int, offset: int, dense: bool) -> tuple[_Group, np.ndarray, list[float]]:
     """Index arrays of one group, the free number of each entry (0: fixed), and the fixed values."""
-    table = model.table[model.table["group"] == number]
-    table = table[(table["free"] > 0) | (table["value"] != 0)]
-    p, m = len(model.observed), len(model.state)
-    by = {name: table[table["matrix"] == name] for name in ("lambda", "beta", "psi", "theta", "nu", "alpha")}
-    base = np.zeros((p, m))
-    for at in range(len(model.latent), m):
-        base[model.observed.index(model.state[at]), at] = 1
-    loads = by["lambda"]
-    residual = set(by["theta"]["row"]) | set(by["theta"]["col"])
-    exact = {at: int(np.flatnonzero(base[:, at])[0]) for at in range(len(model.latent), m)}
-    unit = dict.fromkeys(exact, 1.0)
-    for at in range(len(model.latent)):
-        mine = loads[loads["col"] == at]
-        if len(mine) == 1 and mine["free"].iloc[0] == 0 and (item := mine["row"].iloc[0]) not in residual \
-                and (loads["row"] == item).sum() == 1:
-            exact[at], unit[at] = int(item), float(mine["value"].iloc[0])
-    theta, psi = by["theta"], by["psi"]
-    diagonal = (theta["row"] == theta["col"]).all() and len(theta) + len(exact) == p \
-        and set(exact.values()).isdisjoint(residual) and set(psi.loc[psi["row"] == psi["col"], "row"]) == set(range(m))
-    if not diagonal:
-        exact, unit = {}, {}
+    table = model.table[(model.table["group"] == number) & ((model.table["free"] > 0) | (model.table["value"] != 0))]
+    by = {name: table[table["matrix"] == name] for name in MATRICES}
+    p, m, latent = len(model.observed), len(model.state), len(model.latent)
+    loads, theta, psi = by["lambda"], by["theta"], by["psi"]
+    residual = {*theta["row"], *theta["col"]}
+    exact = {at: (model.observed.index(model.state[at]), 1.0) for at in range(latent, m)}
+    for at, mine in loads.groupby("col"):
+        item, value = int(mine["row"].iloc[0]), float(mine["value"].iloc[0])
+        if len(mine) == 1 and not np.isnan(value) and item not in residual and (loads["row"] == item).sum() == 1:
+            exact[at] = item, value
+    taken = [item for item, _ in exact.values()]
+    diagonal = bool(not dense and (theta["row"] == theta["col"]).all() and len(theta) + len(exact) == p and residual.isdisjoint(taken)
+                    and set(psi.loc[psi["row"] == psi["col"], "row"]) == set(range(m)))
+    unit = np.zeros((p, m))
+    if diagonal:
+        by["lambda"] = loads = loads[~loads["row"].isin(taken)]
+        unit[np.arange(p - len(exact), p), np.arange(m - len(exact), m)] = 1
+    else:
+        unit[[item for item, _ in list(exact.values())[: m - latent]], np.arange(latent, m)] = 1
+        exact, taken = {}, []
     soft = [at for at in range(m) if at not in exact]
-    if diagonal:
-        by["lambda"] = loads = loads[~loads["row"].isin(list(exact.values()))]
-    first = {item: soft.index(state) for item, state in zip(loads["row"][::-1], loads["col"][::-1], strict=True)} if diagonal else {}
-    soft_items = sorted((i for i in range(p) if i not in exact.values()), key=lambda i: first.get(i, m))
-    order = np.array([*soft_items, *exact.values()], dtype=int)
+    first = dict(zip(loads["row"][::-1], loads["col"][::-1], strict=True)) if diagonal else {}
+    order = np.array([*sorted(set(range(p)) - set(taken), key=lambda item: (first.get(item, m), item)), *taken], dtype=int)
     item_at, state_at = np.argsort(order), np.argsort([*soft, *exact])
-    parts, free, fixed = {}, [], []
+    parts, owner, fixed = {}, [], []
     for name, rows in by.items():
-        row = (item_at if name in ("lambda", "theta", "nu") else state_at)[rows["row"].to_numpy(int)]
+        row = (state_at if name in ("beta", "psi", "alpha") else item_at)[rows["row"].to_numpy(int)]
         col = (item_at if name == "theta" else state_at)[rows["col"].to_numpy(int)]
-        keys = {"lambda": (row, col), "theta": (col, row)}.get(name, (np.arange(len(rows)),))
-        sort = np.lexsort(keys)
-        numbers, values = rows["free"].to_numpy(int)[sort], rows["value"].to_numpy(float)[sort]
-        take = numbers - 1
-        take[numbers == 0] = offset + len(fixed) + np.arange((numbers == 0).sum())
-        fixed.extend(values[numbers == 0])
-        free.append(numbers)
+        sort = np.lexsort((row, col) if name == "lambda" else (col, row))
+        free, value = rows["free"].to_numpy(int)[sort], rows["value"].to_numpy(float)[sort]
+        take = free - 1
+        take[free == 0] = offset + len(fixed) + np.arange((free == 0).sum())
+        fixed.extend(value[free == 0])
+        owner.append(free)
         parts[name] = _Part(take, row[sort], col[sort])
-    beta, lam = parts["beta"], parts["lambda"]
-    adjacency = np.zeros((m, m), dtype=bool)
-    adjacency[beta.row, beta.col] = True
-    power = adjacency.copy()
-    for _ in range(m):
-        power = power @ adjacency
-    blocks = tuple(_span(block) for block in _components(m, parts["psi"]))
-    members = tuple((_span(np.flatnonzero(lam.col == j)), _span(lam.row[lam.col == j])) for j in range(len(soft)))
-    first_of, second_of = np.nonzero(lam.row[:, None] == lam.row)
-    cell = lam.col[first_of] * m + lam.col[second_of]
-    cells, which = np.unique(cell, return_inverse=True)
-    into = np.zeros((len(cells), len(cell)))
-    into[which, np.arange(len(cell))] = 1
-    back = (np.arange(len(lam.row))[:, None] == first_of).astype(float)
-    by_item = (np.arange(len(soft_items))[:, None] == lam.row).astype(float)
-    if diagonal:
-        base = np.zeros((p, m))
-        base[np.arange(len(soft_items), p), np.arange(len(soft), m)] = 1
-    scale = np.array([1.0] * len(soft_items) + [1 / value for value in unit.values()])
-    group = _Group(parts, p, m, len(soft_items), len(soft), order, scale, base, bool(diagonal), not power.any(),
-                   model.means, blocks, members, (first_of, second_of, cells // m, cells % m, into, back, by_item))
-    return group, np.concatenate(free), fixed
-
-
-def _components(m: int, psi: _Part) -> list[np.ndarray]:
-    """Sets of states whose disturbances covary."""
+    paths = np.zeros((m, m))
+    paths[parts["beta"].row, parts["beta"].col] = 1
     label = np.arange(m)
     for _ in range(m):
-        for a, b in zip(psi.row, psi.col, strict=True):
+        for a, b in zip(parts["psi"].row, parts["psi"].col, strict=True):
             label[a] = label[b] = min(label[a], label[b])
-    return [np.flatnonzero(label == value) for value in np.unique(label)]
+    scale = np.array([1.0] * (p - len(exact)) + [1 / value for _, value in exact.values()])
+    group = _Group(parts, (p, m), p - len(exact), len(soft), order, scale, unit, diagonal,
+                   not np.linalg.matrix_power(paths, m).any(), model.means,
+                   tuple(_span(np.flatnonzero(label == value)) for value in np.unique(label)),
+                   _loadings(parts["lambda"], len(soft), p - len(exact)))
+    return group, np.concatenate(owner), fixed
+
+
+def _loadings(part: _Part, states: int, items: int) -> _Loadings:
+    """Which loadings belong together."""
+    first, second = np.nonzero(part.row[:, None] == part.row)
+    cells, which = np.unique(part.col[first] * max(states, 1) + part.col[second], return_inverse=True)
+    mine = [np.flatnonzero(part.col == at) for at in range(states)]
+    return _Loadings(tuple((_span(one), _span(part.row[one])) for one in mine), first, second,
+                     np.divmod(cells, max(states, 1)), 1.0 * (np.arange(len(cells))[:, None] == which),
+                     1.0 * (np.arange(len(part.row))[:, None] == first), 1.0 * (np.arange(items)[:, None] == part.row))
 
 
 def _span(index: np.ndarray) -> slice | np.ndarray:
     """The same index as a slice if it is an unbroken run: a slice makes no copy."""
-    if len(index) and (np.diff(index) == 1).all():
-        return slice(int(index[0]), int(index[-1]) + 1)
-    return index
+    return slice(index[0], index[-1] + 1) if len(index) and (np.diff(index) == 1).all() else index
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -298,21 +240,16 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _inverse(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inverse, log|det| and number of negative eigenvalues (if symmetric), a lane each, by halves."""
-    k = len(a)
-    if k == 0:
-        return a, np.zeros(a.shape[2]), np.zeros(a.shape[2], dtype=int)
-    if k == 1:
-        return 1 / a, np.log(np.abs(a[0, 0])), (a[0, 0] < 0).astype(int)
-    half = k // 2
+    """Inverse, log|det| and (of a symmetric matrix) number of negative eigenvalues, a lane each, by halves."""
+    if len(a) < 2:
+        return 1 / a, np.log(np.abs(a)).sum(axis=(0, 1)), (a < 0).sum(axis=(0, 1))
+    half = len(a) // 2
     head, log_head, negative_head = _inverse(a[:half, :half])
     right, left = _product(head, a[:half, half:]), _product(a[half:, :half], head)
     tail, log_tail, negative_tail = _inverse(a[half:, half:] - _product(a[half:, :half], right))
     out = np.empty_like(a)
-    out[half:, half:] = tail
-    out[half:, :half] = -_product(tail, left)
-    out[:half, half:] = -_product(right, tail)
-    out[:half, :half] = head - _product(right, out[half:, :half])
+    out[half:, half:], out[half:, :half] = tail, -_product(tail, left)
+    out[:half, half:], out[:half, :half] = -_product(right, tail), head - _product(right, out[half:, :half])
     return out, log_head + log_tail, negative_head + negative_tail
 
 
@@ -323,212 +260,171 @@ def _symmetric(part: _Part, values: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
-def _path(group: _Group, x: dict) -> np.ndarray:
+def _paths(group: _Group, x: dict) -> np.ndarray:
     """I − B, (m, m, R)."""
-    out = np.zeros((group.m, group.m, x["psi"].shape[1]))
-    out[np.arange(group.m), np.arange(group.m)] = 1
-    out[group.parts["beta"].row, group.parts["beta"].col] = -x["beta"]
+    beta, states = group.parts["beta"], np.arange(group.size[1])
+    out = np.zeros((len(states), len(states), x["psi"].shape[1]))
+    out[states, states], out[beta.row, beta.col] = 1, -x["beta"]
     return out
 
 
 def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.ndarray]]:
-    """F and its gradient at every entry, diagonal Θ: everything at the size of the states."""
-    soft, items, parts = group.soft, group.soft_items, group.parts
-    first_of, second_of, cell_row, cell_col, into, back, by_item = group.pairs
-    lam, theta, lanes = x["lambda"], x["theta"], x["psi"].shape[1]
-    row = _span(parts["lambda"].row)
-    weight = lam / theta[row]
-    path = _path(group, x)
-    disturbance = _symmetric(parts["psi"], x["psi"], group.m)
-    precision, log_psi, negative = np.zeros_like(path), 0.0, (theta < 0).sum(axis=0)
+    """F and its gradient at every entry, Θ diagonal: everything at the size of the states."""
+    soft, items, m, by = group.states, group.items, group.size[1], group.loadings
+    (_, row, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
+    lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(row)
+    paths, disturbance, negative, log_psi = _paths(group, x), _symmetric(psi, x["psi"], m), (theta < 0).sum(axis=0), 0.0
+    total, log_paths = _inverse(paths)[:2] if group.means or not group.recursive else (None, 0.0)
+    if group.means:
+        average, delta = _means(group, x, total, sample.mean)
+        s = s + delta[:, None] * delta
+    precision = np.zeros_like(paths)
     for block in group.blocks:
         at = (block, block) if isinstance(block, slice) else np.ix_(block, block)
         precision[at], log_block, negative_block = _inverse(disturbance[at])
         log_psi, negative = log_psi + log_block, negative + negative_block
-    t = _product(precision, path)
-    n = np.einsum("kir,kjr->ijr", path, t)
-    n[cell_row, cell_col] += into @ (weight[first_of] * lam[second_of])
+    weight, t = lam / theta[row], _product(precision, paths)
+    n = np.einsum("kir,kjr->ijr", paths, t)
+    n[by.cell] += by.to_cell @ (weight[by.first] * lam[by.second])
     inverse, log_n, negative_n = _inverse(n[:soft, :soft])
-    s, total = sample.cov, None
-    if group.means or not group.recursive:
-        total, log_path, _ = _inverse(path)
-    if group.means:
-        average, delta = _means(group, x, total, sample.mean)
-        s = s + delta[:, None] * delta
-    b = np.empty((group.p, soft, lanes))
-    for j, (mine, which) in enumerate(group.members):
-        np.einsum("ikr,kr->ir", s[:, which], weight[mine], out=b[:, j])
-    if soft < group.m:
-        b -= np.einsum("ikr,kjr->ijr", s[:, items:], n[soft:, :soft])
-    u, y = np.empty((soft, soft, lanes)), np.empty_like(lam)
-    for j, (mine, which) in enumerate(group.members):
-        u[j] = np.einsum("kr,klr->lr", weight[mine], b[which])
-        y[mine] = np.einsum("klr,lr->kr", b[which], inverse[j])
-    if soft < group.m:
+    # b = E(x v'), v the linear form whose product with N⁻¹ is the posterior mean; u = E(v v').
+    b, u, y = np.empty((len(s), soft, len(sample.n))), np.empty_like(inverse), np.empty_like(lam)
+    for at, (loads, which) in enumerate(by.by_state):
+        np.einsum("ikr,kr->ir", s[:, which], weight[loads], out=b[:, at])
+    if soft < m:
+        b -= _product(s[:, items:], n[soft:, :soft])
+    for at, (loads, which) in enumerate(by.by_state):
+        np.einsum("kr,klr->lr", weight[loads], b[which], out=u[at])
+        y[loads] = np.einsum("klr,lr->kr", b[which], inverse[at])
+    if soft < m:
         u -= _product(n[:soft, soft:], b[items:])
     a = _product(inverse, u)
-    moment = np.empty_like(path)
+    moment, own = np.empty_like(paths), np.einsum("iir->ir", s)[:items]
     moment[:soft, :soft] = inverse + _product(a, inverse)
-    if soft < group.m:
-        moment[soft:, :soft] = _product(b[items:], inverse)
-        moment[:soft, soft:] = moment[soft:, :soft].transpose(1, 0, 2)
-        moment[soft:, soft:] = s[items:, items:]
-    own = np.einsum("iir->ir", s)[:items]
-    value = (np.log(np.abs(theta)).sum(axis=0) + log_psi + log_n + (own / theta).sum(axis=0)
-             - np.einsum("iir->r", a) - 2 * np.log(group.scale).sum())
-    if soft < group.m:
-        value += np.einsum("ijr,ijr->r", n[soft:, soft:], s[items:, items:])
-    if not group.recursive:
-        value -= 2 * log_path
-    value = np.where(negative_n == negative, value, np.inf)
-    column = parts["lambda"].col
-    gap = back @ (lam[second_of] * moment[column[second_of], column[first_of]]) - y
+    moment[soft:, :soft], moment[soft:, soft:] = _product(b[items:], inverse), s[items:, items:]
+    moment[:soft, soft:] = moment[soft:, :soft].transpose(1, 0, 2)
+    value = (np.log(np.abs(theta)).sum(axis=0) + log_psi + log_n - 2 * log_paths - 2 * np.log(np.abs(group.scale)).sum()
+             + (own / theta).sum(axis=0) + np.einsum("ijr,ijr->r", n[soft:, soft:], s[items:, items:]) - np.einsum("iir->r", a))
+    gap = by.to_first @ (lam[by.second] * moment[col[by.second], col[by.first]]) - y
     tm = _product(t, moment)
-    beta, psi = parts["beta"], parts["psi"]
-    grad_beta = -2 * tm[beta.row, beta.col]
+    to_beta = -2 * tm[beta.row, beta.col]
     if not group.recursive:
-        grad_beta += 2 * total[beta.col, beta.row]
-    grad_psi = precision[psi.row, psi.col] - np.einsum("kjr,kjr->kr", tm[psi.row], t[psi.col])
-    grad_theta = (theta - own + by_item @ (lam * (y - gap))) / theta**2
-    gradient = [2 * gap / theta[row], grad_beta, np.where(psi.row == psi.col, 1, 2)[:, None] * grad_psi,
-                grad_theta]
-    if not group.means:
-        return value, gradient
-    seen = by_item.T @ (delta[:items] / theta) * lam   # not yet summed by state
-    v = np.stack([seen[mine].sum(axis=0) for mine, _ in group.members]) if soft else np.empty((0, lanes))
-    eta = np.einsum("ijr,jr->ir", inverse, v - np.einsum("ijr,jr->ir", n[:soft, soft:], delta[items:]))
-    rest = delta[:items] - by_item @ (lam * eta[column])
-    push = np.concatenate([rest / theta, np.einsum("ijr,jr->ir", n[soft:, soft:], delta[items:])
-                           + np.einsum("ijr,jr->ir", n[soft:, :soft], eta)])
-    return value, _with_means(group, gradient, -2 * push, x, average, total)
+        to_beta += 2 * total[beta.col, beta.row]
+    to_psi = precision[psi.row, psi.col] - np.einsum("kjr,kjr->kr", tm[psi.row], t[psi.col])
+    gradient = [2 * gap / theta[row], to_beta, np.where(psi.row == psi.col, 1, 2)[:, None] * to_psi,
+                (theta - own + by.to_item @ (lam * (y - gap))) / theta**2]
+    if group.means:
+        v = _to_states(group, lam, np.vstack([delta[:items] / theta, 0 * delta[items:]]))[:soft]
+        eta = np.einsum("ijr,jr->ir", inverse, v - np.einsum("ijr,jr->ir", n[:soft, soft:], delta[items:]))
+        push = [(delta[:items] - by.to_item @ (lam * eta[col])) / theta,
+                np.einsum("ijr,jr->ir", n[soft:], np.vstack([eta, delta[items:]]))]
+        gradient = _with_means(group, gradient, -2 * np.vstack(push), x, average, total)
+    return np.where(negative_n == negative, value, np.inf), gradient
 
 
 def _dense(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.ndarray]]:
     """F and its gradient at every entry with Σ itself: any Θ and Ψ."""
-    parts = group.parts
-    total, _, _ = _inverse(_path(group, x))
-    lam = np.repeat(group.base[:, :, None], x["psi"].shape[1], axis=2)
-    lam[parts["lambda"].row, parts["lambda"].col] = x["lambda"]
+    (_, row, col), beta, psi, theta = (group.parts[name] for name in MATRICES[:4])
+    total, s = _inverse(_paths(group, x))[0], sample.cov
+    lam = np.repeat(group.unit[:, :, None], len(sample.n), axis=2)
+    lam[row, col] = x["lambda"]
     g = _product(lam, total)
-    g_psi = _product(g, _symmetric(parts["psi"], x["psi"], group.m))
-    sigma = np.einsum("ikr,jkr->ijr", g_psi, g) + _symmetric(parts["theta"], x["theta"], group.p)
+    g_psi = _product(g, _symmetric(psi, x["psi"], group.size[1]))
+    sigma = np.einsum("ikr,jkr->ijr", g_psi, g) + _symmetric(theta, x["theta"], group.size[0])
     inverse, log_sigma, negative = _inverse(sigma)
-    s = sample.cov
     if group.means:
         average, delta = _means(group, x, total, sample.mean)
         s = s + delta[:, None] * delta
     half = _product(inverse, s)
-    value = np.where(negative == 0, log_sigma + np.einsum("iir->r", half), np.inf)
     w = inverse - _product(half, inverse)
-    wl = _product(w, np.einsum("ikr,jkr->ijr", g_psi, total))
-    beta, psi, theta = parts["beta"], parts["psi"], parts["theta"]
-    gradient = [2 * wl[parts["lambda"].row, parts["lambda"].col],
-                2 * np.einsum("kir,kjr->ijr", g, wl)[beta.row, beta.col],
-                np.where(psi.row == psi.col, 1, 2)[:, None] * np.einsum("kir,kjr->ijr", g, _product(w, g))[psi.row, psi.col],
-                np.where(theta.row == theta.col, 1, 2)[:, None] * w[theta.row, theta.col]]
-    if not group.means:
-        return value, gradient
-    return value, _with_means(group, gradient, -2 * np.einsum("ijr,jr->ir", inverse, delta), x, average, total)
+    w_lambda = _product(w, np.einsum("ikr,jkr->ijr", g_psi, total))
+    twice = [np.where(part.row == part.col, 1, 2)[:, None] for part in (psi, theta)]
+    gradient = [2 * w_lambda[row, col], 2 * np.einsum("kir,kjr->ijr", g, w_lambda)[beta.row, beta.col],
+                twice[0] * np.einsum("kir,kjr->ijr", g, _product(w, g))[psi.row, psi.col], twice[1] * w[theta.row, theta.col]]
+    if group.means:
+        gradient = _with_means(group, gradient, -2 * np.einsum("ijr,jr->ir", inverse, delta), x, average, total)
+    return np.where(negative == 0, log_sigma + np.einsum("iir->r", half), np.inf), gradient
 
 
 def _means(group: _Group, x: dict, total: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """E(η) = (I−B)⁻¹α and x̄ − μ."""
-    alpha = np.zeros((group.m, mean.shape[1]))
-    alpha[group.parts["alpha"].row] = x["alpha"]
-    average = np.einsum("ijr,jr->ir", total, alpha)
-    implied = group.base @ average
-    implied[: group.soft_items] += group.pairs[-1] @ (x["lambda"] * average[group.parts["lambda"].col])
-    nu = group.parts["nu"].row
-    implied[nu] += x["nu"] * group.scale[nu, None]
-    return average, mean - implied
+    nu, alpha = group.parts["nu"].row, group.parts["alpha"].row
+    average = np.einsum("ijr,jr->ir", total[:, alpha], x["alpha"])
+    delta = mean - group.unit @ average
+    delta[: group.items] -= group.loadings.to_item @ (x["lambda"] * average[group.parts["lambda"].col])
+    delta[nu] -= x["nu"] * group.scale[nu, None]
+    return average, delta
+
+
+def _to_states(group: _Group, lam: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Λ' times a vector of items, (m, R)."""
+    out = group.unit.T @ items
+    for at, (loads, which) in enumerate(group.loadings.by_state):
+        out[at] += (lam[loads] * items[which]).sum(axis=0)
+    return out
 
 
 def _with_means(group: _Group, gradient: list, push: np.ndarray, x: dict, average: np.ndarray, total: np.ndarray) -> list:
-    """Add what the means contribute: push is ∂F/∂μ."""
-    lam, beta, nu = group.parts["lambda"], group.parts["beta"], group.parts["nu"].row
-    state = group.base.T @ push
-    for j, (mine, which) in enumerate(group.members):
-        state[j] += (x["lambda"][mine] * push[which]).sum(axis=0)
-    state = np.einsum("kir,kr->ir", total, state)
-    return [gradient[0] + push[lam.row] * average[lam.col], gradient[1] + state[beta.row] * average[beta.col], *gradient[2:],
-            push[nu] * group.scale[nu, None], state[group.parts["alpha"].row]]
+    """The gradient with what the means contribute and its own entries; push is ∂F/∂μ."""
+    (_, row, col), beta = group.parts["lambda"], group.parts["beta"]
+    nu, alpha = group.parts["nu"].row, group.parts["alpha"].row
+    state = np.einsum("kir,kr->ir", total, _to_states(group, x["lambda"], push))
+    return [gradient[0] + push[row] * average[col], gradient[1] + state[beta.row] * average[beta.col], *gradient[2:],
+            push[nu] * group.scale[nu, None], state[alpha]]
 
 
-def _hessian(compiled: Compiled, theta: np.ndarray, sample: list[Sample]) -> np.ndarray:
-    """Observed Hessian of F at one θ, by central differences of the gradient, all in one call."""
-    step = 1e-5 * np.maximum(np.abs(theta), 0.1)
-    points = theta[:, None] + np.hstack([np.diag(step), -np.diag(step)])
-    wide = [Sample(*(np.repeat(part, 2 * len(theta), axis=-1) for part in one)) for one in sample]
-    gradient = compiled.value(points, wide)[1]
-    out = (gradient[:, : len(theta)] - gradient[:, len(theta) :]) / (2 * step)
-    return (out + out.T) / 2
+def entries(rows: pd.DataFrame, theta: np.ndarray) -> np.ndarray:
+    """The value of every row of a parameter table at theta (R, npar), (R, rows)."""
+    free = rows["free"].to_numpy(int)
+    return np.where(free > 0, theta[:, np.maximum(free, 1) - 1], rows["value"].to_numpy(float))
 
 
-def _descend(compiled: Compiled, samples: list[Sample], theta: np.ndarray, metric: np.ndarray, memory: int, limit: int,
-             leave: float):
-    """L-BFGS of all lanes from `theta` (npar, R), until a share `leave` is unfinished; θ, F, gradient, finished."""
-    lanes = theta.shape[1]
-    active = np.arange(lanes)
-    value, gradient = compiled.value(theta, samples)
-    result = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, dtype=bool)]
-    first = (lambda g: metric @ g) if metric.ndim == 2 and metric.shape[0] == metric.shape[1] else (lambda g: metric * g)
-    pairs: list[tuple] = []
-    direction = -first(gradient)
-    slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
-    for _ in range(limit):
-        ahead, gradient_ahead = compiled.value(theta + step * direction, samples)
-        good = ahead <= value + 1e-4 * step * slope + 1e-11
-        s = np.where(good, step * direction, 0)
-        y = np.where(good, gradient_ahead - gradient, 0)
-        theta, value, gradient = theta + s, np.where(good, ahead, value), np.where(good, gradient_ahead, gradient)
-        curvature = np.einsum("qr,qr->r", s, y)
-        pairs = [*pairs[-memory + 1 :], (s, y, np.divide(1, curvature, out=np.zeros_like(curvature), where=curvature > 1e-18))]
-        finished = good & (-slope * step < DECREMENT)
-        step = np.where(good, 1.0, step / 2)
-        stop = finished | (step < 1e-9)
-        if stop.any():
-            for target, source in zip(result, (theta, value, gradient, finished), strict=True):
-                target[..., active[stop]] = source[..., stop]
-            keep = ~stop
-            if keep.sum() <= leave * lanes:
-                stop = keep
-                break
-            active, value, slope, step, good = active[keep], value[keep], slope[keep], step[keep], good[keep]
-            theta, gradient, direction = theta[:, keep], gradient[:, keep], direction[:, keep]
-            samples = [Sample(*(part[..., keep] for part in one)) for one in samples]
-            pairs = [(s[:, keep], y[:, keep], rho[keep]) for s, y, rho in pairs]
-        q, weights = gradient, []
-        for s, y, rho in reversed(pairs):
-            weights.append(rho * np.einsum("qr,qr->r", s, q))
-            q = q - weights[-1] * y
-        q = first(q)
-        for (s, y, rho), weight in zip(pairs, reversed(weights), strict=True):
-            q += (weight - rho * np.einsum("qr,qr->r", y, q)) * s
-        downhill = np.einsum("qr,qr->r", gradient, q)
-        direction = np.where(good, -q, direction)
-        slope = np.where(good, -downhill, slope)
-    else:
-        stop = np.ones(len(active), dtype=bool)
-    for target, source in zip(result[:3], (theta, value, gradient), strict=True):
-        target[..., active[stop]] = source[..., stop]
-    return result
+def matrices(model: Model, theta: np.ndarray, group: int = 0) -> dict[str, np.ndarray]:
+    """The matrices of one group at theta (R, npar), draws first: those of the model, and what they imply.
+
+    Returns
+    -------
+    dict
+        lambda, beta, psi, theta, nu, alpha; total = (I−B)⁻¹, phi = Cov(η), sigma = Cov(x).
+    """
+    p, m = len(model.observed), len(model.state)
+    size = {"lambda": (p, m), "beta": (m, m), "psi": (m, m), "theta": (p, p), "nu": (p,), "alpha": (m,)}
+    out = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
+    for at, name in enumerate(model.state[len(model.latent) :], len(model.latent)):
+        out["lambda"][:, model.observed.index(name), at] = 1
+    for name, rows in model.table[model.table["group"] == group].groupby("matrix"):
+        values, row, col = entries(rows, theta), rows["row"].to_numpy(int), rows["col"].to_numpy(int)
+        if name in ("nu", "alpha"):
+            out[name][:, row] = values
+        else:
+            out[name][:, row, col] = values
+        if name in ("psi", "theta"):
+            out[name][:, col, row] = values
+    out["total"] = np.linalg.inv(np.eye(m) - out["beta"])
+    out["phi"] = out["total"] @ out["psi"] @ out["total"].transpose(0, 2, 1)
+    out["sigma"] = out["lambda"] @ out["phi"] @ out["lambda"].transpose(0, 2, 1) + out["theta"]
+    return out
 
 
-def refit(compiled: Compiled, samples: Resamples, start: np.ndarray, limit: int = 300) -> Refits:
-    """Fit the model to every sample, to the exact optimum."""
-    total, npar = len(samples), compiled.model.npar
-    theta, value, gradient = np.full((npar, total), np.nan), np.full(total, np.nan), np.full((npar, total), np.nan)
-    finished = np.zeros(total, dtype=bool)
-    with np.errstate(all="ignore"):
-        metric = np.linalg.inv(_hessian(compiled, start, compiled.prepare(samples.take())))
-        theta[:] = start[:, None]
-        todo = np.arange(total)
-        for leave in (0.15, 0.0):
-            for at in range(0, len(todo), CHUNK):
-                lanes = todo[at : at + CHUNK]
-                theta[:, lanes], value[lanes], gradient[:, lanes], finished[lanes] = _descend(
-                    compiled, compiled.prepare(samples.take(lanes)), theta[:, lanes], metric, 12, limit, leave)
-            todo = np.flatnonzero(~finished)
-        proper = compiled.proper(theta)
-    status = np.where(finished, np.where(proper, "converged", "improper"), "failed")
-    return Refits(theta.T, value, np.abs(gradient).max(axis=0), status)
+def information(model: Model, theta: np.ndarray, share: Sequence[float] = (1.0,)) -> np.ndarray:
+    """Expected Hessian of F at theta (R, npar), (R, npar, npar); share: n_g/n of each group.
+
+    The covariances of the estimates are 2/n times its inverse.
+    """
+    out = np.zeros((len(theta), model.npar, model.npar))
+    for group, weight in enumerate(share):
+        rows = model.table[(model.table["group"] == group) & (model.table["free"] > 0)]
+        u, v, c, s = places(model, rows)
+        at = matrices(model, theta, group)
+        g = at["lambda"] @ at["total"]
+        eye = np.broadcast_to(np.eye(g.shape[1]), (len(g), g.shape[1], g.shape[1]))
+        d = np.concatenate([eye, g, at["lambda"] @ at["phi"]], axis=2)
+        k = d.transpose(0, 2, 1) @ np.linalg.solve(at["sigma"], d)
+        eta = np.pad(np.einsum("rij,rj->ri", at["total"], at["alpha"]), ((0, 0), (0, 2)))
+        eta[:, -2] = 1
+        u_u, mean = k[:, u[:, None], u], eta[:, s]
+        local = 2 * np.outer(c, c) * (u_u * k[:, v[:, None], v] + k[:, u[:, None], v] * k[:, v[:, None], u])
+        local += 2 * mean[:, :, None] * mean[:, None, :] * u_u
+        owner = 1.0 * (np.arange(1, model.npar + 1)[:, None] == rows["free"].to_numpy())
+        out += weight * (owner @ local @ owner.T)
+    return out

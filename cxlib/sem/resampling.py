@@ -1,31 +1,32 @@
-"""Bootstrap, jackknife and simulated samples of a fitted model: one engine, one kind of result.
+"""Bootstrap, jackknife, intervals and simulated samples of a fitted model: one engine serves them all.
 
-Every function asks :mod:`cxlib.sem.kernel` for the exact optimum in many samples at once, and says in
+Every function has :mod:`cxlib.sem.lockstep` find the exact optimum in many samples at once, and says in
 how many of them there was one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cxlib.sem import kernel
+from cxlib.sem import kernel, lockstep
 from cxlib.sem.estimate import Fit
 from cxlib.sem.model import Model
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Estimates in many samples.
+    """Estimates of one model in many samples.
 
     theta : (R, npar), free numbers in the order of ``model.table.free``, NaN where there is no optimum
-    status : (R,) "converged", "improper" (an optimum outside the admissible values) or "failed"
-    gradient : (R,) largest |∂F/∂θ| at the end
-    fmin : (R,) log|Σ| + tr(SΣ⁻¹) at the end
-    counts : per group (R, units), how often each row (or cluster) is in each sample; empty for others
+    status : (R,) "converged", "improper" (an optimum where Ψ or Θ has a negative eigenvalue) or "failed"
+    gradient : (R,) largest |∂F/∂θ| at the end; fmin : (R,) F as in :mod:`cxlib.sem.kernel`
+    counts : per group (R, units), how often each row (or cluster) is in each sample; empty if not resampled
+    se : (R, npar) standard errors, if asked for
     """
 
     model: Model = field(repr=False)
@@ -34,8 +35,10 @@ class Draws:
     gradient: np.ndarray = field(repr=False)
     fmin: np.ndarray = field(repr=False)
     counts: tuple[np.ndarray, ...] = field(default=(), repr=False)
+    se: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
+        """Number of draws, failed ones included."""
         return len(self.theta)
 
     @property
@@ -45,7 +48,7 @@ class Draws:
 
     @property
     def improper(self) -> int:
-        """Draws whose optimum has a negative variance or a matrix that is not positive definite."""
+        """Draws whose optimum is improper; they are kept."""
         return int((self.status == "improper").sum())
 
     @property
@@ -53,82 +56,70 @@ class Draws:
         """Draws with an optimum, improper ones included."""
         return len(self) - self.failed
 
+    @property
+    def warnings(self) -> tuple[dict[str, str], ...]:
+        """What a reader must know before believing an interval, in both languages."""
+        out = []
+        if self.failed:
+            out.append({"en": f"{self.failed} of {len(self)} draws reached no optimum and were left out.",
+                        "zh": f"{len(self)} 次抽样中有 {self.failed} 次没有收敛到最优解,已剔除。"})
+        if self.improper:
+            out.append({"en": f"{self.improper} of {len(self)} draws have an improper solution (a negative variance, or a "
+                              "covariance matrix that is not positive definite); they were kept.",
+                        "zh": f"{len(self)} 次抽样中有 {self.improper} 次的解不恰当(方差为负或协方差矩阵非正定),仍予保留。"})
+        return tuple(out)
+
     def structural(self, group: int = 0, standardized: bool = False) -> np.ndarray:
         """B of every draw, (R, m, m) over ``model.state``: entry [r, i, j] is the path from j to i.
 
-        standardized : multiply by the model-implied sd of j and divide by that of i (std.all).
+        standardized : times the implied sd of j, divided by that of i (std.all).
         """
-        part = matrices(self.model, self.theta, group)
+        at = kernel.matrices(self.model, self.theta, group)
         if not standardized:
-            return part["beta"]
-        sd = np.sqrt(np.einsum("rii->ri", part["phi"]))
-        return part["beta"] * sd[:, None, :] / sd[:, :, None]
+            return at["beta"]
+        with np.errstate(invalid="ignore"):
+            sd = np.sqrt(np.einsum("rii->ri", at["phi"]))
+        return at["beta"] * sd[:, None, :] / sd[:, :, None]
 
     def standardized(self) -> np.ndarray:
         """Completely standardised values (std.all) of every draw, (R, rows of ``model.table``)."""
         return standardize(self.model, self.theta)
 
 
-def matrices(model: Model, theta: np.ndarray, group: int = 0) -> dict[str, np.ndarray]:
-    """The matrices of every draw: lambda, beta, psi, theta, nu, alpha, and phi = Cov(η), sigma = Cov(x).
+class BollenStine(NamedTuple):
+    """p: share of draws whose χ² reaches the sample's; chisq (draws,), NaN where failed; draws."""
 
-    Parameters
-    ----------
-    theta : ndarray, (R, npar)
-    """
-    r, p, m = len(theta), len(model.observed), len(model.state)
-    shape = {"lambda": (r, p, m), "beta": (r, m, m), "psi": (r, m, m), "theta": (r, p, p), "nu": (r, p), "alpha": (r, m)}
-    out = {name: np.zeros(size) for name, size in shape.items()}
-    for at, name in enumerate(model.state[len(model.latent) :], len(model.latent)):
-        out["lambda"][:, model.observed.index(name), at] = 1
-    rows = model.table[model.table["group"] == group]
-    values = _values(rows, theta)
-    for name, target in out.items():
-        mine = (rows["matrix"] == name).to_numpy()
-        row, col = rows["row"].to_numpy(int)[mine], rows["col"].to_numpy(int)[mine]
-        if name in ("nu", "alpha"):
-            target[:, row] = values[:, mine]
-        else:
-            target[:, row, col] = values[:, mine]
-            if name in ("psi", "theta"):
-                target[:, col, row] = values[:, mine]
-    total = np.linalg.inv(np.eye(m) - out["beta"])
-    out["phi"] = total @ out["psi"] @ total.transpose(0, 2, 1)
-    out["sigma"] = out["lambda"] @ out["phi"] @ out["lambda"].transpose(0, 2, 1) + out["theta"]
-    return out
+    p: float
+    chisq: np.ndarray
+    draws: Draws
 
 
 def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
-    """std.all of every row of ``model.table``, (R, rows), from theta (R, npar).
+    """std.all of every row of ``model.table``, (R, rows), at theta (R, npar); NaN where a variance is negative.
 
-    Loadings and paths are multiplied by the sd of the predictor and divided by that of the outcome,
-    variances divided by the total variance, covariances by the sd of the two residuals.
+    Loadings and paths are multiplied by the sd of the cause and divided by that of the effect, variances
+    divided by the total variance, covariances by both residual sd, intercepts by the total sd.
 
     Notes
     -----
     R: ``standardizedSolution(fit, type = "std.all")``.
     """
-    out = np.empty((len(theta), len(model.table)))
+    out, table = np.empty((len(theta), len(model.table))), model.table
     for group in range(model.n_groups):
-        part = matrices(model, theta, group)
-        mine = np.flatnonzero(model.table["group"] == group)
-        rows = model.table.iloc[mine]
-        names = [*model.observed, *(name for name in model.state if name in model.latent)]
-        latent = [model.state.index(name) for name in names[len(model.observed) :]]
-        states = {name: at for at, name in enumerate(model.state)}
-        variance = np.hstack([np.einsum("rii->ri", part["sigma"]), np.einsum("rii->ri", part["phi"])[:, latent]])
-        rest = np.stack([np.einsum("rii->ri", part["psi"])[:, states[name]] if name in states else
-                         np.einsum("rii->ri", part["theta"])[:, at] for at, name in enumerate(names)], axis=1)
-        at = {name: position for position, name in enumerate(names)}
+        at = kernel.matrices(model, theta, group)
         with np.errstate(invalid="ignore", divide="ignore"):
-            sd, rest = np.sqrt(variance), np.sqrt(rest)
-            values = _values(rows, theta)
-            for k, row in enumerate(rows.itertuples()):
-                a, b = at[row.lhs], at.get(row.rhs)
-                scale = {"=~": lambda a=a, b=b: sd[:, a] / sd[:, b], "~": lambda a=a, b=b: sd[:, b] / sd[:, a],
-                         "~1": lambda a=a: 1 / sd[:, a],
-                         "~~": lambda a=a, b=b: 1 / variance[:, a] if a == b else 1 / (rest[:, a] * rest[:, b])}
-                out[:, mine[k]] = values[:, k] * scale[row.op]()
+            state, item, psi, residual = (np.sqrt(np.einsum("rii->ri", at[name])) for name in ("phi", "sigma", "psi", "theta"))
+            for matrix in table["matrix"].unique():
+                mine = np.flatnonzero((table["matrix"] == matrix) & (table["group"] == group))
+                row, col = table["row"].to_numpy(int)[mine], table["col"].to_numpy(int)[mine]
+                effect = item if matrix in ("lambda", "theta", "nu") else state
+                scale = 1 / effect[:, row]
+                if matrix in ("lambda", "beta"):
+                    scale = scale * state[:, col]
+                elif matrix in ("psi", "theta"):
+                    rest = psi if matrix == "psi" else residual
+                    scale = np.where(row == col, scale**2, 1 / (rest[:, row] * rest[:, col]))
+                out[:, mine] = kernel.entries(table.iloc[mine], theta) * scale
     return out
 
 
@@ -151,37 +142,32 @@ def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator
         Resample whole clusters (customers of one firm) instead of rows.
     strata : str, optional
         Resample within the levels of this column.
-    scheme : str
-        "multinomial": n of n with replacement; "poisson": every row a Poisson(1) number of times.
+    scheme : {"multinomial", "poisson"}
+        n of n with replacement, or every row a Poisson(1) number of times.
+
+    Raises
+    ------
+    ValueError
+        If the data are not those of the fit, or clusters cross strata.
 
     Notes
     -----
     R: ``bootstrapLavaan(fit, R = draws, type = "ordinary")``.
     """
     rows = _rows(data, fit, group, cluster, strata)
-    if scheme == "poisson":
-        counts = rng.poisson(1.0, size=(draws, len(rows.stratum)))
-    elif scheme == "multinomial":
-        counts = np.empty((draws, len(rows.stratum)), dtype=np.int32)
-        for level in np.unique(rows.stratum):
-            mine = np.flatnonzero(rows.stratum == level)
-            picked = rng.integers(len(mine), size=(draws, len(mine))) + len(mine) * np.arange(draws)[:, None]
-            counts[:, mine] = np.bincount(picked.ravel(), minlength=draws * len(mine)).reshape(draws, -1)
-    else:
-        raise ValueError(f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.")
-    return _refit(fit, rows, tuple(counts[:, units] for units in rows.units))
+    return _refit(fit, rows, _counts(rows, draws, rng, scheme))
 
 
 def jackknife(data: pd.DataFrame, fit: Fit, *, group: str | None = None, cluster: str | None = None) -> Draws:
-    """Refit the model leaving out one row (or one cluster) at a time."""
+    """Refit the model leaving out one row (or one cluster) at a time, in the order of the data."""
     rows = _rows(data, fit, group, cluster, None)
-    features = []
-    for mine, units in zip(rows.features, rows.units, strict=True):
-        left = np.tile(mine.sum(axis=0), (len(rows.stratum), 1))
-        left[units] -= mine
-        features.append(left)
-    samples = kernel.Resamples(tuple(features), (None,) * len(features), rows.centre)
-    return _draws(fit.model, kernel.refit(kernel.compile(fit.model), samples, fit.theta), ())
+    sums = []
+    for features, units in zip(rows.features, rows.units, strict=True):
+        left = np.tile(features.sum(axis=0), (len(rows.stratum), 1))
+        left[units] -= features
+        sums.append(left)
+    samples = lockstep.Resamples(tuple(sums), (None,) * len(sums), rows.centre)
+    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta))
 
 
 def intervals(draws: np.ndarray, estimate: np.ndarray, jack: np.ndarray | None = None, level: float = 0.95,
@@ -196,40 +182,115 @@ def intervals(draws: np.ndarray, estimate: np.ndarray, jack: np.ndarray | None =
         The same statistics in the full sample.
     jack : ndarray, (n, k)
         The same statistics with one row left out at a time; needed for "bca".
+    level : float
+    kind : {"bca", "percentile"}
+
+    Returns
+    -------
+    ndarray
+        Low and high; NaN for "bca" if all draws lie on one side of the estimate.
+
+    Raises
+    ------
+    ValueError
+        Unknown kind, or "bca" without `jack`.
 
     Notes
     -----
-    BCa: Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))) with z₀ = Φ⁻¹(share of draws below the estimate, ties half)
-    and a = Σd³/(6(Σd²)^1.5), d the centred jackknife values (Efron 1987, doi:10.1080/01621459.1987.10478410).
+    BCa: quantiles Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) with z₀ = Φ⁻¹(share of draws below the estimate, ties half)
+    and a = Σd³/(6(Σd²)^1.5), d the mean of the jackknife values less each (Efron 1987,
+    doi:10.1080/01621459.1987.10478410).  R: ``boot::boot.ci(b, type = c("perc", "bca"))`` up to how quantiles
+    are interpolated (here linearly, ``quantile(type = 7)``).
     """
     from scipy.special import ndtr, ndtri
 
-    draws, estimate = np.atleast_2d(draws), np.atleast_1d(estimate)
     if kind not in ("bca", "percentile"):
         raise ValueError(f"kind='{kind}' is not an interval. Use 'bca' or 'percentile'.")
     if kind == "bca" and jack is None:
         raise ValueError("kind='bca' needs jack=, the leave-one-out values. Use jackknife(), or kind='percentile'.")
-    draws = draws[np.isfinite(draws).all(axis=1)]
     tail = np.array([(1 - level) / 2, (1 + level) / 2])
-    share = np.tile(tail, (len(estimate), 1))
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    share = np.tile(tail, (draws.shape[1], 1))
     if kind == "bca":
-        below = ((draws < estimate).mean(axis=0) + (draws <= estimate).mean(axis=0)) / 2
-        jack = np.atleast_2d(jack)
         jack = jack[np.isfinite(jack).all(axis=1)]
-        gap = jack.mean(axis=0) - jack
+        z0 = ndtri(((draws < estimate).mean(axis=0) + (draws <= estimate).mean(axis=0)) / 2)[:, None]
+        pull = jack.mean(axis=0) - jack
         with np.errstate(invalid="ignore", divide="ignore"):
-            a = (gap**3).sum(axis=0) / (6 * (gap**2).sum(axis=0) ** 1.5)
-        a = np.where(np.isfinite(a), a, 0.0)[:, None]
-        z0 = ndtri(below)[:, None]
-        z = z0 + ndtri(tail)
-        share = ndtr(z0 + z / (1 - a * z))
-    return np.array([np.quantile(column, both) if np.isfinite(both).all() else (np.nan, np.nan)
-                     for column, both in zip(draws.T, share, strict=True)])
+            a = np.nan_to_num((pull**3).sum(axis=0) / (6 * (pull**2).sum(axis=0) ** 1.5))[:, None]
+            share = ndtr(z0 + (z0 + ndtri(tail)) / (1 - a * (z0 + ndtri(tail))))
+    return np.array([np.quantile(one, both) if np.isfinite(both).all() else (np.nan, np.nan)
+                     for one, both in zip(draws.T, share, strict=True)]).reshape(-1, 2)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What is resampled: features and unit numbers per group, and the stratum of every unit."""
+def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, *, group: str | None = None) -> BollenStine:
+    """Bootstrap p of the model's χ²: resample data transformed so that the model holds exactly.
+
+    Every group's rows become (x − x̄)S^(−1/2)Σ^(1/2) + μ (Bollen & Stine 1992, doi:10.1177/0049124192021002004).
+
+    Notes
+    -----
+    R: ``bootstrapLavaan(fit, R = draws, type = "bollen.stine", FUN = fitMeasures, "chisq")``.
+    """
+    rows = _rows(data, fit, group, None, None, transform=True)
+    found = _refit(fit, rows, _counts(rows, draws, rng, "multinomial"))
+    samples, floor = lockstep.Resamples(rows.features, found.counts, rows.centre), np.zeros(draws)
+    for at in range(0, draws, lockstep.CHUNK):
+        lanes = np.arange(at, min(at + lockstep.CHUNK, draws))
+        for one in samples.take(lanes):
+            floor[lanes] += one.n / fit.n_used * (np.linalg.slogdet(np.moveaxis(one.cov, -1, 0))[1] + len(one.cov))
+    chisq = np.where(found.status == "failed", np.nan, fit.n_used * (found.fmin - floor))
+    return BollenStine(float((chisq[found.status != "failed"] >= fit.chisq).mean()), chisq, found)
+
+
+def simulate_covariances(sigma: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Covariance matrices (draws, p, p), divisor n, of samples of n normal rows with covariances `sigma`.
+
+    Wishart by Bartlett's decomposition: S = LAA'L'/n, A lower triangular with χ on its diagonal.
+    """
+    p = len(sigma)
+    a = np.tril(rng.standard_normal((draws, p, p)), -1)
+    a[:, np.arange(p), np.arange(p)] = np.sqrt(rng.chisquare(n - 1 - np.arange(p), size=(draws, p)))
+    half = np.linalg.cholesky(sigma) @ a
+    return half @ half.transpose(0, 2, 1) / n
+
+
+def monte_carlo(model: Model, theta: np.ndarray, n: int | Sequence[int], draws: int, rng: np.random.Generator) -> Draws:
+    """Simulate samples from the model at `theta` (npar,), n rows (a list: n of each group), and refit each.
+
+    Returns
+    -------
+    Draws
+        With standard errors from the expected information.
+
+    Notes
+    -----
+    R: ``simulateData()`` and ``sem()`` in a loop.
+    """
+    sizes = [n] if np.ndim(n) == 0 else list(n)
+    cov, mean = [], []
+    for group, size in enumerate(sizes):
+        at = kernel.matrices(model, theta[None], group)
+        mu = at["nu"][0] + at["lambda"][0] @ at["total"][0] @ at["alpha"][0]
+        cov.append(simulate_covariances(at["sigma"][0], size, draws, rng))
+        mean.append(rng.multivariate_normal(mu, at["sigma"][0] / size, size=draws, method="cholesky"))
+    found = _draws(model, lockstep.refit(kernel.compile(model), lockstep.given(cov, mean, sizes), theta))
+    return Draws(model, found.theta, found.status, found.gradient, found.fmin, se=np.concatenate(
+        [np.sqrt(np.maximum(np.einsum("rii->ri", vcov(model, found.theta[at : at + 64], sizes)), 0)) for at in range(0, draws, 64)]))
+
+
+def vcov(model: Model, theta: np.ndarray, n: int | Sequence[int]) -> np.ndarray:
+    """Covariances of the estimates at theta (R, npar), (R, npar, npar): 2/n times the inverse expected information.
+
+    NaN where theta is.  For thousands of draws call it a few dozen at a time: it needs R·npar² numbers.
+    """
+    sizes = np.atleast_1d(n)
+    out, there = np.full((len(theta), model.npar, model.npar), np.nan), np.isfinite(theta).all(axis=1)
+    out[there] = 2 / sizes.sum() * np.linalg.inv(kernel.information(model, theta[there], sizes / sizes.sum()))
+    return out
+
+
+class _Rows(NamedTuple):
+    """What is resampled: features, unit numbers and centre of every group, and the stratum of every unit."""
 
     features: tuple[np.ndarray, ...]
     units: tuple[np.ndarray, ...]
@@ -237,54 +298,70 @@ class _Rows:
     stratum: np.ndarray
 
 
-def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None) -> _Rows:
+def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None,
+          transform: bool = False) -> _Rows:
     """Sums of every unit (a row or a cluster) in every group."""
     model, several = fit.model, fit.model.n_groups > 1
     if several != (group is not None):
         raise ValueError(f"The fit has {model.n_groups} group(s) but group={group!r}. "
-                         + ("Name the column of groups." if several else "Leave group out."))
-    wanted = [*model.observed, *(name for name in (group, cluster, strata) if name)]
-    used = data[data[wanted].notna().all(axis=1)] if len(data) else data
-    level = used[group].astype(str) if several else pd.Series(fit.groups[0], index=used.index)
+                         + ("Name the column of its groups." if several else "Leave group= out."))
+    used = data[data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)]
+    if len(used) != fit.n_used:
+        raise ValueError(f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
+                         "variables, group, cluster and strata. Give the same rows to both, each with its cluster.")
+    level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
-    keys = pd.DataFrame({"unit": unit, "group": level.to_numpy(), "strata": used[strata].to_numpy() if strata else 0})
+    keys = pd.DataFrame({"unit": unit, "group": level, "strata": used[strata].to_numpy() if strata else 0})
     crossing = keys.groupby("unit").nunique().gt(1).any()
     if crossing["strata"]:
-        raise ValueError(f"Some clusters of '{cluster}' lie in several strata of '{strata}'. Strata must contain whole clusters.")
+        raise ValueError(f"Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters.")
     names = ["strata"] if crossing["group"] else ["group", "strata"]
     stratum = keys.drop_duplicates("unit").sort_values("unit").groupby(names).ngroup().to_numpy()
     features, units, centres = [], [], []
-    for name in fit.groups:
-        mine = (level == name).to_numpy()
-        x = used.loc[mine, list(model.observed)].to_numpy(float)
+    for number, name in enumerate(fit.groups):
+        x = used.loc[level == name, list(model.observed)].to_numpy(float)
         centre = x.mean(axis=0)
         x = x - centre
-        row, col = np.triu_indices(x.shape[1])
-        one = np.hstack([np.ones((len(x), 1)), x, x[:, row] * x[:, col]])
-        have, which = np.unique(unit[mine], return_inverse=True)
-        if len(have) < len(one):
-            total = np.zeros((len(have), one.shape[1]))
-            np.add.at(total, which, one)
-            one = total
-        features.append(one)
+        if transform:
+            at = kernel.matrices(model, fit.theta[None], number)
+            x = x @ _power(x.T @ x / len(x), -0.5) @ _power(at["sigma"][0], 0.5)
+            centre = at["nu"][0] + at["lambda"][0] @ at["total"][0] @ at["alpha"][0]
+        have, which = np.unique(unit[level == name], return_inverse=True)
+        total = np.zeros((len(have), lockstep.features(x[:1]).shape[1]))
+        np.add.at(total, which, lockstep.features(x))
+        features.append(total)
         units.append(have)
         centres.append(centre)
     return _Rows(tuple(features), tuple(units), tuple(centres), stratum)
 
 
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """Symmetric power of a positive definite matrix."""
+    roots, vectors = np.linalg.eigh(matrix)
+    return vectors * roots**exponent @ vectors.T
+
+
+def _counts(rows: _Rows, draws: int, rng: np.random.Generator, scheme: str) -> tuple[np.ndarray, ...]:
+    """How often every unit is drawn, (draws, units of the group) for every group."""
+    if scheme not in ("multinomial", "poisson"):
+        raise ValueError(f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.")
+    counts = np.empty((draws, len(rows.stratum)), dtype=np.int32)
+    for level in np.unique(rows.stratum):
+        mine = np.flatnonzero(rows.stratum == level)
+        if scheme == "poisson":
+            counts[:, mine] = rng.poisson(1.0, size=(draws, len(mine)))
+        else:
+            drawn = rng.integers(len(mine), size=(draws, len(mine))) + len(mine) * np.arange(draws)[:, None]
+            counts[:, mine] = np.bincount(drawn.ravel(), minlength=draws * len(mine)).reshape(draws, -1)
+    return tuple(counts[:, units] for units in rows.units)
+
+
 def _refit(fit: Fit, rows: _Rows, counts: tuple[np.ndarray, ...]) -> Draws:
     """Refit to the counted rows."""
-    samples = kernel.Resamples(rows.features, counts, rows.centre)
-    return _draws(fit.model, kernel.refit(kernel.compile(fit.model), samples, fit.theta), counts)
+    samples = lockstep.Resamples(rows.features, counts, rows.centre)
+    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), counts)
 
 
-def _draws(model: Model, refits: kernel.Refits, counts: tuple[np.ndarray, ...]) -> Draws:
-    """Refits as draws, failed ones NaN."""
-    theta = np.where((refits.status == "failed")[:, None], np.nan, refits.theta)
-    return Draws(model, theta, refits.status, refits.gradient, refits.fmin, counts)
-
-
-def _values(rows: pd.DataFrame, theta: np.ndarray) -> np.ndarray:
-    """The value of every row of a parameter table in every draw, (R, rows)."""
-    free = rows["free"].to_numpy(int)
-    return np.where(free > 0, theta[:, np.maximum(free, 1) - 1], rows["value"].to_numpy(float))
+def _draws(model: Model, refits: lockstep.Refits, counts: tuple[np.ndarray, ...] = ()) -> Draws:
+    """Refits as draws."""
+    return Draws(model, refits.theta, refits.status, refits.gradient, refits.fmin, counts)

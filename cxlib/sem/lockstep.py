@@ -1,0 +1,221 @@
+"""Refits of a compiled model to thousands of samples, all minimised in lockstep to the exact optimum.
+
+L-BFGS (Nocedal & Wright 2006, doi:10.1007/978-0-387-40065-5) for every draw at once, started at the
+full-sample estimate with the inverse Hessian of all draws pooled as its metric.  Draws that this does
+not bring to an optimum are tried again, from there and from a cold start, with a metric of their own:
+the inverse information at their current point, renewed every few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from cxlib.sem import kernel
+from cxlib.sem.discrepancy import Moments
+from cxlib.sem.kernel import Compiled, Sample, information
+
+CHUNK = 256
+"""Lanes worked on together, so that their arrays stay in the processor's cache."""
+PILOT = 64
+"""Draws that show whether the full-sample estimate is a useful start."""
+DECREMENT = 1e-15
+"""A lane has converged after a step whose predicted gain g'H⁻¹g is below this, whatever the units:
+every estimate is then within √(DECREMENT·n/2) of its own standard error from the optimum."""
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Weighted samples whose moments are computed when asked for, so that memory stays bounded.
+
+    features : per group, (units, 1 + p + p(p+1)/2): rows, Σx and Σx_i·x_j (i ≤ j) of each unit
+    counts : per group, (R, units): how often each unit is in each sample; None: a sample a unit
+    centre : per group, (p,): what was subtracted from x first
+    """
+
+    features: tuple[np.ndarray, ...] = field(repr=False)
+    counts: tuple[np.ndarray | None, ...] = field(repr=False)
+    centre: tuple[np.ndarray, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.features[0] if self.counts[0] is None else self.counts[0])
+
+    def take(self, lanes: np.ndarray | None = None) -> list[Sample]:
+        """Moments (divisor n) of these samples, or of all of them pooled; a :class:`Sample` a group."""
+        out = []
+        for features, counts, centre in zip(self.features, self.counts, self.centre, strict=True):
+            if lanes is None:
+                weights = np.ones(len(features)) if counts is None else counts.sum(axis=0, dtype=float)
+                sums = (weights @ features)[:, None] / len(self)
+            else:
+                sums = features[lanes].T if counts is None else features.T @ counts[lanes].T.astype(float)
+            p = len(centre)
+            row, col = np.triu_indices(p)
+            mean, second = sums[1 : p + 1] / sums[0], sums[p + 1 :] / sums[0]
+            second -= mean[row] * mean[col]
+            place = np.empty((p, p), dtype=int)
+            place[row, col] = place[col, row] = np.arange(len(row))
+            out.append(Sample(second[place], mean + centre[:, None], sums[0]))
+        return out
+
+
+def features(x: np.ndarray) -> np.ndarray:
+    """1, x_i and x_i·x_j (i ≤ j) of every row of x (n, p): what :class:`Resamples` adds up."""
+    row, col = np.triu_indices(x.shape[1])
+    return np.hstack([np.ones((len(x), 1)), x, x[:, row] * x[:, col]])
+
+
+def covariances(data: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Covariance matrices (R, p, p), divisor n, of data (n, p) with every row taken counts (R, n) times."""
+    centre = data.mean(axis=0)
+    samples = Resamples((features(data - centre),), (counts,), (centre,))
+    return np.moveaxis(samples.take(np.arange(len(counts)))[0].cov, -1, 0)
+
+
+def given(cov: Sequence[np.ndarray], mean: Sequence[np.ndarray], n: Sequence[float]) -> Resamples:
+    """Moments that exist already, per group cov (R, p, p), mean (R, p) and n, as samples."""
+    out = []
+    for s, average, size in zip(cov, mean, n, strict=True):
+        row, col = np.triu_indices(s.shape[1])
+        second = s[:, row, col] + average[:, row] * average[:, col]
+        out.append(size * np.hstack([np.ones((len(s), 1)), average, second]))
+    return Resamples(tuple(out), (None,) * len(out), tuple(np.zeros(one.shape[1]) for one in mean))
+
+
+@dataclass(frozen=True)
+class Refits:
+    """One row a draw: theta (R, npar), NaN where no optimum was found; fmin, gradient, status (R,).
+
+    fmin is F as in :mod:`cxlib.sem.kernel` (without −log|S| − p), gradient the largest |∂F/∂θ| at the end,
+    status "converged", "improper" (an optimum where Ψ or Θ has a negative eigenvalue) or "failed".
+    """
+
+    theta: np.ndarray = field(repr=False)
+    fmin: np.ndarray = field(repr=False)
+    gradient: np.ndarray = field(repr=False)
+    status: np.ndarray = field(repr=False)
+
+
+def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
+    """Fit the model to every sample.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    samples : Resamples
+    start : ndarray, (npar,)
+        The estimate in the full sample, or the truth the samples were simulated from.
+    """
+    from cxlib.sem.estimate import _start
+
+    model, total = compiled.model, len(samples)
+    theta = np.repeat(start[:, None], total, axis=1)
+    value, gradient, finished = np.full(total, np.nan), np.full(theta.shape, np.nan), np.zeros(total, dtype=bool)
+
+    def work(lanes, metric, limit, leave=0.0, chunk=CHUNK, engine=compiled):
+        """Descend with these lanes and say which are unfinished."""
+        for at in range(0, len(lanes), chunk):
+            some = lanes[at : at + chunk]
+            data = engine.prepare(samples.take(some))
+            now = _own_metric(engine, theta[:, some], data) if metric is None else metric
+            theta[:, some], value[some], gradient[:, some], finished[some] = _descend(
+                engine, data, theta[:, some], now, limit, leave)
+        return lanes[~finished[lanes]]
+
+    with np.errstate(all="ignore"):
+        pooled = samples.take()
+        todo = np.arange(total)
+        curvature = compiled.hessian(start, compiled.prepare(pooled))
+        sound = np.isfinite(curvature).all() and np.linalg.eigvalsh(curvature)[0] > 0
+        if sound:
+            metric = np.linalg.inv(curvature)
+            left = work(todo[:PILOT], metric, 60)
+            if sound := len(left) < 0.2 * min(PILOT, total):
+                todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60)
+        if len(todo):
+            frames = [Moments(pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
+                              pd.Series(one.mean[:, 0], model.observed), 0) for one in pooled]
+            cold, size = _start(model, frames), sum(one.n[0] for one in pooled)
+            scale = 1 / np.einsum("rii->i", information(model, cold[None], [one.n[0] / size for one in pooled]))
+            dense = kernel.compile(model, dense=True)
+            for begin, engine in ((start, dense), (cold, dense)) if sound else ((cold, compiled), (start, compiled)):
+                theta[:, todo] = begin[:, None]
+                if begin is cold:
+                    todo = work(todo, scale[:, None], 30, engine=engine)
+                for _ in range(8):
+                    todo = work(todo, None, 40, chunk=min(CHUNK, 1 + 1_000_000 // model.npar**2), engine=engine)
+        proper = compiled.proper(theta)
+    status = np.where(finished, np.where(proper, "converged", "improper"), "failed")
+    return Refits(np.where(finished, theta, np.nan).T, value, np.abs(gradient).max(axis=0), status)
+
+
+def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np.ndarray:
+    """Inverse expected information of every lane at its own point, slightly ridged, (npar, npar, R)."""
+    share = [one.n.mean() / sum(other.n.mean() for other in data) for one in data]
+    curvature = information(compiled.model, theta.T, share)
+    scale = 1 / np.sqrt(np.einsum("rii->ri", curvature))
+    outer = scale[:, :, None] * scale[:, None, :]
+    inverse = np.linalg.inv(curvature * outer + 1e-4 * np.eye(len(theta))) * outer
+    return np.ascontiguousarray(np.moveaxis(inverse, 0, -1))
+
+
+def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: np.ndarray, limit: int, leave: float,
+             memory: int = 30) -> list[np.ndarray]:
+    """L-BFGS from `theta` (npar, R) until a share `leave` of the lanes is unfinished; θ, F, ∂F/∂θ, finished.
+
+    metric : (npar, npar), (npar, npar, R), or (npar, 1), a diagonal that is rescaled by the last step.
+    """
+    def first(g):
+        if metric.ndim == 3:
+            return np.einsum("abr,br->ar", metric, g)
+        return metric * g * gauge if metric.shape[1] == 1 else metric @ g
+
+    lanes = theta.shape[1]
+    value, gradient = compiled.value(theta, data)
+    result, active, gauge, pairs = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, bool)], np.arange(lanes), np.ones(lanes), []
+    direction = -first(gradient)
+    slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
+    for _ in range(limit):
+        trial, gradient_trial = compiled.value(theta + step * direction, data)
+        good = trial <= value + 1e-4 * step * slope + 1e-11
+        s, y = np.where(good, step * direction, 0), np.where(good, gradient_trial - gradient, 0)
+        theta, value, gradient = theta + s, np.where(good, trial, value), np.where(good, gradient_trial, gradient)
+        bend = np.einsum("qr,qr->r", s, y)
+        pairs = [*pairs[1 - memory :], (s, y, np.where(bend > 1e-18, 1 / bend, 0))]
+        finished = good & (-slope * step < DECREMENT)
+        step = np.where(good, 1.0, step / 2)
+        stop = finished | (step < 1e-9)
+        if stop.any():
+            for target, source in zip(result, (theta, value, gradient, finished), strict=True):
+                target[..., active[stop]] = source[..., stop]
+            keep = ~stop
+            active, value, slope, step, good, gauge = (one[keep] for one in (active, value, slope, step, good, gauge))
+            theta, gradient, direction = (one[:, keep] for one in (theta, gradient, direction))
+            if len(active) <= leave * lanes:
+                break
+            metric = metric[:, :, keep] if metric.ndim == 3 else metric
+            data = [Sample(*(part[..., keep] for part in one)) for one in data]
+            pairs = [(s[:, keep], y[:, keep], weight[keep]) for s, y, weight in pairs]
+        if metric.shape[1] == 1:
+            s, y, weight = pairs[-1]
+            gauge = np.where(weight > 0, 1 / (weight * np.einsum("qr,qr->r", y, metric * y)), gauge)
+        ahead, parts = gradient, []
+        for s, y, weight in reversed(pairs):
+            parts.append(weight * np.einsum("qr,qr->r", s, ahead))
+            ahead = ahead - parts[-1] * y
+        ahead = first(ahead)
+        for (s, y, weight), part in zip(pairs, reversed(parts), strict=True):
+            ahead += (part - weight * np.einsum("qr,qr->r", y, ahead)) * s
+        downhill = np.einsum("qr,qr->r", gradient, ahead)
+        back = downhill <= 0
+        if back.any():
+            ahead = np.where(back, first(gradient), ahead)
+            downhill = np.einsum("qr,qr->r", gradient, ahead)
+        direction, slope = np.where(good, -ahead, direction), np.where(good, -downhill, slope)
+    for target, source in zip(result[:3], (theta, value, gradient), strict=True):
+        target[..., active] = source
+    return result
