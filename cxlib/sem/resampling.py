@@ -86,14 +86,6 @@ class Draws:
         return standardize(self.model, self.theta)
 
 
-class BollenStine(NamedTuple):
-    """p: share of draws whose χ² reaches the sample's; chisq (draws,), NaN where failed; draws."""
-
-    p: float
-    chisq: np.ndarray
-    draws: Draws
-
-
 def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
     """std.all of every row of ``model.table``, (R, rows), at theta (R, npar); NaN where a variance is negative.
 
@@ -222,26 +214,6 @@ def intervals(draws: np.ndarray, estimate: np.ndarray, jack: np.ndarray | None =
                      for one, both in zip(draws.T, share, strict=True)]).reshape(-1, 2)
 
 
-def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, *, group: str | None = None) -> BollenStine:
-    """Bootstrap p of the model's χ²: resample data transformed so that the model holds exactly.
-
-    Every group's rows become (x − x̄)S^(−1/2)Σ^(1/2) + μ (Bollen & Stine 1992, doi:10.1177/0049124192021002004).
-
-    Notes
-    -----
-    R: ``bootstrapLavaan(fit, R = draws, type = "bollen.stine", FUN = fitMeasures, "chisq")``.
-    """
-    rows = _rows(data, fit, group, None, None, transform=True)
-    found = _refit(fit, rows, _counts(rows, draws, rng, "multinomial"))
-    samples, floor = lockstep.Resamples(rows.features, found.counts, rows.centre), np.zeros(draws)
-    for at in range(0, draws, lockstep.CHUNK):
-        lanes = np.arange(at, min(at + lockstep.CHUNK, draws))
-        for one in samples.take(lanes):
-            floor[lanes] += one.n / fit.n_used * (np.linalg.slogdet(np.moveaxis(one.cov, -1, 0))[1] + len(one.cov))
-    chisq = np.where(found.status == "failed", np.nan, fit.n_used * (found.fmin - floor))
-    return BollenStine(float((chisq[found.status != "failed"] >= fit.chisq).mean()), chisq, found)
-
-
 def simulate_covariances(sigma: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Covariance matrices (draws, p, p), divisor n, of samples of n normal rows with covariances `sigma`.
 
@@ -298,8 +270,7 @@ class _Rows(NamedTuple):
     stratum: np.ndarray
 
 
-def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None,
-          transform: bool = False) -> _Rows:
+def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None) -> _Rows:
     """Sums of every unit (a row or a cluster) in every group."""
     model, several = fit.model, fit.model.n_groups > 1
     if several != (group is not None):
@@ -318,27 +289,17 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, 
     names = ["strata"] if crossing["group"] else ["group", "strata"]
     stratum = keys.drop_duplicates("unit").sort_values("unit").groupby(names).ngroup().to_numpy()
     features, units, centres = [], [], []
-    for number, name in enumerate(fit.groups):
+    for name in fit.groups:
         x = used.loc[level == name, list(model.observed)].to_numpy(float)
         centre = x.mean(axis=0)
-        x = x - centre
-        if transform:
-            at = kernel.matrices(model, fit.theta[None], number)
-            x = x @ _power(x.T @ x / len(x), -0.5) @ _power(at["sigma"][0], 0.5)
-            centre = at["nu"][0] + at["lambda"][0] @ at["total"][0] @ at["alpha"][0]
         have, which = np.unique(unit[level == name], return_inverse=True)
-        total = np.zeros((len(have), lockstep.features(x[:1]).shape[1]))
-        np.add.at(total, which, lockstep.features(x))
+        rows = lockstep.features(x - centre)
+        total = np.zeros((len(have), rows.shape[1]))
+        np.add.at(total, which, rows)
         features.append(total)
         units.append(have)
         centres.append(centre)
     return _Rows(tuple(features), tuple(units), tuple(centres), stratum)
-
-
-def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
-    """Symmetric power of a positive definite matrix."""
-    roots, vectors = np.linalg.eigh(matrix)
-    return vectors * roots**exponent @ vectors.T
 
 
 def _counts(rows: _Rows, draws: int, rng: np.random.Generator, scheme: str) -> tuple[np.ndarray, ...]:
