@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
-from cxlib.sem.paths import ARROW, COLUMNS, Effect, EffectError, between, edges, effect, inference, values
+from cxlib.sem.paths import ARROW, COLUMNS, Effect, EffectError, between, edges, effect, inference, label, values
 from cxlib.study import Study
 
 if TYPE_CHECKING:
@@ -228,7 +228,9 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
     table, left = _largest(result.table[result.table["kind"] != "contrast"], most)
     marks = {"direct": "s", "specific": "o", "indirect": "D", "total": "D"}
     words = {"direct": (" (direct)", "（直接）"), "indirect": (" (total indirect)", "（总间接）"), "total": (" (total)", "（总）")}
-    figure, axes = pyplot.subplots(figsize=(8.5, 1.0 + 0.34 * len(table)))
+    labels = [label(row.effect, study, language) + words.get(row.kind, ("", ""))[language == "zh"] for row in table.itertuples()]
+    room = max((len(text) for text in labels), default=0) * (0.15 if language == "zh" else 0.075)
+    figure, axes = pyplot.subplots(figsize=(4.8 + room, 1.0 + 0.34 * len(table)))
     for place, row in enumerate(table.itertuples()):
         colour, unclear = _colour(row.effect, study), not (row.ci_low > 0 or row.ci_high < 0)
         axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=2, alpha=0.45 if unclear else 1)
@@ -236,8 +238,7 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
         axes.annotate(show.number(row.est, 2), (row.ci_high, place), xytext=(6, 0), textcoords="offset points",
                       va="center", fontsize=9)
     axes.axvline(0, color=show.MUTED, linewidth=1)
-    axes.set_yticks(range(len(table)), [_chain(row.effect, study, language) + words.get(row.kind, ("", ""))[language == "zh"]
-                                        for row in table.itertuples()], fontsize=9)
+    axes.set_yticks(range(len(table)), labels, fontsize=9)
     axes.invert_yaxis()
     axes.margins(x=0.12, y=0.6 / max(len(table), 1))
     axes.grid(axis="y", visible=False)
@@ -275,7 +276,7 @@ def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study,
         axes.axvspan(row.ci_low, row.ci_high, ymax=0.04, color=show.INK, linewidth=0)
         axes.axvline(row.est, color=show.INK, linewidth=1.2)
         axes.axvline(0, color=show.MUTED, linewidth=1, linestyle="--")
-        axes.set_title(fill(_chain(row.effect, study, language), 17 if language == "zh" else 34), fontsize=9)
+        axes.set_title(fill(label(row.effect, study, language), 17 if language == "zh" else 34), fontsize=9)
         axes.set_yticks([])
         axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(f"{show.number(row.est, 2)} [{show.number(row.ci_low, 2)}, {show.number(row.ci_high, 2)}]", fontsize=9)
@@ -388,11 +389,6 @@ def _colour(name: str, study: Study) -> str:
     return show.ROLES[study.role(end)] if end in study.constructs else show.INK
 
 
-def _chain(name: str, study: Study, language: str) -> str:
-    """An effect in the reader's words."""
-    return " → ".join(" + ".join(study.name(code, language) for code in step.split(" + ")) for step in name.split(ARROW))
-
-
 def _said(table: pd.DataFrame, study: Study) -> show.Text:
     """How many indirect effects are beyond doubt, and the largest."""
     best = _best(table[table["kind"] == "specific"])
@@ -402,19 +398,22 @@ def _said(table: pd.DataFrame, study: Study) -> show.Text:
     top = best.loc[best["std"].abs().idxmax()]
     limits = f"[{show.number(top['ci_low'])}, {show.number(top['ci_high'])}]"
     return {"en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'specific indirect effect')}. The "
-                  f"largest runs {_chain(top['effect'], study, 'en')}: {show.number(top['est'])} {limits}, standardised "
+                  f"largest runs {label(top['effect'], study, 'en')}: {show.number(top['est'])} {limits}, standardised "
                   f"{show.number(top['std'], 2)}.",
-            "zh": f"{len(best)} 个特定间接效应中有 {sure} 个的 95% 区间不含零。最大的是{_chain(top['effect'], study, 'zh')}："
+            "zh": f"{len(best)} 个特定间接效应中有 {sure} 个的 95% 区间不含零。最大的是{label(top['effect'], study, 'zh')}："
                   f"{show.number(top['est'])} {limits}，标准化为 {show.number(top['std'], 2)}。"}
 
 
 def _mediated(table: pd.DataFrame, study: Study) -> show.Text:
-    """One clause a pair."""
+    """One clause a kind."""
     if table.empty:
         return {"en": "No pair of constructs has a mediator.", "zh": "没有带中介的构念对。"}
-    said = {language: [f"{study.name(row.start, language)} → {study.name(row.end, language)}{colon}{KINDS[row.type][at]}"
-                       for row in table.itertuples()] for at, (language, colon) in enumerate({"en": ": ", "zh": "："}.items())}
-    return {"en": "; ".join(said["en"]) + ".", "zh": "；".join(said["zh"]) + "。"}
+    said: dict[str, list[str]] = {"en": [], "zh": []}
+    for kind, rows in table.groupby("type", sort=False):
+        for at, (language, comma, colon) in enumerate((("en", ", ", ": "), ("zh", "、", "："))):
+            pairs = comma.join(f"{study.name(row.start, language)} → {study.name(row.end, language)}" for row in rows.itertuples())
+            said[language].append(f"{KINDS[kind][at]}{colon}{pairs}")
+    return {"en": ". ".join(clause[0].upper() + clause[1:] for clause in said["en"]) + ".", "zh": "；".join(said["zh"]) + "。"}
 
 
 def _proportions(table: pd.DataFrame, n: int) -> Iterable[show.Text]:

@@ -231,6 +231,25 @@ def compare(fits: Fits, study: Study) -> show.Result:
                        tuple(notes))
 
 
+def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.Generator) -> show.Result:
+    """Exact fit tested by the Bollen–Stine bootstrap, which does not need normal items (measure, value).
+
+    See :func:`cxlib.sem.bollen_stine.bollen_stine`.
+    """
+    from cxlib.sem.bollen_stine import bollen_stine as resample
+
+    found = resample(data, fit, n_boot, rng)
+    lost = int(np.isnan(found.chisq).sum())
+    value = {"chisq": fit.chisq, "df": fit.df, "bollen_stine_p": found.p, "mean_chisq": np.nanmean(found.chisq),
+             "draws": n_boot, "converged": n_boot - lost}
+    notes = [{"en": f"{lost} of {n_boot:,} samples had no optimum.", "zh": f"{n_boot:,} 次抽样中有 {lost} 次没有最优解。"}]
+    return show.Result(pd.DataFrame({"measure": list(value), "value": list(value.values())}), {
+        "en": f"If the model were exactly true, χ² would average {value['mean_chisq']:.1f} with these items (df = {fit.df}) and "
+              f"reach the observed {fit.chisq:.1f} in {found.p * 100:.1f}% of samples.",
+        "zh": f"若模型完全成立，这些题项的 χ² 平均为 {value['mean_chisq']:.1f}（df = {fit.df}），{found.p * 100:.1f}% 的样本会达到"
+              f"观测值 {fit.chisq:.1f}。"}, fit.n_used, "Bollen–Stine bootstrap", (*fit.warnings, *notes[: bool(lost)]))
+
+
 def scores(fit: sem.Fit, data: pd.DataFrame) -> show.Result:
     """Regression scores of the latent variables: Φ Λ' Σ⁻¹ (x − x̄), one row a respondent.
 

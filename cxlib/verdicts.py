@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.sem.paths import label
 from cxlib.study import Hypothesis, Study
 from cxlib.study_check import TESTS
 
@@ -80,6 +81,7 @@ def hypotheses(study: Study, tables: Tables, language: str = "en") -> show.Resul
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table):
         table["p_adjusted"] = table.groupby(["family", "role"], sort=False)["p"].transform(holm)
+    table["n"] = table["n"].astype("Int64")
     for at in table.index[table["verdict"] == ""]:
         verdict, note = _judge(table.loc[at], language)
         table.loc[at, ["verdict", "note"]] = verdict, " ".join(filter(None, (table.loc[at, "note"], note)))
@@ -260,23 +262,26 @@ def _lead(held: int, missed: list[str], left: int) -> show.Text:
             "zh": f"否：主模型的 {total} 个假设均未得到数据支持{zh}"}
 
 
-def _links(study: Study, held: pd.DataFrame, most: int = 4) -> show.Text:
-    """The supported paths, then the supported effects, each with its standardised size."""
-    out = {}
-    for language, stop, comma, heads in (("en", ". ", "; ", ("Paths (standardised): ", "Through mediators: ")),
-                                         ("zh", "。", "；", ("标准化路径：", "经由中介："))):
-        said: dict[str, list[str]] = {head: [] for head in heads}
-        for row in held[held["std"].notna()].itertuples():
-            hypothesis = study.hypotheses[row.id]
-            steps = hypothesis.path.split("~")[::-1] if hypothesis.path else hypothesis.effect.split("->")
-            if len(steps) > 1 and not hypothesis.by:
-                names = (" + ".join(study.name(code.strip(), language) for code in step.split("+")) for step in steps)
-                said[heads[not hypothesis.path]].append(" → ".join(names) + f" {show.number(row.std, 2)}")
-        more = {"en": " and {} more", "zh": "等 {} 项"}[language]
-        parts = [head + comma.join(found[:most]) + (more.format(len(found) - most if language == "en" else len(found))
-                                                    if len(found) > most else "") for head, found in said.items() if found]
-        out[language] = stop.join(parts) + stop.strip() if parts else ""
-    return out
+def _links(study: Study, held: pd.DataFrame) -> show.Text:
+    """The supported paths, then the supported effects, the largest of them if there are many, with their standardised size."""
+    out = {"en": [], "zh": []}
+    held = held[held["std"].notna()]
+    words = [study.hypotheses[code].path or study.hypotheses[code].effect for code in held["id"]]
+    held = held.assign(words=pd.Series(words, held.index, dtype=str))
+    for mark, most, en, zh in (("~", 4, "paths", "路径"), ("->", 3, "effects through mediators", "经由中介的效应")):
+        found = held[held["words"].str.contains(mark, regex=False) & (held["notebook"] != NAMES["by"][1])]
+        if found.empty:
+            continue
+        top = found.loc[found["std"].abs().sort_values(ascending=False, kind="stable").index[:most]].sort_index()
+        for language, comma, colon in (("en", "; ", ": "), ("zh", "；", "：")):
+            head = {"en": f"Supported {en}, standardised", "zh": f"获支持的{zh}（标准化）"}[language]
+            if len(found) > most:
+                head = {"en": f"The {most} largest of {len(found)} supported {en}, standardised",
+                        "zh": f"获支持的 {len(found)} 条{zh}中最大的 {most} 条（标准化）"}[language]
+            said = [f"{label(_canonical(' -> '.join(row.words.split('~')[::-1])), study, language)} {show.number(row.std, 2)}"
+                    for row in top.itertuples()]
+            out[language].append(head + colon + comma.join(said))
+    return {"en": "".join(part + ". " for part in out["en"]).strip(), "zh": "".join(part + "。" for part in out["zh"])}
 
 
 def _fits(fit: pd.DataFrame | None) -> show.Text:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlib import mediation, sem, study
-from cxlib.sem.paths import COLUMNS, EffectError, between, edges, effect, inference, values
+from cxlib.sem.paths import COLUMNS, EffectError, between, edges, effect, inference, label, values
+from cxlib.sem.resampling import intervals
 
 HERE = Path(__file__).parent / "reference"
 POLITICS = """ind60 =~ x1 + x2 + x3
@@ -189,19 +190,20 @@ def test_intervals_come_from_the_products_of_the_draws():
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
-@given(st.integers(0, 10_000), st.floats(-3, 3))
-def test_p_is_below_05_exactly_where_the_interval_leaves_out_zero(seed, shift):
-    """The p value inverts the interval, so the two never disagree (up to the step of one draw)."""
-    fit, rng = fitted("main"), np.random.default_rng(seed)
-    boot, jack = (replace(d, theta=d.theta[:, :1] * 0 + rng.gamma(4, size=(len(d.theta), 1)) - 4 + shift)
-                  for d in (resampled().bootstrap, resampled().jackknife))
-    small = replace(fit, theta=np.array([shift + rng.normal() * 0.3]), vcov=np.eye(1))
-    boot, jack = (replace(d, status=np.full(len(d.theta), "converged")) for d in (boot, jack))
-    table = inference(small, lambda theta: theta, [("x", "direct", 0.0)], boot, jack).set_index("interval")
+@given(st.integers(0, 10_000), st.floats(-2, 2), st.floats(-0.5, 0.5))
+def test_p_is_the_level_at_which_the_limit_reaches_zero(seed, shift, bias):
+    rng = np.random.default_rng(seed)
+    drawn, left_out = rng.gamma(4, size=(1000, 1)) - 4 + shift, rng.gamma(1, size=(80, 1))
+    estimate = np.array([shift + bias])
+    fit = replace(fitted("main"), theta=estimate, vcov=np.eye(1))
+    boot, jack = (replace(resampled().bootstrap, theta=theta, status=np.full(len(theta), "converged")) for theta in (drawn, left_out))
+    found = inference(fit, lambda theta: theta, [("x", "direct", 0.0)], boot, jack).set_index("interval")
+    order = np.sort(drawn[:, 0])
+    at = np.searchsorted(order, 0)
+    assert 5 < at < 995
     for kind in ("bca", "percentile"):
-        low, high, p = table.loc[kind, ["ci_low", "ci_high", "p"]].astype(float)
-        if not 0.035 < p < 0.065:
-            assert (p < 0.05) == (low > 0 or high < 0)
+        limits = intervals(drawn, estimate, left_out, level=1 - found.loc[kind, "p"], kind=kind)[0]
+        assert order[at - 3] < limits[np.abs(limits).argmin()] < order[at + 2]
 
 
 def test_draws_that_failed_are_counted_and_left_out():
@@ -314,7 +316,7 @@ def test_planted_mediation_is_recognised(tmp_path_factory, kind):
         assert row["proportion_low"] < 0.3 / 0.7 < row["proportion_high"]
     if kind in ("competitive", "none"):
         assert np.isnan(row["proportion"]) and any("no meaning" in note["en"] for note in result.warnings)
-    assert mediation.KINDS[kind][0] in result.text["en"] and mediation.KINDS[kind][1] in result.text["zh"]
+    assert mediation.KINDS[kind][0].lower() in result.text["en"].lower() and mediation.KINDS[kind][1] in result.text["zh"]
 
 
 def test_a_model_without_the_direct_path_cannot_test_full_mediation():
@@ -324,6 +326,24 @@ def test_a_model_without_the_direct_path_cannot_test_full_mediation():
     assert np.isnan(table.loc[("PERQ", "CUSL"), "proportion"])
     assert table.loc[("PERQ", "CUSL"), "indirect"] == pytest.approx(of("main", "indirect_PERQ_CUSL")[0], abs=1e-7)
     assert any("250 respondents" in note["en"] for note in result.warnings)
+
+
+def test_p_values_are_not_stopped_by_the_number_of_draws():
+    fit = replace(fitted("main"), theta=np.array([10.0]), vcov=np.eye(1))
+    draws = replace(resampled().bootstrap, theta=np.random.default_rng(1).normal(10, 1, (50, 1)), status=np.full(50, "converged"))
+    p = inference(fit, lambda theta: theta, [("x", "direct", 0.0)], draws).set_index("interval").loc["percentile", "p"]
+    assert 0 < p < 1e-15
+    near = replace(draws, theta=np.r_[np.full(49, 2.0), 0.1][:, None] + np.linspace(0, 4, 50)[:, None])
+    p = inference(fit, lambda theta: theta, [("x", "direct", 0.0)], near).set_index("interval").loc["percentile", "p"]
+    assert p <= 2 / 51
+
+
+def test_many_constructs_at_one_place_go_by_their_role():
+    own = real()
+    assert label("IMAG + CUEX + PERQ -> CUSA", own, "en") == "Image + Expectation + Perceived quality → Satisfaction"
+    assert label("PERQ -> PERV", own, "zh") == "感知质量 → 感知价值"
+    same = own.model_copy(update={"constructs": {k: v.model_copy(update={"role": "service"}) for k, v in own.constructs.items()}})
+    assert label("IMAG + CUEX + PERQ -> CUSA", same, "en") == "service → Satisfaction"
 
 
 def test_hypotheses_about_other_models_get_their_effects(tmp_path_factory):
@@ -349,6 +369,7 @@ def test_clusters_are_resampled_whole(tmp_path_factory):
     fit = sem.fit(data, own.syntax())
     draws = mediation.bootstrap(fit, data, own, 20, np.random.default_rng(1))
     assert len(draws.jackknife) == 100 and draws.cluster == "firm"
+    assert draws.bootstrap.counts[0].shape == (20, 100) and (draws.bootstrap.counts[0].sum(axis=1) == 100).all()
     assert "clusters (firm)" in mediation.draws_table(draws).text["en"]
 
 

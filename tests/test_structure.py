@@ -13,8 +13,20 @@ from hypothesis import strategies as st
 
 from cxlib import sem, show, structure, study
 from cxlib.importance import relative_weights, resampled_weights
+from cxlib.sem import resampling
+from cxlib.sem.bollen_stine import bollen_stine, transformed
 
 HERE = Path(__file__).parent / "reference"
+POLITICS = """ind60 =~ x1 + x2 + x3
+dem60 =~ y1 + y2 + y3 + y4
+dem65 =~ y5 + y6 + y7 + y8
+dem60 ~ ind60
+dem65 ~ ind60 + dem60
+y1 ~~ y5
+y2 ~~ y4 + y6
+y3 ~~ y7
+y4 ~~ y8
+y6 ~~ y8"""
 STRUCTURES = {
     "main": "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA",
     "full": "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA",
@@ -160,6 +172,30 @@ def test_fit_table_has_the_measures_of_the_contract(fits):
     assert list(table) == ["measure", "value"]
     assert {"chisq", "df", "pvalue", "cfi", "tli", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "srmr", "gfi", "agfi", "nfi",
             "ifi", "logl", "aic", "bic", "npar", "n"} <= set(table["measure"])
+
+
+def test_bollen_stine_refits_data_for_which_the_model_is_true(fits, data, mobi):
+    fit = fits["main"]
+    true = transformed(data, fit)
+    np.testing.assert_allclose(true.cov(ddof=0), fit.implied[0].cov, atol=1e-10)
+    np.testing.assert_allclose(true.mean(), data[true.columns].mean(), atol=1e-10)
+    found = bollen_stine(data, fit, 30, np.random.default_rng(4))
+    counts = resampling.bootstrap(true, fit, 30, np.random.default_rng(4)).counts[0]
+    for draw in (0, 11, 29):
+        again = sem.fit(true.loc[true.index.repeat(counts[draw])], mobi.syntax("main"))
+        assert found.chisq[draw] == pytest.approx(again.chisq, abs=1e-6)
+    assert found.p == (found.chisq >= fit.chisq).mean()
+    table = structure.bollen_stine(fit, data, 30, np.random.default_rng(4)).table.set_index("measure")["value"]
+    assert table["bollen_stine_p"] == found.p and table["draws"] == table["converged"] == 30
+
+
+def test_bollen_stine_p_is_that_of_bootstraplavaan():
+    politics = pd.read_csv(HERE / "pd.csv")
+    theirs = r("bollen_stine").iloc[0]
+    ours = bollen_stine(politics, sem.fit(politics, POLITICS), 2000, np.random.default_rng(1))
+    both = np.hypot(1 / np.sqrt(theirs["draws"]), 1 / np.sqrt(2000))
+    assert abs(ours.p - theirs["p"]) < 4 * 0.5 * both
+    assert abs(ours.chisq.mean() - theirs["mean"]) < 4 * theirs["sd"] * both
 
 
 def scale(data: pd.DataFrame, code: str) -> pd.Series:

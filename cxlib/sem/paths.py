@@ -22,6 +22,7 @@ from cxlib.study_check import chains
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
     from cxlib.sem.resampling import Draws
+    from cxlib.study import Study
 
 COLUMNS = ["effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval", "draws", "converged"]
 ARROW = " -> "
@@ -106,6 +107,20 @@ def edges(model: Model) -> dict[tuple[str, str], None]:
     return dict.fromkeys((model.state[col], model.state[row]) for row, col in zip(rows["row"], rows["col"], strict=True))
 
 
+def label(name: str, study: Study, language: str) -> str:
+    """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
+    from cxlib.sem.diagram import ROLE_WORDS
+
+    steps = []
+    for codes in (step.split(" + ") for step in name.split(ARROW)):
+        roles = {study.role(code) for code in codes if code in study.constructs}
+        if len(codes) > 2 and len(roles) == 1:
+            steps.append(ROLE_WORDS[roles.pop()][language == "zh"])
+        else:
+            steps.append(" + ".join(study.name(code, language) for code in codes))
+    return " → ".join(steps)
+
+
 def values(model: Model, wanted: Sequence[Effect], theta: np.ndarray, standardised: bool = False,
            group: int = 0) -> np.ndarray:
     """Effects (R, k) at free numbers `theta` (R, npar), real or complex.
@@ -161,8 +176,9 @@ def inference(fit: Fit, statistic: Callable[[np.ndarray], np.ndarray], labels: S
 
     Notes
     -----
-    p is two-sided: 2Φ(−|z|) for delta, else the level at which the interval's own limit reaches 0 (no
-    smaller than about 2/draws).  BCa: Efron (1987), doi:10.1080/01621459.1987.10478410.
+    p is two-sided: 2Φ(−|z|) for delta, else the level at which the interval's own limit reaches 0; where no draw
+    is beyond 0, the tail is taken as normal (and as smaller than one draw), so that corrections for many tests are
+    not stopped by the number of draws.  BCa: Efron (1987), doi:10.1080/01621459.1987.10478410.
     """
     from scipy.special import ndtr
 
@@ -196,7 +212,10 @@ def _p(drawn: np.ndarray, estimate: np.ndarray, left_out: np.ndarray | None) -> 
     """Two-sided level at which the percentile (or, with leave-one-out values, the BCa) limit reaches zero."""
     from scipy.special import ndtr, ndtri
 
-    share = np.clip(((drawn < 0).mean(axis=0) + (drawn <= 0).mean(axis=0)) / 2, 1 / (len(drawn) + 1), 1 - 1 / (len(drawn) + 1))
+    share = ((drawn < 0).mean(axis=0) + (drawn <= 0).mean(axis=0)) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        beyond = np.minimum(ndtr(-np.abs(drawn.mean(axis=0) / drawn.std(axis=0))), 1 / (len(drawn) + 1))
+    share = np.where(share == 0, beyond, np.where(share == 1, 1 - beyond, share))
     if left_out is not None:
         bias = ndtri(((drawn < estimate).mean(axis=0) + (drawn <= estimate).mean(axis=0)) / 2)
         pull = left_out.mean(axis=0) - left_out

@@ -1,6 +1,6 @@
 # Structural models and their indirect effects, as lavaan gives them, for tests/test_structure.py and tests/test_mediation.py.
 # Run from the root of the repository:  Rscript tests/reference/mediation.R
-# Writes beside itself mediation_{parameters,r2,fit,compare,scores,f2,weights}.csv and pd.csv.
+# Writes beside itself mediation_{parameters,r2,fit,compare,scores,f2,weights,bollen_stine}.csv and pd.csv.
 suppressPackageStartupMessages(library(lavaan))
 options(digits = 15)
 here <- "tests/reference"
@@ -104,3 +104,10 @@ e <- eigen(cor(x))
 root <- e$vectors %*% diag(sqrt(e$values)) %*% t(e$vectors)
 weights <- drop(root^2 %*% solve(root, cor(x, y))^2)
 save(data.frame(predictor = colnames(x), weight = weights, r2 = summary(lm(y ~ x))$r.squared), "mediation_weights.csv")
+
+# Bollen-Stine bootstrap of PoliticalDemocracy: the p value and the distribution of chi-square under the model
+set.seed(2026)
+drawn <- suppressWarnings(bootstrapLavaan(sem(models$politics, PoliticalDemocracy), R = 1000, type = "bollen.stine",
+                                          FUN = fitMeasures, fit.measures = "chisq"))
+save(data.frame(p = mean(drawn >= fitMeasures(fits$politics, "chisq")), mean = mean(drawn), sd = sd(drawn), draws = length(drawn)),
+     "mediation_bollen_stine.csv")
