@@ -18,27 +18,36 @@ class BollenStine(NamedTuple):
     chisq: np.ndarray
 
 
-def transformed(data: pd.DataFrame, fit: Fit) -> pd.DataFrame:
-    """Complete rows turned so that their covariances are those the model implies: x S⁻¹ᐟ² Σ¹ᐟ² around the means.
+def transformed(data: pd.DataFrame, fit: Fit, group: str | None = None) -> pd.DataFrame:
+    """Complete rows turned so that the model is exactly true of them: (x − x̄) S⁻¹ᐟ² Σ¹ᐟ² + μ in every group.
 
-    They keep their shape as far as possible, but the model now fits them exactly.
+    They keep their shape as far as possible.  Where the model has no means, x̄ stays.
     """
     names = list(fit.model.observed)
-    rows = data[names].dropna().astype(float)
-    turn = _power(fit.sample[0].cov.to_numpy(), -0.5) @ _power(fit.implied[0].cov.to_numpy(), 0.5)
-    return pd.DataFrame((rows - rows.mean()).to_numpy() @ turn + rows.mean().to_numpy(), rows.index, names)
+    rows = data[[*names, *([group] if group else [])]].dropna()
+    out = []
+    for label, sample, implied in zip(fit.groups, fit.sample, fit.implied, strict=True):
+        mine = rows if group is None else rows[rows[group].astype(str) == label]
+        x = mine[names].astype(float)
+        turn = _power(sample.cov.to_numpy(), -0.5) @ _power(implied.cov.to_numpy(), 0.5)
+        centre = x.mean() if implied.mean is None else implied.mean
+        turned = pd.DataFrame((x - x.mean()).to_numpy() @ turn + centre.to_numpy(), x.index, names)
+        out.append(turned if group is None else turned.assign(**{group: mine[group]}))
+    return pd.concat(out).loc[rows.index]
 
 
-def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator) -> BollenStine:
+def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, group: str | None = None) -> BollenStine:
     """Bootstrap p value of exact fit, valid when items are not normal.
 
     Parameters
     ----------
     data : DataFrame
-        What `fit` (one group) was fitted to.
+        What `fit` was fitted to.
     fit : Fit
     draws : int
     rng : numpy Generator
+    group : str, optional
+        Column of the groups of a several-group fit.
 
     Notes
     -----
@@ -48,17 +57,20 @@ def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Genera
     """
     from cxlib.sem import resampling
 
-    rows = transformed(data, fit)
-    found = resampling.bootstrap(rows, fit, draws, rng)
-    x = (rows - rows.mean()).to_numpy()
-    n, p = x.shape
-    products = (x[:, :, None] * x[:, None, :]).reshape(n, -1)
-    chisq = np.full(draws, np.nan)
-    for lanes in np.array_split(np.flatnonzero(found.status != "failed"), max(1, draws // 200)):
-        count = found.counts[0][lanes].astype(float)
-        mean, second = count @ x / n, (count @ products / n).reshape(-1, p, p)
-        log_s = np.linalg.slogdet(second - mean[:, :, None] * mean[:, None, :])[1]
-        chisq[lanes] = n * (found.fmin[lanes] - log_s - p)
+    rows = transformed(data, fit, group)
+    found = resampling.bootstrap(rows, fit, draws, rng, group=group)
+    floor = np.zeros(draws)
+    for at, (label, counts) in enumerate(zip(fit.groups, found.counts, strict=True)):
+        mine = rows if group is None else rows[rows[group].astype(str) == label]
+        x = mine[list(fit.model.observed)].to_numpy()
+        x = x - x.mean(axis=0)
+        (n, p), products = x.shape, (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+        for lanes in np.array_split(np.arange(draws), max(1, draws // 200)):
+            count = counts[lanes].astype(float)
+            mean, second = count @ x / n, (count @ products / n).reshape(-1, p, p)
+            log_s = np.linalg.slogdet(second - mean[:, :, None] * mean[:, None, :])[1]
+            floor[lanes] += fit.sample[at].n * (log_s + p)
+    chisq = np.where(found.status == "failed", np.nan, fit.n_used * found.fmin - floor)
     known = chisq[~np.isnan(chisq)]
     return BollenStine(float((known >= fit.chisq).mean()) if len(known) else np.nan, chisq)
 
