@@ -58,8 +58,9 @@ class _Plan:
 
     def __init__(self, study: Study):
         self.study, self.truth, self.population = study, read(study), population(study)
-        if self.truth.planted and not any(c.kind == "id" and name != study.cluster for name, c in study.columns.items()):
-            raise TruthError("truth.planted: the key names spoilt rows by respondent, but no column is of kind id. Declare one.")
+        named = [name for name, column in study.columns.items() if column.kind == "id" and name != study.cluster]
+        if self.truth.planted and not named:
+            raise TruthError("truth.planted: the key names spoilt rows by respondent, but no column is of kind id.")
         self.parts = _parts(self.truth, self.population)
         files = {d.sentences for events in self.truth.tables.values() for d in events.columns.values() if d.sentences}
         self.bank = {file: yaml.safe_load((study.folder / file).read_text("utf-8")) for file in files}

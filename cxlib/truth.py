@@ -78,7 +78,8 @@ class Population:
 
     paths : outcome, predictor, value (standardised); order : constructs, causes before effects; residual :
     standard deviation of each construct's disturbance; disturbances : their correlations; latent :
-    correlations of the constructs; loadings : item → standardised loading; means : item → mean before rounding.
+    correlations of the constructs; loadings : item → standardised loading; means : item → mean, and sd : spread of
+    all, before rounding.
     """
 
     paths: pd.DataFrame
@@ -88,6 +89,7 @@ class Population:
     latent: pd.DataFrame
     loadings: pd.Series
     means: pd.Series
+    sd: float
 
     def matrix(self) -> pd.DataFrame:
         """Paths as a matrix, outcome × predictor."""
@@ -96,12 +98,20 @@ class Population:
             b.loc[outcome, predictor] = value
         return b
 
-    def covariance(self, study: Study) -> pd.DataFrame:
-        """Correlations of the answers behind the items, before they are rounded (reverse items recoded)."""
-        owner = [study.items[item] for item in self.loadings.index]
-        full = self.latent.loc[owner, owner].to_numpy() * np.outer(self.loadings, self.loadings)
+    def covariance(self, study: Study, rounded: bool = False) -> pd.DataFrame:
+        """Correlations of the items, reverse ones turned round; `rounded`: to the scale, which lowers the loadings.
+
+        The correlation of rounded answers is taken as linear in that behind them (its first Hermite term).
+        """
+        loadings = self.loadings.copy()
+        if rounded:
+            for item in loadings.index:
+                _, spread, slope = rounded_moments(self.means[item], self.sd, study.scale_of(item))
+                loadings[item] *= slope / spread
+        owner = [study.items[item] for item in loadings.index]
+        full = self.latent.loc[owner, owner].to_numpy() * np.outer(loadings, loadings)
         np.fill_diagonal(full, 1.0)
-        return pd.DataFrame(full, self.loadings.index, self.loadings.index)
+        return pd.DataFrame(full, loadings.index, loadings.index)
 
 
 def read(study: Study) -> Truth:
@@ -180,7 +190,7 @@ def population(study: Study) -> Population:
             f"'{unplaced[0]} ~~ 0*{order[0]}'."
         )
     table = pd.DataFrame(paths, columns=["outcome", "predictor", "value"])
-    return Population(table, tuple(order), residual, r, a @ r @ a.T, loadings, means)
+    return Population(table, tuple(order), residual, r, a @ r @ a.T, loadings, means, declared.sd)
 
 
 def _terms(text: str) -> Iterator[tuple[str, str, str, str]]:
@@ -227,24 +237,32 @@ def _by_item(study: Study, given: Mapping[str, Any], default: float) -> pd.Serie
     return pd.Series(out, dtype=float)
 
 
-def score_mean(study: Study, codes: tuple[str, ...]) -> tuple[float, pd.Series]:
-    """Expected 0–100 score (mean of the means of constructs or items, rescaled) and its slope on every construct.
+def rounded_moments(mean: float, sd: float, scale: tuple[float, float]) -> tuple[float, float, float]:
+    """Mean and standard deviation of a normal number rounded to a scale, and the slope of the mean on its z.
 
     Notes
     -----
-    An answer is a normal number with mean m and standard deviation s, rounded to the scale: it is
-    lowest + Σₖ Φ((m − k + ½)/s) over the answers k above the lowest, and its slope on its construct is
-    λ Σₖ φ((m − k + ½)/s).
+    With aₖ = Φ((mean − k + ½)/sd) for the answers k above the lowest: mean = lowest + Σ aₖ and
+    slope = Σ φ((mean − k + ½)/sd).
     """
-    people, sd = population(study), read(study).sd
+    steps = np.arange(1, scale[1] - scale[0] + 1)
+    z = (mean - scale[0] - steps + 0.5) / sd
+    above = ndtr(z)
+    expected = float(above.sum())
+    spread = math.sqrt(float(((2 * steps - 1) * above).sum()) - expected**2)
+    return scale[0] + expected, spread, float(np.exp(-(z**2) / 2).sum()) / math.sqrt(2 * math.pi)
+
+
+def score_mean(study: Study, codes: tuple[str, ...]) -> tuple[float, pd.Series]:
+    """Expected 0–100 score (mean of the means of constructs or items, rescaled) and its slope on every construct."""
+    people = population(study)
     mean, slopes = 0.0, pd.Series(0.0, list(people.order))
     for code in codes:
         items = list(study.constructs[code].items) if code in study.constructs else [code]
         for item in items:
             lowest, highest = study.scale_of(item)
-            z = (people.means[item] - np.arange(lowest + 1, highest + 1) + 0.5) / sd
+            expected, _, slope = rounded_moments(people.means[item], people.sd, (lowest, highest))
             points = 100 / (highest - lowest) / len(items) / len(codes)
-            mean += points * float(ndtr(z).sum())
-            density = float(np.exp(-(z**2) / 2).sum()) / math.sqrt(2 * math.pi)
-            slopes[study.items[item]] += points * people.loadings[item] * density
+            mean += points * (expected - lowest)
+            slopes[study.items[item]] += points * people.loadings[item] * slope
     return mean, slopes

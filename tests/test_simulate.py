@@ -262,8 +262,9 @@ def test_spoilt_cells_read_as_the_honest_answer_or_as_missing(vas, arrived):
     frame = frame.set_index("resp_id")
     for row in key[key["kind"].isin(["full_width", "mixed_units", "label"])].itertuples():
         for column in row.column.split():
-            read, said = frame.at[row.resp_id, column], honest.at[row.resp_id, column]
-            assert read == said if isinstance(said, str) else read == pytest.approx(said, abs=1e-9), (row.resp_id, column)
+            read, said = frame.loc[row.resp_id, column], honest.loc[row.resp_id, column]
+            same = read == said if isinstance(said, str) else read == pytest.approx(said, abs=1e-9)
+            assert same, (row.resp_id, column)
     for row in key[key["kind"].isin(["out_of_range", "not_known", "block_missing"])].itertuples():
         assert frame.loc[row.resp_id, row.column.split()].isna().all()
 
@@ -334,7 +335,8 @@ PATHS = "B ~ {0}*A\nC ~ {1}*A + {2}*B\nD ~ {3}*B + {4}*C\nA =~ {5}*E"
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.lists(st.floats(-0.45, 0.45).map(lambda v: round(v, 3)), min_size=6, max_size=6))
 def test_any_admissible_paths_are_the_regressions_of_the_implied_correlations(values):
-    constructs = {code: {"role": "context", "name": code, "items": {f"{code}1": {"en": code, "zh": code}}} for code in "ABCDE"}
+    items = {code: {f"{code}1": {"en": code, "zh": code}} for code in "ABCDE"}
+    constructs = {code: {"role": "context", "name": code, "items": own} for code, own in items.items()}
     made = study.Study.model_validate({
         "id": "x", "title": "x", "origin": "simulated", "source": "x", "responses": {"file": "x.csv"}, "scale": [1, 5],
         "constructs": constructs, "models": {"main": "B ~ A"},
@@ -349,7 +351,8 @@ def test_any_admissible_paths_are_the_regressions_of_the_implied_correlations(va
 def test_another_study_with_its_own_scale_is_drawn_from_its_truth():
     ecsi = study.load("ecsi")
     paths = "PERV ~ .6*PERQ\nCUSA ~ .3*PERV + .4*PERQ\nCUSL ~ .7*CUSA\nIMAG ~~ .0*CUEX\nCOMP ~ .3*CUSA"
-    other = ecsi.model_copy(update={"truth": {"n": 20_000, "seed": 1, "sd": 1.6, "paths": paths, "means": {"CUSA": 7.0}}})
+    declared = {"n": 20_000, "seed": 1, "sd": 1.6, "paths": paths, "means": {"CUSA": 7.0}}
+    other = ecsi.model_copy(update={"truth": declared})
     drawn = simulate.simulate(other).responses
     assert drawn.min().min() >= 1 and drawn.max().max() <= 10
     fitted = sem.fit(drawn.astype(float), ecsi.syntax("main")).parameters

@@ -1,0 +1,374 @@
+"""How likely a sample is to notice what is there: power of a study's own paths and effects, and of its fit.
+
+Samples are drawn as covariance matrices (Wishart) from a population that follows from the study's truth, from a
+fitted model or from effect sizes the researcher declares, and the model is refitted to each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from cxlib import sem, show
+from cxlib.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cxlib.sem.estimate import Fit
+    from cxlib.sem.model import Model
+    from cxlib.sem.paths import Effect
+
+COLUMNS = ["kind", "name", "std", "n", "power", "ci_low", "ci_high", "formula", "n_80", "samples"]
+CHUNK = 200
+
+
+def power(
+    study: Study,
+    model: str = "main",
+    n: int | None = None,
+    *,
+    rng: np.random.Generator,
+    population: pd.DataFrame | Fit | Mapping[str, float] | None = None,
+    sizes: Sequence[int] = (),
+    reps: int = 1000,
+    alpha: float = 0.05,
+) -> show.Result:
+    """Monte-Carlo power of every path of a model and of its indirect effects, over sample sizes.
+
+    Parameters
+    ----------
+    study : Study
+    model : str
+        A model of the study.
+    n : int, optional
+        Respondents without missing values; default: of the truth, or of the fitted model.
+    rng : numpy Generator
+    population : optional
+        Default: the study's truth, its answers rounded to the scale.  Else a fit (its implied covariances are
+        the population), a covariance matrix of the items, or standardised sizes such as
+        ``{"SA ~ PV": 0.3, "TS ~~ CV": 0.5}`` (loadings then are .75).
+    sizes : sequence of int
+        Further sample sizes; default: a quarter to twice `n`.
+    reps : int
+        Samples a size.
+    alpha : float
+        Two-sided level of each test.
+
+    Returns
+    -------
+    Result
+        kind (path, effect, total), name, std in the population, n, power with the 95 % interval of its simulation
+        (Wilson), formula (the large-sample value), n_80 (respondents for a power of .80 by that formula, infinite
+        where there is nothing to find), samples used.
+
+    Raises
+    ------
+    ValueError
+        No population or no `n` can be had.
+
+    Notes
+    -----
+    A path counts as noticed if its Wald z is significant and has the population's sign; where the population has none,
+    the rate of false alarms is shown.  A chain is noticed if all its paths are (joint significance; Fritz & MacKinnon
+    2007, doi:10.1111/j.1467-9280.2007.01882.x, find it close to the bootstrap); sums and total effects by the delta
+    method.  One path in large samples: Φ(|b|/se − z₁₋α/₂) + Φ(−|b|/se − z₁₋α/₂).  Respondents count as independent.
+    R: ``simsem::sim(reps, n, model, generate)``, then ``getPower``.
+    """
+    from cxlib.sem import kernel, lockstep
+
+    parsed, cov = sem.parse(study.syntax(model)), _covariance(study, model, population)
+    n = n or getattr(population, "n_used", None) or (study.truth or {}).get("n")
+    if n is None:
+        raise ValueError("n= is not given, and neither a truth nor a fit says how many respondents there are. Give n=.")
+    cov, compiled = cov.loc[list(parsed.observed), list(parsed.observed)], kernel.compile(parsed)
+    at = sem.fit_moments(cov, 100_000, parsed)
+    tests = _Tests(study, model, parsed, at.theta)
+    exact = np.abs(tests.z(at.theta[None], 1)[0])  # z in the population at n = 1
+    rows, failed = [], 0
+    for size in sorted({int(n), *(sizes or (round(n * share) for share in (0.25, 0.5, 0.75, 1.5, 2)))}):
+        drawn = lockstep.given([_wishart(cov.to_numpy(), size, reps, rng)], [np.zeros((reps, len(cov)))], [size])
+        refits = lockstep.refit(compiled, drawn, at.theta)
+        theta = refits.theta[refits.status != "failed"]
+        failed += reps - len(theta)
+        z = np.concatenate([tests.z(theta[i : i + CHUNK], size) for i in range(0, len(theta), CHUNK)])
+        noticed = tests.noticed(z, alpha).mean(axis=0)
+        for k, (kind, name) in enumerate(tests.names):
+            low, high = _wilson(noticed[k], len(theta))
+            formula, enough = tests.formula(k, exact, size, alpha), tests.enough(k, exact, alpha)
+            rows.append((kind, name, tests.std[k], size, noticed[k], low, high, formula, enough, len(theta)))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    warnings = [{"en": f"{failed} of {reps * table['n'].nunique()} samples gave no solution; they are left out.",
+                 "zh": f"{reps * table['n'].nunique()} 个样本中有 {failed} 个无解，未计入。"}] if failed else []  # fmt: skip
+    method = f"Monte-Carlo power, {reps} Wishart samples a size, two-sided alpha {alpha:g}"
+    return show.Result(table, _sentence(table, int(n)), int(n), method, tuple(warnings))
+
+
+class _Tests:
+    """What is tested: paths, then effects, each with its value in the population."""
+
+    def __init__(self, study: Study, model: str, parsed: Model, theta: np.ndarray):
+        from cxlib.sem import paths
+
+        rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
+        self.model, self.free = parsed, rows["free"].to_numpy(int) - 1
+        self.single = [paths.effect(parsed, f"{row.rhs} -> {row.lhs}") for row in rows.itertuples()]
+        step = {effect.chains[0]: k for k, effect in enumerate(self.single)}
+        self.more = _effects(study, model, parsed)
+        self.steps = [[step[pair] for pair in zip(e.chains[0], e.chains[0][1:], strict=False) if pair in step]
+                      if e.kind == "specific" and len(e.chains) == 1 else [] for e in self.more]  # fmt: skip
+        self.names = [("path", f"{row.lhs} ~ {row.rhs}") for row in rows.itertuples()]
+        self.names += [("total" if effect.kind == "total" else "effect", effect.name) for effect in self.more]
+        self.std = paths.values(parsed, [*self.single, *self.more], theta[None], standardised=True)[0]
+        self.sign = np.where(np.abs(self.std) < 1e-6, 0, np.sign(self.std))
+
+    def z(self, theta: np.ndarray, n: int) -> np.ndarray:
+        """Estimate over standard error of every path and effect at free numbers (R, npar)."""
+        from cxlib.sem import kernel, paths
+
+        every = [*self.single, *self.more]
+        estimate = paths.values(self.model, every, theta)
+        slopes = np.zeros((*estimate.shape, len(self.free)))
+        for k, column in enumerate(self.free):
+            shifted = theta.astype(complex)
+            shifted[:, column] += 1e-20j
+            slopes[:, :, k] = paths.values(self.model, every, shifted).imag / 1e-20
+        inverse = np.linalg.inv(kernel.information(self.model, theta))[:, self.free[:, None], self.free] * 2 / n
+        return estimate / np.sqrt(np.maximum(np.einsum("rek,rkl,rel->re", slopes, inverse, slopes), 1e-300))
+
+    def noticed(self, z: np.ndarray, alpha: float) -> np.ndarray:
+        """Which tests are significant with the population's sign; a chain if all its paths are."""
+        found = (np.abs(z) > -ndtri(alpha / 2)) & ((np.sign(z) == self.sign) | (self.sign == 0))
+        significant = np.abs(z) > -ndtri(alpha / 2)
+        for k, steps in enumerate(self.steps, len(self.single)):
+            if steps:
+                signs = np.prod(np.sign(z[:, steps]), axis=1)
+                found[:, k] = significant[:, steps].all(axis=1) & ((signs == self.sign[k]) | (self.sign[k] == 0))
+        return found
+
+    def formula(self, k: int, exact: np.ndarray, n: float, alpha: float) -> float:
+        """Power in large samples; `exact` is z in the population at n = 1."""
+        steps = self.steps[k - len(self.single)] if k >= len(self.single) else []
+        return float(np.prod([wald_power(exact[j] * np.sqrt(n), alpha) for j in steps or [k]]))
+
+    def enough(self, k: int, exact: np.ndarray, alpha: float, wanted: float = 0.80) -> float:
+        """Respondents for the wanted power, infinite where there is nothing to find."""
+        if not self.sign[k]:
+            return np.inf
+        low, high = 1.0, 2.0
+        while self.formula(k, exact, high, alpha) < wanted:
+            high *= 2
+        while high - low > 0.5:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.formula(k, exact, middle, alpha) < wanted else (low, middle)
+        return float(np.ceil(high))
+
+
+def _effects(study: Study, model: str, parsed: Model) -> list[Effect]:
+    """The effects the study's hypotheses name for the model, then every chain of two paths."""
+    from cxlib.sem import paths
+
+    stated = [h for h in study.hypotheses.values() if h.model == model]
+    found = [paths.effect(parsed, h.effect) for h in stated if h.effect]
+    found += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
+    rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
+    drawn = list(zip(rows["rhs"], rows["lhs"], strict=True))
+    found += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
+    return list({effect.name + effect.kind: effect for effect in found}.values())
+
+
+def _covariance(study: Study, model: str, population: pd.DataFrame | Fit | Mapping[str, float] | None) -> pd.DataFrame:
+    """Covariances of the items in the population."""
+    from cxlib import truth
+
+    if isinstance(population, pd.DataFrame):
+        return population
+    if hasattr(population, "implied"):
+        return population.implied[0].cov
+    if population is None and study.truth is None:
+        raise ValueError(
+            f"The study '{study.id}' declares no truth. Give population=: a fitted model, a covariance matrix, or "
+            "standardised sizes such as {'SA ~ PV': 0.3}."
+        )
+    if population is not None:
+        named = study.model_constructs(model)
+        paths = "\n".join(f"{left} {op} {value:.10f}*{right}" for words, value in population.items()
+                          for left, op, right in [words.split()])
+        loads = "\n".join(f"{code} =~ " + " + ".join(f"0.75*{part}" for part in study.constructs[code].of)
+                          for code in named if study.constructs[code].of and f"{code} =~" not in paths)
+        rest = "\n".join(f"{code} ~~ 0*{named[0]}" for code in named[1:])
+        declared = {"n": 1, "seed": 0, "paths": f"{rest}\n{loads}\n{paths}"}
+        constructs = {code: study.constructs[code] for code in named}
+        study = study.model_copy(update={"truth": declared, "constructs": constructs})
+    return truth.population(study).covariance(study, rounded=population is None)
+
+
+def _wishart(cov: np.ndarray, n: int, reps: int, rng: np.random.Generator) -> np.ndarray:
+    """Covariance matrices (divisor n) of samples of n normal rows, by Bartlett's decomposition."""
+    p = len(cov)
+    t = np.tril(rng.standard_normal((reps, p, p)), -1)
+    t[:, np.arange(p), np.arange(p)] = np.sqrt(rng.chisquare(n - 1 - np.arange(p), size=(reps, p)))
+    root = np.linalg.cholesky(cov) @ t
+    return root @ root.transpose(0, 2, 1) / n
+
+
+def wald_power(ratio: float, alpha: float = 0.05) -> float:
+    """Power of a two-sided z test in the right direction; `ratio` is the effect over its standard error.
+
+    Notes
+    -----
+    Φ(|ratio| − z₁₋α/₂); without an effect the rate of false alarms α.
+    R: ``pnorm(abs(ratio) - qnorm(1 - alpha / 2))``.
+    """
+    return float(ndtr(abs(ratio) + ndtri(alpha / 2))) if abs(ratio) > 1e-9 else alpha
+
+
+def power_rmsea(
+    n: float, df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, alpha: float = 0.05, groups: int = 1
+) -> float:
+    """Power to tell a population of RMSEA `rmsea1` from one of `rmsea0`.
+
+    Parameters
+    ----------
+    n : float
+        Respondents of all groups.
+    df : int
+        Degrees of freedom of the model.
+    rmsea0, rmsea1 : float
+        Hypothesised and true RMSEA.  rmsea0 < rmsea1 tests close fit, rmsea0 > rmsea1 tests fit that is not close.
+
+    Raises
+    ------
+    ValueError
+        df below 1, or equal or negative RMSEA.
+
+    Notes
+    -----
+    χ² is noncentral with λ = (n − 1)·df·RMSEA²/groups (MacCallum, Browne & Sugawara 1996,
+    doi:10.1037/1082-989X.1.2.130).
+    R: ``semTools::findRMSEApower(rmsea0, rmsea1, df, n, alpha, group = groups)``.
+    """
+    from scipy.stats import chi2, ncx2
+
+    if df < 1 or rmsea0 == rmsea1 or min(rmsea0, rmsea1) < 0:
+        raise ValueError(
+            f"df= is {df}, rmsea0= {rmsea0}, rmsea1= {rmsea1}: df is at least 1, and the two RMSEA differ and are "
+            "not negative."
+        )
+    centre = [(n - 1) * df * rmsea**2 / groups for rmsea in (rmsea0, rmsea1)]
+    null, true = (ncx2(df, nc) if nc > 0 else chi2(df) for nc in centre)
+    return float(true.sf(null.isf(alpha)) if rmsea0 < rmsea1 else true.cdf(null.ppf(alpha)))
+
+
+def n_for_rmsea(df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, power: float = 0.80, alpha: float = 0.05) -> int:
+    """Smallest number of respondents whose power to tell `rmsea1` from `rmsea0` exceeds `power` (at least 5).
+
+    Notes
+    -----
+    R: ``semTools::findRMSEAsamplesize(rmsea0, rmsea1, df, power, alpha)``, which passes over 501 to 504 and so on.
+    """
+    low, high = 4, 8
+    while power_rmsea(high, df, rmsea0, rmsea1, alpha) <= power:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_rmsea(middle, df, rmsea0, rmsea1, alpha) > power else (middle, high)
+    return high
+
+
+def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show.Result:
+    """Respondents each model of a study needs to tell mediocre fit (RMSEA .08) from close fit (.05).
+
+    Returns
+    -------
+    Result
+        model, df, npar, n_needed; with `n`, or a truth that declares one, n and the power it gives.
+    """
+    n = n or (study.truth or {}).get("n")
+    rows = []
+    for name in study.models:
+        parsed = sem.parse(study.syntax(name))
+        needed = n_for_rmsea(parsed.df, power=power) if parsed.df > 0 else np.inf  # a saturated model always fits
+        given = {"n": n, "power": power_rmsea(n, parsed.df) if parsed.df > 0 else 0.0} if n else {}
+        rows.append({"model": name, "df": parsed.df, "npar": parsed.npar, "n_needed": needed} | given)
+    table = pd.DataFrame(rows)
+    main = table.set_index("model").loc["main"]
+    text = {"en": f"With {main['df']:.0f} degrees of freedom the main model needs {main['n_needed']:,.0f} respondents "
+                  f"to tell an RMSEA of .08 from one of .05 with a power of {power:.2f}. Its {main['npar']:.0f} free "
+                  "parameters, and the paths one wants to see, ask for more.",
+            "zh": f"主模型有 {main['df']:.0f} 个自由度，要以 {power:.2f} 的功效区分 RMSEA .08 与 .05，需要 {main['n_needed']:,.0f} 名受访者；"
+                  f"而它的 {main['npar']:.0f} 个自由参数以及所关心的路径需要更大的样本。"}  # fmt: skip
+    return show.Result(table, text, int(n or 0), "power of the test of close fit (MacCallum, Browne and Sugawara 1996)")
+
+
+def _wilson(share: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's interval of a share."""
+    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+
+
+def _sentence(table: pd.DataFrame, n: int) -> show.Text:
+    real = table[(table["n"] == n) & np.isfinite(table["n_80"])]
+    kinds = {"path": ("path", "条路径"), "effect": ("indirect effect", "个间接效应"), "total": ("total effect", "个总效应")}
+    parts = [(kinds[str(kind)], int((group["power"] >= 0.80).sum()), len(group))
+             for kind, group in real.groupby("kind", sort=False)]  # fmt: skip
+    hard = real.sort_values("n_80").iloc[-1]
+    return {"en": f"With {n:,} respondents the power is at least .80 for "
+                  + ", ".join(f"{found} of {show.plural(total, words[0])}" for words, found, total in parts)
+                  + f" that exist in the population. The hardest to notice, {hard['name']} "
+                    f"({show.number(hard['std'], 2)}), needs {hard['n_80']:,.0f}.",
+            "zh": f"{n:,} 名受访者时，总体中存在的"
+                  + "、".join(f" {total} {words[1]}中有 {found} {words[1][0]}" for words, found, total in parts)
+                  + f"功效达到 .80。最难发现的 {hard['name']}（{show.number(hard['std'], 2)}）需要 {hard['n_80']:,.0f} 人。"}
+
+
+@show.picture
+def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
+    """Power over the number of respondents: paths left, single effects right, each curve with its name."""
+    from matplotlib import pyplot
+
+    words = {"en": ("Paths", "Effects", "respondents", "power", "absent from the population: {}"),
+             "zh": ("路径", "效应", "受访者人数", "功效", "总体中不存在：{} 个")}[language]  # fmt: skip
+    table = result.table[~result.table["name"].str.contains("+", regex=False)]
+    sides = [side for side in (table[table["kind"] == "path"], table[table["kind"] != "path"]) if len(side)]
+    labels = max(int(np.isfinite(side.drop_duplicates("name")["n_80"]).sum()) for side in sides)
+    figure, axes = pyplot.subplots(1, len(sides), figsize=(6 * len(sides), max(4.2, 0.2 * labels + 1)), squeeze=False)
+    for axis, side, title in zip(axes[0], sides, words, strict=False):
+        last, ends, absent = side["n"].max(), [], []
+        for name, curve in side.groupby("name", sort=False):
+            codes = [part.strip() for part in (name.split("->") if "->" in name else name.split("~")[::-1])]
+            there = np.isfinite(curve["n_80"].iloc[0])
+            colour = show.ROLES[study.role(codes[-1])] if there else show.MUTED
+            axis.plot(curve["n"], curve["power"], color=colour, lw=1.3, ls="-" if there else ":", alpha=0.85)
+            end = curve["power"].iloc[-1], -curve["n_80"].iloc[0], "→".join(codes), colour
+            (ends if there else absent).append(end)
+        if absent:
+            ends.append((np.mean([end[0] for end in absent]), 0, words[4].format(len(absent)), show.MUTED))
+        ends.sort()
+        for (end, _, label, colour), at in zip(ends, _apart([end[0] for end in ends], 1.06), strict=True):
+            axis.plot([last, last * 1.05], [end, at], color=colour, lw=0.5, clip_on=False)
+            axis.text(last * 1.06, at, label, color=colour, va="center", fontsize=7.5)
+        axis.axhline(0.80, color=show.INK, lw=0.8, ls="--")
+        axis.axvline(result.n_used, color=show.GRID, lw=4, zorder=0)
+        axis.set(title=title, xlabel=words[2], ylabel=words[3], ylim=(0, 1.06), xlim=(side["n"].min(), last))
+        axis.set_yticks(np.linspace(0, 1, 6))
+    samples = int(result.table["samples"].min())
+    return figure, {
+        "en": f"Power over the number of respondents, {samples:,} simulated samples a point. Dashed: power .80; "
+              f"grey band: {result.n_used:,} respondents; dotted: nothing to find, the curve is the rate of false alarms. "
+              "Colour: the role of the outcome. Names are in the order of the curves on the right. A curve that reaches .80 "
+              "left of the band stands for something this study should notice.",
+        "zh": f"功效随受访者人数的变化，每点 {samples:,} 个模拟样本。虚线：功效 .80；灰带：{result.n_used:,} 名受访者；点线：总体中不存在，"
+              "曲线为误报率。颜色表示结果变量的角色，名称顺序与曲线右端一致。在灰带左侧达到 .80 的曲线，是本研究应能发现的。"}  # fmt: skip
+
+
+def _apart(places: Sequence[float], top: float) -> np.ndarray:
+    """Rising positions between 0 and `top`, moved as little as lets their names stand one above the other."""
+    gap = min(0.045, top / max(len(places), 1))
+    rank = np.arange(len(places))
+    lowest = np.maximum.accumulate(np.array(places, float) - gap * rank) + gap * rank
+    return np.minimum(lowest, top - gap * rank[::-1])
