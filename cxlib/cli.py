@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "-n", type=_count, default=None, help="respondents before cleaning (default: as the study declares)"
     )
-    simulate.add_argument("--seed", type=int, default=2026)
+    simulate.add_argument("--seed", type=int, default=None, help="default: as the study declares")
     simulate.add_argument(
         "--out", default="", metavar="DIR", help="where to write the files (default: beside the study file)"
     )

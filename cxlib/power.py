@@ -168,6 +168,15 @@ class _Tests:
         return float(np.ceil(high))
 
 
+def assumed(study: Study, size: float = 0.2, model: str = "main") -> dict[str, float]:
+    """The same standardised size for every path of a model: a population for a study that declares no truth.
+
+    .1, .3 and .5 are Cohen's (1992, doi:10.1037/0033-2909.112.1.155) small, medium and large correlations.
+    """
+    rows = sem.parse(study.syntax(model)).table.query("op == '~'")
+    return {f"{row.lhs} ~ {row.rhs}": size for row in rows.itertuples()}
+
+
 def _effects(study: Study, model: str, parsed: Model) -> list[Effect]:
     """The effects the study's hypotheses name for the model, then every chain of two paths."""
     from cxlib.sem import paths
