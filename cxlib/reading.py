@@ -78,20 +78,20 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
     if name not in study.tables:
         raise DataError(f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}.")
     table = study.tables[name]
-    columns = {table.on: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
+    columns = {table.key: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
     reading = _typed(*_load(locate(table.file, study)), columns, wordings, study, table.file)
-    key = reading.frame[table.on]
+    key = reading.frame[table.key]
     repeated = key[key.duplicated()].unique()
     if table.rows == "one" and len(repeated):
-        raise DataError(f"Table '{name}': {len(repeated)} values of '{table.on}' come more than once ({_some(repeated)}), but the "
+        raise DataError(f"Table '{name}': {len(repeated)} values of '{table.key}' come more than once ({_some(repeated)}), but the "
                         "study declares rows: one. Remove the repeated rows, or declare rows: many.")
     notes = list(reading.notes)
     if data is not None:
-        if table.on not in data:
-            raise DataError(f"Table '{name}' is joined by '{table.on}', which is not a column of the responses. Declare it "
+        if table.key not in data:
+            raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it "
                             "under columns: as kind: id.")
-        strangers, without = ~key.isin(data[table.on].astype(str)), ~data[table.on].astype(str).isin(key)
+        strangers, without = ~key.isin(data[table.key].astype(str)), ~data[table.key].astype(str).isin(key)
         notes.append({
             "en": f"Table {name}: {len(key):,} rows; {int(strangers.sum())} belong to no respondent of the analysis, and "
                   f"{int(without.sum())} of {len(data):,} respondents have no row in it.",

@@ -228,10 +228,10 @@ def blocks(study: Study, n: int | None = None, seed: int | None = None, clean: b
         if not clean:
             frame, key = spoil(frame, study, plan.truth.planted, stream, plan.truth.size)
             copies = set(key.loc[key["kind"] == "duplicate", "resp_id"])
-            tables = {name: t[~t[study.tables[name].on].isin(copies)] for name, t in tables.items()}
+            tables = {name: t[~t[study.tables[name].key].isin(copies)] for name, t in tables.items()}
         for name, table in study.tables.items():
             if table.rows == "one":
-                wanted = {c: clusters.cells[c] for c in (table.on, *table.columns)}
+                wanted = {c: clusters.cells[c] for c in (table.key, *table.columns)}
                 tables[name] = _typed(pd.DataFrame(wanted), {c: plan.truth.columns[c].digits for c in wanted})
         yield Simulated(frame, {name: tables[name] for name in study.tables if name in tables}, key)
 
@@ -259,7 +259,7 @@ def _tickets(plan: _Plan, name: str, rows: Rows, written: dict[str, int]) -> pd.
     for column, draw in declared.columns.items():
         code = f"{name}.{column}"
         below.draw(column, draw, table.columns[column], plan.parts[code], plan.bank, code)
-    frame = pd.DataFrame({column: below.cells[column] for column in dict.fromkeys([table.on, *declared.columns])})
+    frame = pd.DataFrame({column: below.cells[column] for column in dict.fromkeys([table.key, *declared.columns])})
     chance = rows.stream.uniform(
         f"{name} missing", below.n
     )  # one for all columns: a comment is labelled by hand or not

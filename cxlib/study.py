@@ -128,7 +128,7 @@ class Linked(_Frozen):
     """A table joined to the responses by a key."""
 
     file: str
-    on: str
+    key: str
     rows: Literal["one", "many"] = "one"
     columns: dict[str, Column] = {}
 
