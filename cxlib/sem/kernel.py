@@ -239,17 +239,23 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("ikr,kjr->ijr", a, b)
 
 
-def _inverse(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _inverse(a: np.ndarray, symmetric: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inverse, log|det| and (of a symmetric matrix) number of negative eigenvalues, a lane each, by halves."""
     if len(a) < 2:
         return 1 / a, np.log(np.abs(a)).sum(axis=(0, 1)), (a < 0).sum(axis=(0, 1))
-    half = len(a) // 2
-    head, log_head, negative_head = _inverse(a[:half, :half])
-    right, left = _product(head, a[:half, half:]), _product(a[half:, :half], head)
-    tail, log_tail, negative_tail = _inverse(a[half:, half:] - _product(a[half:, :half], right))
-    out = np.empty_like(a)
-    out[half:, half:], out[half:, :half] = tail, -_product(tail, left)
-    out[:half, half:], out[:half, :half] = -_product(right, tail), head - _product(right, out[half:, :half])
+    out, half = np.empty_like(a), len(a) // 2
+    if len(a) == 2:
+        rest = a[1, 1] - a[0, 1] * a[1, 0] / a[0, 0]
+        determinant = a[0, 0] * rest
+        out[0, 0], out[1, 1], out[0, 1], out[1, 0] = a[1, 1], a[0, 0], -a[0, 1], -a[1, 0]
+        return out / determinant, np.log(np.abs(determinant)), (a[0, 0] < 0) + 1 * (rest < 0)
+    head, log_head, negative_head = _inverse(a[:half, :half], symmetric)
+    right = _product(head, a[:half, half:])
+    left = right.transpose(1, 0, 2) if symmetric else _product(a[half:, :half], head)
+    tail, log_tail, negative_tail = _inverse(a[half:, half:] - _product(a[half:, :half], right), symmetric)
+    out[half:, half:], out[:half, half:] = tail, -_product(right, tail)
+    out[half:, :half] = out[:half, half:].transpose(1, 0, 2) if symmetric else -_product(tail, left)
+    out[:half, :half] = head - _product(out[:half, half:], left)
     return out, log_head + log_tail, negative_head + negative_tail
 
 
@@ -274,7 +280,7 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
     (_, row, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
     lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(row)
     paths, disturbance, negative, log_psi = _paths(group, x), _symmetric(psi, x["psi"], m), (theta < 0).sum(axis=0), 0.0
-    total, log_paths = _inverse(paths)[:2] if group.means or not group.recursive else (None, 0.0)
+    total, log_paths = _inverse(paths, symmetric=False)[:2] if group.means or not group.recursive else (None, 0.0)
     if group.means:
         average, delta = _means(group, x, total, sample.mean)
         s = s + delta[:, None] * delta
@@ -325,7 +331,7 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
 def _dense(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.ndarray]]:
     """F and its gradient at every entry with Σ itself: any Θ and Ψ."""
     (_, row, col), beta, psi, theta = (group.parts[name] for name in MATRICES[:4])
-    total, s = _inverse(_paths(group, x))[0], sample.cov
+    total, s = _inverse(_paths(group, x), symmetric=False)[0], sample.cov
     lam = np.repeat(group.unit[:, :, None], len(sample.n), axis=2)
     lam[row, col] = x["lambda"]
     g = _product(lam, total)

@@ -26,6 +26,9 @@ DECREMENT = 1e-15
 """A lane has converged after a step whose predicted gain g'H⁻¹g is below this, whatever the units:
 every estimate is then within √(DECREMENT·n/2) of its own standard error from the optimum."""
 
+EXACT = 1e-6
+"""A larger gradient, in units of one over the root of the information, is polished further."""
+
 
 @dataclass(frozen=True)
 class Resamples:
@@ -126,9 +129,15 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
                 engine, data, theta[:, some], now, limit, leave)
         return lanes[~finished[lanes]]
 
+    def rescue(lanes, engine, rounds=8):
+        """Descend with a metric of each lane's own, renewed every round."""
+        for _ in range(rounds):
+            lanes = work(lanes, None, 40, chunk=min(CHUNK, 1 + 1_000_000 // model.npar**2), engine=engine)
+        return lanes
+
     with np.errstate(all="ignore"):
-        pooled = samples.take()
-        todo = np.arange(total)
+        pooled, todo = samples.take(), np.arange(total)
+        share = [one.n[0] / sum(other.n[0] for other in pooled) for one in pooled]
         curvature = compiled.hessian(start, compiled.prepare(pooled))
         sound = np.isfinite(curvature).all() and np.linalg.eigvalsh(curvature)[0] > 0
         if sound:
@@ -136,18 +145,18 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
             left = work(todo[:PILOT], metric, 60)
             if sound := len(left) < 0.2 * min(PILOT, total):
                 todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60)
+        dense = kernel.compile(model, dense=True)
         if len(todo):
             frames = [Moments(pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
                               pd.Series(one.mean[:, 0], model.observed), 0) for one in pooled]
-            cold, size = _start(model, frames), sum(one.n[0] for one in pooled)
-            scale = 1 / np.einsum("rii->i", information(model, cold[None], [one.n[0] / size for one in pooled]))
-            dense = kernel.compile(model, dense=True)
+            cold = _start(model, frames)
+            scale = 1 / np.einsum("rii->i", information(model, cold[None], share))
             for begin, engine in ((start, dense), (cold, dense)) if sound else ((cold, compiled), (start, compiled)):
                 theta[:, todo] = begin[:, None]
-                if begin is cold:
-                    todo = work(todo, scale[:, None], 30, engine=engine)
-                for _ in range(8):
-                    todo = work(todo, None, 40, chunk=min(CHUNK, 1 + 1_000_000 // model.npar**2), engine=engine)
+                todo = rescue(work(todo, scale[:, None], 30, engine=engine) if begin is cold else todo, engine)
+        # Next to θ = 0 the form with 1/θ loses digits: such a lane goes on with Σ itself.
+        unit = np.sqrt(np.einsum("rii->i", information(model, start[None], share)))
+        rescue(np.flatnonzero(finished & ((np.abs(gradient) / unit[:, None]).max(axis=0) > EXACT)), dense, rounds=2)
         proper = compiled.proper(theta)
     status = np.where(finished, np.where(proper, "converged", "improper"), "failed")
     return Refits(np.where(finished, theta, np.nan).T, value, np.abs(gradient).max(axis=0), status)
@@ -159,12 +168,12 @@ def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np
     curvature = information(compiled.model, theta.T, share)
     scale = 1 / np.sqrt(np.einsum("rii->ri", curvature))
     outer = scale[:, :, None] * scale[:, None, :]
-    inverse = np.linalg.inv(curvature * outer + 1e-4 * np.eye(len(theta))) * outer
+    inverse = np.linalg.inv(curvature * outer + 1e-6 * np.eye(len(theta))) * outer
     return np.ascontiguousarray(np.moveaxis(inverse, 0, -1))
 
 
 def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: np.ndarray, limit: int, leave: float,
-             memory: int = 30) -> list[np.ndarray]:
+             memory: int = 40) -> list[np.ndarray]:
     """L-BFGS from `theta` (npar, R) until a share `leave` of the lanes is unfinished; θ, F, ∂F/∂θ, finished.
 
     metric : (npar, npar), (npar, npar, R), or (npar, 1), a diagonal that is rescaled by the last step.
@@ -176,7 +185,8 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
 
     lanes = theta.shape[1]
     value, gradient = compiled.value(theta, data)
-    result, active, gauge, pairs = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, bool)], np.arange(lanes), np.ones(lanes), []
+    result = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, dtype=bool)]
+    active, gone, gauge, pairs = np.arange(lanes), np.zeros(lanes, dtype=bool), np.ones(lanes), []
     direction = -first(gradient)
     slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
     for _ in range(limit):
@@ -188,18 +198,20 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
         pairs = [*pairs[1 - memory :], (s, y, np.where(bend > 1e-18, 1 / bend, 0))]
         finished = good & (-slope * step < DECREMENT)
         step = np.where(good, 1.0, step / 2)
-        stop = finished | (step < 1e-9)
+        stop = (finished | (step < 1e-9)) & ~gone
         if stop.any():
             for target, source in zip(result, (theta, value, gradient, finished), strict=True):
                 target[..., active[stop]] = source[..., stop]
-            keep = ~stop
-            active, value, slope, step, good, gauge = (one[keep] for one in (active, value, slope, step, good, gauge))
-            theta, gradient, direction = (one[:, keep] for one in (theta, gradient, direction))
-            if len(active) <= leave * lanes:
+            gone = gone | stop
+            if len(gone) - gone.sum() <= leave * lanes:
                 break
-            metric = metric[:, :, keep] if metric.ndim == 3 else metric
-            data = [Sample(*(part[..., keep] for part in one)) for one in data]
-            pairs = [(s[:, keep], y[:, keep], weight[keep]) for s, y, weight in pairs]
+            if gone.mean() > 0.2:  # moving lanes together costs more than a few idle ones
+                keep = ~gone
+                active, value, slope, step, good, gauge = (one[keep] for one in (active, value, slope, step, good, gauge))
+                theta, gradient, direction, gone = theta[:, keep], gradient[:, keep], direction[:, keep], gone[keep]
+                metric = metric[:, :, keep] if metric.ndim == 3 else metric
+                data = [Sample(*(part[..., keep] for part in one)) for one in data]
+                pairs = [(s[:, keep], y[:, keep], weight[keep]) for s, y, weight in pairs]
         if metric.shape[1] == 1:
             s, y, weight = pairs[-1]
             gauge = np.where(weight > 0, 1 / (weight * np.einsum("qr,qr->r", y, metric * y)), gauge)
@@ -217,5 +229,5 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
             downhill = np.einsum("qr,qr->r", gradient, ahead)
         direction, slope = np.where(good, -ahead, direction), np.where(good, -downhill, slope)
     for target, source in zip(result[:3], (theta, value, gradient), strict=True):
-        target[..., active] = source
+        target[..., active[~gone]] = source[..., ~gone]
     return result

@@ -279,7 +279,8 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, 
     used = data[data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)]
     if len(used) != fit.n_used:
         raise ValueError(f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
-                         "variables, group, cluster and strata. Give the same rows to both, each with its cluster.")
+                         "variables, group, cluster and strata. Give the same rows to both, each with its cluster; incomplete "
+                         "rows (missing='fiml') cannot be resampled here.")
     level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
     keys = pd.DataFrame({"unit": unit, "group": level, "strata": used[strata].to_numpy() if strata else 0})
@@ -294,9 +295,10 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, 
         centre = x.mean(axis=0)
         have, which = np.unique(unit[level == name], return_inverse=True)
         rows = lockstep.features(x - centre)
-        total = np.zeros((len(have), rows.shape[1]))
-        np.add.at(total, which, rows)
-        features.append(total)
+        if len(have) < len(rows):
+            order = np.argsort(which, kind="stable")
+            rows = np.add.reduceat(rows[order], np.flatnonzero(np.diff(which[order], prepend=-1)))
+        features.append(rows)
         units.append(have)
         centres.append(centre)
     return _Rows(tuple(features), tuple(units), tuple(centres), stratum)
