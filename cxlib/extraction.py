@@ -1,0 +1,425 @@
+"""Exploratory factor analysis of items: can they be factored, into how many, and which item loads where.
+
+Everything rests on the correlations of the complete rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+CROSS_LOADING = 0.32
+"""A second loading from here up (10 % shared variance) is flagged (Tabachnick and Fidell 2013); a rule of thumb."""
+LOWEST = 0.005
+"""Uniquenesses do not fall below this, as in psych; an item that reaches it is a Heywood case."""
+EXACT = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "maxcor": 30}
+"""L-BFGS-B runs until the gradient vanishes or no step lowers the function any more."""
+
+Extraction = Literal["minres", "ml", "pa"]
+Rotation = Literal["oblimin", "promax", "varimax", "none"]
+
+
+@dataclass(frozen=True)
+class EFA:
+    """An exploratory factor solution.
+
+    loadings : items × factors, the pattern; structure : correlations of items with factors;
+    correlations : of the factors; communality : of the items; variance : factor, ss_loadings, proportion,
+    cumulative; cross : item, first, second, loading, second_loading of the flagged items; heywood : items
+    whose communality reaches its bound; rmsr : root mean square residual correlation; converged : whether
+    extraction and rotation reached their optimum; n_used : rows; method : the exact name.
+    """
+
+    loadings: pd.DataFrame
+    structure: pd.DataFrame
+    correlations: pd.DataFrame
+    communality: pd.Series
+    variance: pd.DataFrame
+    cross: pd.DataFrame
+    heywood: tuple[str, ...]
+    rmsr: float
+    converged: bool
+    n_used: int
+    method: str
+
+
+def kmo(frame: pd.DataFrame) -> tuple[float, pd.Series]:
+    """Kaiser–Meyer–Olkin measure of sampling adequacy, overall and of each item.
+
+    Σr²/(Σr² + Σq²) over pairs, q the partial correlations given all other items (Kaiser and Rice 1974,
+    doi:10.1177/001316447403400115).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Items only; rows with a missing answer are left out.
+
+    Returns
+    -------
+    (float, Series)
+        Between 0 and 1, high if few factors may underlie the items.
+
+    Raises
+    ------
+    ValueError
+        Items constant, identical, linearly dependent or not numeric, or rows no more than items.
+
+    Notes
+    -----
+    R: ``psych::KMO(frame)``.
+    """
+    r = complete_rows(frame).corr().to_numpy()
+    inverse = np.linalg.inv(r)
+    scale = np.sqrt(np.diag(inverse))
+    r2, q2 = (np.where(np.eye(len(r)) > 0, 0, m**2) for m in (r, inverse / np.outer(scale, scale)))
+    each = r2.sum(axis=0) / (r2.sum(axis=0) + q2.sum(axis=0))
+    return float(r2.sum() / (r2.sum() + q2.sum())), pd.Series(each, index=frame.columns, name="kmo")
+
+
+def bartlett(frame: pd.DataFrame) -> tuple[float, int, float]:
+    """Bartlett's test that the items are uncorrelated: χ² = −(n − 1 − (2p+5)/6) log|R|, its df and p.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Items only (Bartlett 1951, doi:10.1093/biomet/38.3-4.337).
+
+    Raises
+    ------
+    ValueError
+        As :func:`kmo`.
+
+    Notes
+    -----
+    R: ``psych::cortest.bartlett(cor(frame), n)``.
+    """
+    from scipy.stats import chi2
+
+    rows = complete_rows(frame)
+    n, p = rows.shape
+    value = float(-np.linalg.slogdet(rows.corr())[1] * (n - 1 - (2 * p + 5) / 6))
+    df = p * (p - 1) // 2
+    return value, df, float(chi2.sf(value, df))
+
+
+def parallel(frame: pd.DataFrame, rng: np.random.Generator, draws: int = 500, quantile: float = 0.95,
+             method: Literal["pca", "fa"] = "pca") -> pd.DataFrame:
+    """Parallel analysis: observed eigenvalues beside those of uncorrelated normal items of the same size.
+
+    As many factors are retained as lead in an unbroken run above the quantile of the random ones (Horn 1965,
+    doi:10.1007/BF02289447; Glorfeld 1995, doi:10.1177/0013164495055003002).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Items only.
+    rng : Generator
+        Source of the random data.
+    draws : int
+        Random data sets.
+    quantile : float
+        Quantile of the random eigenvalues to beat.
+    method : {"pca", "fa"}
+        Eigenvalues of the correlations, or of the correlations with one-factor minres communalities on the diagonal.
+
+    Returns
+    -------
+    DataFrame
+        factor, observed, random (the quantile).
+
+    Raises
+    ------
+    ValueError
+        As :func:`kmo`, or an unknown method.
+
+    Notes
+    -----
+    R: ``psych::fa.parallel(frame, fa = "pc", sim = TRUE, quant = .95)$pc.values`` (``"fa"``: ``$fa.values``).
+    """
+    if method not in ("pca", "fa"):
+        raise ValueError(f"method='{method}' is unknown. Allowed: 'pca', 'fa'.")
+    rows = complete_rows(frame)
+    n, p = rows.shape
+    noise = np.array([np.corrcoef(rng.standard_normal((n, p)), rowvar=False) for _ in range(draws)])
+    observed, random = _spectrum(rows.corr().to_numpy()[None], method)[0], _spectrum(noise, method)
+    return pd.DataFrame({"factor": np.arange(1, p + 1), "observed": observed,
+                         "random": np.quantile(random, quantile, axis=0)})
+
+
+def map_test(frame: pd.DataFrame) -> pd.DataFrame:
+    """Velicer's minimum average partial: mean squared partial correlation after 0, 1, 2 … components.
+
+    The number of factors is where it is smallest (Velicer 1976, doi:10.1007/BF02293557); map4 averages fourth
+    powers (Velicer, Eaton and Fava 2000).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Items only.
+
+    Returns
+    -------
+    DataFrame
+        factors, map, map4.
+
+    Raises
+    ------
+    ValueError
+        As :func:`kmo`.
+
+    Notes
+    -----
+    R: ``psych::vss(frame)$map`` (which starts at one component).
+    """
+    r = complete_rows(frame).corr().to_numpy()
+    p = len(r)
+    values, vectors = np.linalg.eigh(r)
+    parts = (vectors * np.sqrt(np.maximum(values, 0)))[:, ::-1]
+    out = []
+    for m in range(p - 1):
+        rest = r - parts[:, :m] @ parts[:, :m].T
+        scale = np.sqrt(np.diag(rest))
+        off = (rest / np.outer(scale, scale))[~np.eye(p, dtype=bool)]
+        out.append((m, (off**2).mean(), (off**4).mean()))
+    return pd.DataFrame(out, columns=["factors", "map", "map4"])
+
+
+def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotation: Rotation = "oblimin",
+        kaiser: bool | None = None) -> EFA:
+    """Exploratory factor analysis of the correlations.
+
+    Extraction runs to full convergence: "minres" minimises the squared residual correlations, "ml" is maximum
+    likelihood, "pa" iterates principal axes (and ends where minres does).  Columns are ordered by the variance
+    they explain and signed to a positive sum of loadings.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Items only; rows with a missing answer are left out.
+    factors : int
+        How many.
+    method : {"minres", "ml", "pa"}
+        Extraction.
+    rotation : {"oblimin", "promax", "varimax", "none"}
+        Direct quartimin (oblimin with γ = 0), promax with power 4, varimax, or none.
+    kaiser : bool, optional
+        Rows scaled to unit length while rotating.  By default as psych: yes for varimax and promax, no for
+        oblimin (SPSS normalises that too).
+
+    Returns
+    -------
+    EFA
+
+    Raises
+    ------
+    ValueError
+        As :func:`kmo`, too many factors for the number of items, or an unknown method or rotation.
+
+    Notes
+    -----
+    R: ``psych::fa(frame, factors, fm = "minres", rotate = "oblimin")``, whose default tolerances stop at about
+    four digits (Harman and Jones 1966, doi:10.1007/BF02289468; Jennrich 2002, doi:10.1007/BF02294706).
+    """
+    for value, allowed, name in ((method, ("minres", "ml", "pa"), "method"),
+                                 (rotation, ("oblimin", "promax", "varimax", "none"), "rotation")):
+        if value not in allowed:
+            raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
+    rows = complete_rows(frame)
+    n, p = rows.shape
+    most = int(np.floor(p + 0.5 - np.sqrt(2 * p + 0.25)))
+    if not 1 <= factors <= most:
+        raise ValueError(f"factors={factors} is not possible with {p} items: allowed are 1 to {most}, beyond which the model "
+                         "has more unknowns than correlations.")
+    r = rows.corr().to_numpy()
+    unique, converged = _extract(r, factors, method)
+    raw = _axes(r, unique, factors, method)
+    raw = raw * np.where(raw.sum(axis=0) < 0, -1, 1)
+    pattern, phi, turned = rotate(raw, rotation, kaiser)
+    explained = np.diag(phi @ pattern.T @ pattern)
+    order = np.argsort(-explained, kind="stable")
+    sign = np.where(pattern.sum(axis=0) < 0, -1, 1)[order]
+    pattern, phi, explained = pattern[:, order] * sign, phi[np.ix_(order, order)] * np.outer(sign, sign), explained[order]
+    names, items = [f"F{j + 1}" for j in range(factors)], list(frame.columns)
+    communality = (raw**2).sum(axis=1)
+    residual = (r - raw @ raw.T)[~np.eye(p, dtype=bool)]
+    size = np.sort(np.abs(pattern), axis=1)
+    first, second = (np.argsort(-np.abs(pattern), axis=1, kind="stable")[:, min(j, factors - 1)] for j in (0, 1))
+    flagged = np.flatnonzero(size[:, -2] >= CROSS_LOADING) if factors > 1 else []
+    cross = pd.DataFrame([(items[i], names[first[i]], names[second[i]], pattern[i, first[i]], pattern[i, second[i]])
+                          for i in flagged], columns=["item", "first", "second", "loading", "second_loading"])
+    normal = rotation in ("varimax", "promax") if kaiser is None else kaiser
+    return EFA(
+        pd.DataFrame(pattern, items, names), pd.DataFrame(pattern @ phi, items, names), pd.DataFrame(phi, names, names),
+        pd.Series(communality, items, name="communality"),
+        pd.DataFrame({"factor": names, "ss_loadings": explained, "proportion": explained / p,
+                      "cumulative": explained.cumsum() / p}),
+        cross, tuple(np.array(items)[communality > 1 - LOWEST - 1e-6]), float(np.sqrt((residual**2).mean())), converged and turned, n,
+        f"{method} extraction, " + ("no rotation" if rotation == "none" or factors == 1 else
+                                    f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"))
+
+
+def rotate(loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Rotate loadings (items × factors): the pattern, the factor correlations, and whether the rotation converged.
+
+    Parameters
+    ----------
+    loadings : ndarray
+        Unrotated loadings.
+    rotation, kaiser
+        As :func:`efa`.
+
+    Notes
+    -----
+    R: ``GPArotation::oblimin(L)``, ``psych::kaiser(L, "Promax")``, ``stats::varimax(L)``, each with eps near 0.
+    """
+    m = loadings.shape[1]
+    if m == 1 or rotation == "none":
+        return loadings, np.eye(m), True
+    if kaiser is None:
+        kaiser = rotation != "oblimin"
+    scale = np.sqrt((loadings**2).sum(axis=1, keepdims=True)) if kaiser else 1.0
+    a = loadings / scale
+    if rotation == "oblimin":
+        t, converged = _oblimin(a)
+        return scale * (a @ np.linalg.inv(t).T), t.T @ t, converged
+    t, converged = _varimax(a)
+    pattern = a @ t
+    if rotation == "varimax":
+        return scale * pattern, np.eye(m), converged
+    u = np.linalg.lstsq(pattern, pattern * np.abs(pattern) ** 3, rcond=None)[0]
+    u = u * np.sqrt(np.diag(np.linalg.inv(u.T @ u)))
+    back = np.linalg.inv(u)
+    return scale * (pattern @ u), back @ back.T, converged
+
+
+def halves(data: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two random halves of the rows: one to explore, one to confirm; the first has the odd row.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two rows.
+    """
+    if len(data) < 2:
+        raise ValueError(f"{len(data)} row(s) cannot be split in two.")
+    order = rng.permutation(len(data))
+    cut = (len(data) + 1) // 2
+    return data.iloc[np.sort(order[:cut])], data.iloc[np.sort(order[cut:])]
+
+
+def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The complete rows of the items as floats.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three items, not numeric, constant, identical or dependent, or rows no more than items.
+    """
+    text = [str(c) for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
+    if text:
+        raise ValueError(f"Items {', '.join(text)} are not numeric. Code the answers as numbers first.")
+    if frame.shape[1] < 3:
+        raise ValueError(f"There are {frame.shape[1]} items: {list(frame.columns)}. Factoring needs at least 3.")
+    rows = frame.astype(float).dropna()
+    n, p = rows.shape
+    if n <= p:
+        raise ValueError(f"Only {n} of {len(frame)} rows are complete, for {p} items. More rows than items are needed; take "
+                         "fewer items or look at the missing answers.")
+    spread = rows.max() - rows.min()
+    if (spread == 0).any():
+        raise ValueError(f"Item(s) {', '.join(map(str, spread.index[spread == 0]))} have the same answer in all {n} complete "
+                         "rows, so they have no correlations. Leave them out.")
+    r = rows.corr().to_numpy()
+    pairs = [f"{frame.columns[i]} and {frame.columns[j]}" for i, j in zip(*np.triu_indices(p, 1), strict=True)
+             if abs(r[i, j]) > 1 - 1e-12]
+    if pairs:
+        raise ValueError(f"Identical (or mirrored) items: {'; '.join(pairs)}. Their correlation matrix is singular. Perhaps a "
+                         "column was copied; leave one out.")
+    if np.linalg.eigvalsh(r)[0] < 1e-10:
+        raise ValueError("The correlation matrix is singular: some item is a combination of others, such as a sum score. "
+                         "Leave it out.")
+    return rows
+
+
+def _axes(r: np.ndarray, unique: np.ndarray, m: int, method: str) -> np.ndarray:
+    """Unrotated loadings at given uniquenesses."""
+    if method == "ml":
+        root = np.sqrt(unique)
+        values, vectors = np.linalg.eigh(r / np.outer(root, root))
+        return root[:, None] * (vectors * np.sqrt(np.maximum(values - 1, 0)))[:, :-m - 1:-1]
+    values, vectors = np.linalg.eigh(r - np.diag(unique))
+    return (vectors * np.sqrt(np.maximum(values, 0)))[:, :-m - 1:-1]
+
+
+def _extract(r: np.ndarray, m: int, method: str, limit: int = 20_000) -> tuple[np.ndarray, bool]:
+    """Uniquenesses that minimise the discrepancy, and whether the optimum was reached."""
+    start = 1 / np.diag(np.linalg.inv(r))
+    if method == "pa":
+        for _ in range(limit):
+            new = 1 - (_axes(r, start, m, method) ** 2).sum(axis=1)
+            change, start = np.abs(new - start).max(), new
+            if change < 1e-10:
+                return start, True
+        return start, False
+    from scipy.optimize import minimize
+
+    def discrepancy(unique: np.ndarray) -> tuple[float, np.ndarray]:
+        if method == "minres":
+            values, vectors = np.linalg.eigh(r - np.diag(unique))
+            rest, axes = values[:-m], vectors[:, :-m]
+            return (rest**2).sum() / 2, -(axes**2 * rest).sum(axis=1)
+        root = np.sqrt(unique)
+        values, vectors = np.linalg.eigh(r / np.outer(root, root))
+        rest, axes = values[:-m], vectors[:, :-m]
+        return (rest - np.log(rest) - 1).sum(), (axes**2 * (1 - rest)).sum(axis=1) / unique
+
+    found = minimize(discrepancy, start, jac=True, method="L-BFGS-B", bounds=[(LOWEST, 1.0)] * len(r),
+                     options={**EXACT, "gtol": 1e-9})
+    slope = discrepancy(found.x)[1]
+    inside = np.clip(found.x - slope, LOWEST, 1.0) - found.x
+    return found.x, bool(np.abs(inside).max() < 1e-6)
+
+
+def _varimax(a: np.ndarray, limit: int = 10_000) -> tuple[np.ndarray, bool]:
+    """The rotation matrix of varimax, and whether it converged."""
+    t = np.eye(a.shape[1])
+    for _ in range(limit):
+        z = a @ t
+        u, _, v = np.linalg.svd(a.T @ (z**3 - z * (z**2).mean(axis=0)))
+        change, t = np.abs(u @ v - t).max(), u @ v
+        if change < 1e-12:
+            return t, True
+    return t, False
+
+
+def _oblimin(a: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The axes T (unit columns) of direct quartimin and whether it converged; loadings are A T⁻ᵀ, correlations TᵀT."""
+    from scipy.optimize import minimize
+
+    m = a.shape[1]
+
+    def at(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        x = flat.reshape(m, m)
+        length = np.linalg.norm(x, axis=0)
+        t = x / length
+        back = np.linalg.inv(t)
+        pattern = a @ back.T
+        others = (pattern**2).sum(axis=1, keepdims=True) - pattern**2
+        slope = -(pattern.T @ (pattern * others) @ back).T
+        return (pattern**2 * others).sum() / 4, ((slope - t * (t * slope).sum(axis=0)) / length).ravel()
+
+    found = minimize(at, np.eye(m).ravel(), jac=True, method="L-BFGS-B", options={**EXACT, "gtol": 1e-10})
+    x = found.x.reshape(m, m)
+    return x / np.linalg.norm(x, axis=0), bool(np.abs(found.jac).max() < 1e-6)
+
+
+def _spectrum(r: np.ndarray, method: str) -> np.ndarray:
+    """Eigenvalues, largest first, of correlation matrices (draws × p × p)."""
+    if method == "fa":
+        r = r.copy()
+        for one in r:
+            np.fill_diagonal(one, 1 - _extract(one, 1, "minres")[0])
+    return np.linalg.eigvalsh(r)[:, ::-1]
