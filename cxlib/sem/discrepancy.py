@@ -8,7 +8,7 @@ is s·u, so gradient and expected information are gathers from D'WD and D'Σ⁻�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,10 @@ from cxlib.sem.model import Model
 TOLERANCE = 1e-9
 """Converged: Newton decrement √(g'H⁻¹g) below this.  No combination of parameters is then further
 than TOLERANCE·√(n/2) of its own standard error from the optimum, whatever the items' units."""
+
+
+class DataError(ValueError):
+    """The data cannot be used for the model; the message says which column, why, and what to do."""
 
 
 class Moments(NamedTuple):
@@ -99,16 +103,18 @@ class Discrepancy:
             total += weight * (2 * np.log(np.diag(root)).sum() + (half**2).sum() - self.log_s[group] - len(root))
         return float(total)
 
-    def gradient(self, theta: np.ndarray) -> np.ndarray:
-        """∂F/∂θ (length npar); holomorphic, so a complex step gives the exact Hessian."""
+    def pull(self, mu: np.ndarray, sigma: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
+        """∂F/∂Σ and −½ ∂F/∂μ of one group."""
+        inverse, delta = np.linalg.inv(sigma), self.mean[group] - mu
+        return inverse - inverse @ (self.s[group] + np.outer(delta, delta)) @ inverse, inverse @ delta
+
+    def gradient(self, theta: np.ndarray, held: Sequence[tuple] | None = None) -> np.ndarray:
+        """∂F/∂θ (length npar), with `held` instead of :meth:`pull` if given; holomorphic."""
         out = np.zeros(self.npar, dtype=theta.dtype)
         for group, weight in enumerate(self.weight):
             at, where = self.point(theta, group), self.places[group]
-            inverse = np.linalg.inv(at.sigma)
-            delta = self.mean[group] - at.mu
-            w = inverse - inverse @ (self.s[group] + np.outer(delta, delta)) @ inverse
-            local = (2 * where.c * (at.d.T @ w @ at.d)[where.u, where.v]
-                     - 2 * at.eta[where.s] * (at.d.T @ (inverse @ delta))[where.u])
+            w, e = held[group] if held else self.pull(at.mu, at.sigma, group)
+            local = 2 * where.c * (at.d.T @ w @ at.d)[where.u, where.v] - 2 * at.eta[where.s] * (at.d.T @ e)[where.u]
             np.add.at(out, self.free[group], weight * local)
         return out
 
@@ -121,10 +127,8 @@ class Discrepancy:
         return out
 
     def hessian(self, theta: np.ndarray) -> np.ndarray:
-        """Observed Hessian of F (npar × npar), by complex steps of the gradient."""
-        step = 1e-30j * np.eye(len(theta))
-        out = np.array([self.gradient(theta + row).imag for row in step]) / 1e-30
-        return (out + out.T) / 2
+        """Observed Hessian of F (npar × npar)."""
+        return differentiate(self.gradient, theta)
 
     def jacobian(self, theta: np.ndarray, group: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """∂Σ/∂θ (npar × p × p) and ∂μ/∂θ (npar × p) of one group."""
@@ -136,6 +140,18 @@ class Discrepancy:
         np.add.at(sigma, self.free[group], outer + outer.transpose(0, 2, 1))
         np.add.at(mu, self.free[group], at.eta[where.s][:, None] * u)
         return sigma, mu
+
+    def delta(self, theta: np.ndarray, group: int = 0) -> np.ndarray:
+        """∂(μ, vech Σ)/∂θ (npar × p + p(p+1)/2) of one group."""
+        sigma, mu = self.jacobian(theta, group)
+        i, j = np.tril_indices(mu.shape[1])
+        return np.hstack([mu, sigma[:, i, j]])
+
+
+def differentiate(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
+    """The symmetric Jacobian of a gradient, exact by complex steps."""
+    out = np.array([gradient(theta + row).imag for row in 1e-30j * np.eye(len(theta))]) / 1e-30
+    return (out + out.T) / 2
 
 
 def expected(at: Point, where: Places) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Maximum-likelihood estimation of a :class:`~cxlib.sem.model.Model`, from data or from moments.
 
-χ² = n·F with divisor n; standard errors from the expected information; the optimum is exact (see
-:mod:`cxlib.sem.discrepancy`), whatever the start.
+χ² = n·F with divisor n; standard errors from the expected information, or robust
+(:mod:`cxlib.sem.robust`); incomplete rows left out, or used in full (:mod:`cxlib.sem.fiml`); the optimum is
+exact (see :mod:`cxlib.sem.discrepancy`), whatever the start.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Moments, minimise
+from cxlib.sem.discrepancy import TOLERANCE, DataError, Discrepancy, Moments, minimise
+from cxlib.sem.fiml import FullInformation, Patterns, account, saturated
 from cxlib.sem.model import Model, ModelError, parse, replicate
+from cxlib.sem.robust import inference
 
 CONDITION = 100.0
 """Largest condition index of a solution that may be trusted.  The expected information is X'X of the
@@ -25,8 +29,15 @@ error dozens of times larger than its parts would have alone.  Intercepts are ta
 it does not depend on where the scales begin either."""
 
 
-class DataError(ValueError):
-    """The data cannot be used for the model; the message says which column, why, and what to do."""
+METHODS = {
+    ("ML", False): "maximum likelihood, standard errors from the expected information",
+    ("MLR", False): "maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler (Mplus variant)",
+    ("MLM", False): "maximum likelihood, robust standard errors, χ² scaled by Satorra and Bentler",
+    ("ML", True): "full-information maximum likelihood, standard errors from the observed information",
+    ("MLR", True): "full-information maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler "
+                   "(Mplus variant)",
+}
+"""What an estimator does, by its name and whether incomplete rows are used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +45,13 @@ class Fit:
     """A fitted model.
 
     theta : free numbers in the order of ``model.table.free``; vcov : their covariances, 2/n H⁻¹ of
-    the expected information; parameters : lhs, op, rhs, est, se, z, p, ci_low, ci_high, std (std.all),
+    the expected information ("fiml": of the observed one), robust with estimator "MLR" or "MLM"; parameters : lhs, op, rhs, est, se, z, p, ci_low, ci_high, std (std.all),
     label, and group if there are several (a fixed one has no se); sample, implied : :class:`Moments`
     of each group; r2 : variable, r2; condition : largest variance inflation of an estimate;
     converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
-    the data determine every parameter, else verdicts are withheld; warnings : reasons, en and zh.
+    the data determine every parameter, else verdicts are withheld; warnings : reasons, en and zh;
+    scaling : what χ² is divided by to be scaled (NaN for "ML"); patterns : the rows of each group, where
+    the rows themselves were used.
     """
 
     model: Model
@@ -56,6 +69,10 @@ class Fit:
     trustworthy: bool
     warnings: tuple[dict[str, str], ...] = ()
     groups: tuple[str, ...] = ("",)
+    estimator: str = "ML"
+    missing: str = "listwise"
+    scaling: float = np.nan
+    patterns: tuple[Patterns, ...] = field(default=(), repr=False)
 
     @property
     def df(self) -> int:
@@ -67,9 +84,14 @@ class Fit:
         """χ² = n·F."""
         return self.n_used * self.fmin
 
-    def discrepancy(self) -> Discrepancy:
-        """The function that was minimised."""
-        return Discrepancy(self.model, self.sample)
+    @property
+    def method(self) -> str:
+        """What was done, in words."""
+        return METHODS[self.estimator, self.missing == "fiml"]
+
+    def discrepancy(self, model: Model | None = None) -> Discrepancy:
+        """The function that was minimised, or the same of another model of the same variables."""
+        return _function(model or self.model, self.sample, self.patterns if self.missing == "fiml" else ())
 
     def standardized(self) -> np.ndarray:
         """Completely standardised values (std.all), one a row of `parameters`."""
@@ -95,10 +117,11 @@ class Fit:
 
 
 def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: str | None = None,
-        start: np.ndarray | None = None) -> Fit:
+        start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "MLM"] = "ML",
+        missing: Literal["listwise", "fiml"] = "listwise") -> Fit:
     """Fit a model to raw data by normal-theory maximum likelihood.
 
-    Rows with a missing value in the model's variables are left out (and the warnings say so).  Fisher
+    What was done with missing values the warnings say.  Fisher
     scoring and Newton steps go to the exact optimum from `start`, from simple values of our own or, if
     these lead nowhere, from semopy's fit; semopy is not asked first because its result, in the last
     digits, depends on the order in which Python hashes names.  Negative variances are allowed, as in
@@ -116,41 +139,58 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         Column of groups, taken in sorted order; a one-group model is configural in them.
     start : ndarray, optional
         Free numbers to start from.
+    estimator : str
+        "ML"; "MLR" and "MLM" give the same estimates with standard errors and a scaled χ² that hold
+        without normality (:mod:`cxlib.sem.robust`).
+    missing : str
+        "listwise" leaves out every row with a missing value in the model's variables; "fiml" uses what
+        each row has (:mod:`cxlib.sem.fiml`), with intercepts, and leaves out rows without any value or
+        without one of an observed predictor.  It needs values missing at random given those observed.
 
     Raises
     ------
     ModelError
         If the model cannot be read or has more parameters than moments.
     DataError
-        If a variable is missing, not numeric, constant or a combination of others, or rows are too few.
+        If a variable is missing, not numeric, constant or a combination of others, two are never observed
+        together, or rows are too few.
+    ValueError
+        For an estimator or a treatment of missing values that there is not.
 
     Notes
     -----
-    R: ``lavaan::sem(model, data, meanstructure = means, group = group)``.
+    R: ``lavaan::sem(model, data, meanstructure = means, group = group, estimator = estimator,
+    missing = "ml")``.
     """
+    if (estimator, missing == "fiml") not in METHODS or missing not in ("listwise", "fiml"):
+        raise ValueError(f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
+                         "with missing='listwise' or 'fiml', or estimator='MLM' with missing='listwise'.")
+    full = missing == "fiml"
     if not isinstance(model, Model):
-        model = parse(model, means or group is not None)
-    elif means and not model.means:
-        raise ModelError("means=True needs a model with intercepts. Use parse(syntax, means=True).")
+        model = parse(model, means or full or group is not None)
+    elif (means or full) and not model.means:
+        raise ModelError("Intercepts (means=True, missing='fiml') need a model that has them. Use parse(syntax, means=True).")
     values = _numeric(data, model, group)
     kept = values.notna().all(axis=1)
+    if full:
+        kept = values[list(model.fixed_x)].notna().all(axis=1) & values.notna().any(axis=1)
     labels = pd.Series("", index=data.index) if group is None else data[group]
     kept &= labels.notna()
     levels = sorted(labels[kept].unique())
     if group is not None and model.n_groups == 1:
         model = replicate(model, len(levels))
-    samples = []
-    for level in levels:
-        part = values[kept & (labels == level)]
-        centred = part - part.mean()
-        samples.append(Moments(centred.T @ centred / len(part), part.mean(), len(part)))
-    notes = []
-    if dropped := int((~kept).sum()):
-        used = len(data) - dropped
-        notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were "
-                            f"left out (listwise deletion); {used} were used.",
-                      "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值,已整行剔除;使用 {used} 行。"})
-    return _fit(model, samples, start, notes, tuple(str(level) for level in levels), values[kept])
+    parts, notes = [values[kept & (labels == level)] for level in levels], []
+    if full:
+        samples, notes = [saturated(part) for part in parts], account(values, kept, model.fixed_x)
+    else:
+        samples = [_moments(part) for part in parts]
+        if dropped := int((~kept).sum()):
+            notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were "
+                                f"left out (listwise deletion); {len(data) - dropped} were used.",
+                          "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值,已整行剔除;使用 {len(data) - dropped} 行。"})
+    patterns = [Patterns(part.to_numpy()) for part in parts] if full or estimator != "ML" else []
+    return _fit(model, samples, start, notes, tuple(str(level) for level in levels), values[kept], patterns, estimator,
+                missing)
 
 
 def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Sequence[int], model: str | Model,
@@ -181,6 +221,17 @@ def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Seq
         names = list(model.observed)
         samples.append(Moments(cov.loc[names, names].astype(float), None if mean is None else mean[names], int(size)))
     return _fit(model, samples, start, [], tuple(str(g + 1) for g in range(len(samples))) if several else ("",))
+
+
+def _moments(rows: pd.DataFrame) -> Moments:
+    """Moments of complete rows."""
+    centred = rows - rows.mean()
+    return Moments(centred.T @ centred / len(rows), rows.mean(), len(rows))
+
+
+def _function(model: Model, samples: Sequence[Moments], patterns: Sequence[Patterns]) -> Discrepancy:
+    """The discrepancy of rows by pattern, or of moments if there are none."""
+    return FullInformation(model, samples, patterns) if patterns else Discrepancy(model, samples)
 
 
 def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
@@ -215,7 +266,8 @@ def scales(model: Model, theta: np.ndarray) -> np.ndarray:
 
 
 def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple,
-         values: pd.DataFrame | None = None) -> Fit:
+         values: pd.DataFrame | None = None, patterns: Sequence[Patterns] = (), estimator: str = "ML",
+         missing: str = "listwise") -> Fit:
     """Check the moments, minimise, and describe what was found."""
     if not samples:
         raise DataError(f"There are 0 complete rows for {len(model.observed)} variables. See which columns have the "
@@ -231,15 +283,16 @@ def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: 
         raise ModelError(f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers.")
     for sample in samples:
         _usable(sample, model)
-    function = Discrepancy(model, samples)
-    found = []
-    for propose in (lambda: start, lambda: _start(model, samples), lambda: _semopy(model, values, samples)):
+    function, found = _function(model, samples, patterns if missing == "fiml" else ()), []
+    moments = Discrepancy(model, samples)
+    for propose in (lambda: start, lambda: minimise(moments, _start(model, samples))[0] if missing == "fiml" else None,
+                    lambda: _start(model, samples), lambda: _semopy(model, values, samples) if missing != "fiml" else None):
         if (first := propose()) is not None:
             found.append(minimise(function, np.asarray(first, float)))
             if found[-1][1] < TOLERANCE:
                 break
     theta, decrement = min(found, key=lambda solution: (solution[1] >= TOLERANCE, function.value(solution[0])))
-    return _describe(function, theta, decrement, notes, groups)
+    return _describe(function, theta, decrement, notes, groups, patterns, estimator, missing)
 
 
 def _start(model: Model, samples: list[Moments]) -> np.ndarray:
@@ -357,7 +410,8 @@ def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.eigh(information / np.outer(scale, scale))
 
 
-def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple) -> Fit:
+def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple,
+              patterns: Sequence[Patterns], estimator: str, missing: str) -> Fit:
     """Tables and warnings of a solution."""
     from scipy.special import ndtr
 
@@ -369,7 +423,11 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
     values, vectors = _scaled_eigen(rest)
     identified = values[0] > 1e-10 and (not intercepts.any() or _scaled_eigen(block)[0][0] > 1e-10)
     condition = float(np.sqrt(values[-1] / values[0])) if identified else np.inf
-    vcov = 2 / function.n * np.linalg.inv(information) if identified else np.full_like(information, np.nan)
+    vcov, scaling, more = inference(function, theta, patterns, estimator)
+    if identified:
+        notes.extend(more)
+    else:
+        vcov, scaling = np.full_like(information, np.nan), np.nan
 
     number = table["free"].to_numpy(int)
     est = model.values(theta)
@@ -424,4 +482,4 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
                             "其估计和检验不可信。"})
     return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), r2, max(function.value(theta), 0.0),
                function.n, condition, converged, not flaws, converged and not flaws and condition <= CONDITION,
-               tuple(notes), groups)
+               tuple(notes), groups, estimator, missing, scaling, tuple(patterns))

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from cxlib.sem.discrepancy import Moments
     from cxlib.sem.estimate import Fit
 
 
@@ -41,45 +40,72 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
     """
     from scipy.special import chdtrc
 
+    from cxlib.sem.robust import measures as robust
+
     model, n, groups = fit.model, fit.n_used, fit.model.n_groups
     chisq, df = fit.chisq, fit.df
     base, base_df = baseline(fit)
     npar = model.npar - model.table.loc[model.table["exo"] == 1, "free"].nunique()
-    logl = sum(_saturated(sample, model.fixed_x) for sample in fit.sample) - chisq / 2
-    excess, base_excess = max(chisq - df, 0.0), max(base - base_df, 0.0)
-    cfi = 1 - excess / max(excess, base_excess) if max(excess, base_excess) > 0 else 1.0
+    logl = _saturated(fit) - chisq / 2
     gfi = _gfi(fit)
     low, high = rmsea_interval(chisq, df, n, groups)
     values = {
         "npar": npar, "fmin": fit.fmin / 2, "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
-        "baseline_chisq": base, "baseline_df": base_df, "cfi": cfi,
-        "tli": 1 - (chisq - df) * base_df / ((base - base_df) * df) if df and base != base_df else 1.0,
+        "baseline_chisq": base, "baseline_df": base_df, "cfi": cfi(chisq, df, base, base_df),
+        "tli": tli(chisq, df, base, base_df),
         "nfi": (base - chisq) / base if base else 1.0, "ifi": (base - chisq) / (base - df) if base != df else 1.0,
         "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0,
         "logl": logl, "aic": 2 * npar - 2 * logl, "bic": npar * np.log(n) - 2 * logl,
         "bic2": npar * np.log((n + 2) / 24) - 2 * logl, "n": n,
-        "rmsea": np.sqrt(groups * excess / (n * df)) if df else 0.0, "rmsea_ci_lower": low, "rmsea_ci_upper": high,
+        "rmsea": rmsea(chisq, df, n, groups), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
         "rmsea_pvalue": 1 - _noncentral(chisq, df, n * df * 0.05**2 / groups) if df else np.nan,
         "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
     }
+    if fit.patterns:
+        values |= robust(fit)
     return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
 
 
 def baseline(fit: Fit) -> tuple[float, int]:
     """χ² and df of the independence model, in which only observed predictors covary."""
     chisq, p, x = 0.0, len(fit.model.observed), list(fit.model.fixed_x)
-    rest = [name for name in fit.model.observed if name not in x]
+    rest, df = [name for name in fit.model.observed if name not in x], p * (p - 1) // 2 - len(x) * (len(x) - 1) // 2
+    if fit.missing == "fiml":
+        from cxlib.sem.robust import independence
+
+        null, at = independence(fit)
+        return fit.n_used * null.value(at), len(fit.sample) * df
     for sample in fit.sample:
         log_x = np.linalg.slogdet(sample.cov.loc[x, x].to_numpy())[1] if x else 0.0
         log_y = np.log(np.diag(sample.cov.loc[rest, rest])).sum()
         chisq += sample.n * (log_y + log_x - np.linalg.slogdet(sample.cov.to_numpy())[1])
-    return float(chisq), len(fit.sample) * (p * (p - 1) - len(x) * (len(x) - 1)) // 2
+    return float(chisq), len(fit.sample) * df
 
 
-def rmsea_interval(chisq: float, df: int, n: int, groups: int = 1, level: float = 0.90) -> tuple[float, float]:
+def cfi(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0) -> float:
+    """Comparative fit of a χ² with expectation c·df under the model, against the baseline's."""
+    excess = max(chisq - c * df, 0.0)
+    most = max(excess, base - base_c * base_df)
+    return 1 - excess / most if most > 0 else 1.0
+
+
+def tli(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0) -> float:
+    """Tucker-Lewis index of a χ² with expectation c·df under the model."""
+    whole = (base - base_c * base_df) * df
+    return 1 - (chisq - c * df) * base_df / whole if whole else 1.0
+
+
+def rmsea(chisq: float, df: float, n: int, groups: int, c: float = 1.0) -> float:
+    """Root mean square error of approximation of a χ² with expectation c·df under the model."""
+    return float(np.sqrt(groups * max(chisq - c * df, 0.0) / (n * df))) if df else 0.0
+
+
+def rmsea_interval(chisq: float, df: float, n: int, groups: int = 1, level: float = 0.90) -> tuple[float, float]:
     """Confidence limits of the RMSEA: noncentralities at which χ² is the upper or lower tail point."""
     from scipy.optimize import brentq
 
+    if not np.isfinite(chisq + df):
+        return np.nan, np.nan
     limits = []
     for tail in ((1 + level) / 2, (1 - level) / 2):
         if df < 1 or _noncentral(chisq, df, 0.0) < tail:
@@ -93,19 +119,26 @@ def rmsea_interval(chisq: float, df: int, n: int, groups: int = 1, level: float 
     return limits[0], limits[1]
 
 
-def _noncentral(chisq: float, df: int, noncentrality: float) -> float:
+def _noncentral(chisq: float, df: float, noncentrality: float) -> float:
     """Distribution function of the noncentral χ²."""
     from scipy.special import chndtr
 
     return float(chndtr(chisq, df, noncentrality))
 
 
-def _saturated(sample: Moments, x: tuple[str, ...]) -> float:
-    """Log-likelihood of a group's own moments, given those of the observed predictors."""
+def _saturated(fit: Fit) -> float:
+    """Log-likelihood of the groups' own moments, given those of the observed predictors."""
     def part(s: np.ndarray) -> float:
-        return -sample.n / 2 * (len(s) * (np.log(2 * np.pi) + 1) + np.linalg.slogdet(s)[1]) if len(s) else 0.0
+        return (len(s) * (np.log(2 * np.pi) + 1) + np.linalg.slogdet(s)[1]) if len(s) else 0.0
 
-    return part(sample.cov.to_numpy()) - part(sample.cov.loc[list(x), list(x)].to_numpy())
+    x, function, total = list(fit.model.fixed_x), fit.discrepancy(), 0.0
+    for group, sample in enumerate(fit.sample):
+        whole = part(sample.cov.to_numpy())
+        if fit.missing == "fiml":
+            rows = fit.patterns[group]
+            whole = rows.share @ (function.saturated[group] + rows.seen.sum(axis=1) * np.log(2 * np.pi))
+        total += sample.n * (part(sample.cov.loc[x, x].to_numpy()) - whole) / 2
+    return float(total)
 
 
 def _srmr(fit: Fit) -> float:
@@ -123,7 +156,10 @@ def _srmr(fit: Fit) -> float:
 def _gfi(fit: Fit) -> float:
     """Share of the sample moments, weighted by the implied ones, that the model reproduces."""
     total, x = 0.0, [name in fit.model.fixed_x for name in fit.model.observed]
-    for sample, implied in zip(fit.sample, fit.implied, strict=True):
+    for group, (sample, implied) in enumerate(zip(fit.sample, fit.implied, strict=True)):
+        if fit.missing == "fiml":
+            total += sample.n / fit.n_used * _gfi_incomplete(fit, group)
+            continue
         inverse, given = np.linalg.inv(implied.cov.to_numpy()), sample.cov.to_numpy().copy()
         miss = inverse @ (given - implied.cov.to_numpy())
         given[np.ix_(x, x)] = 0
@@ -134,3 +170,15 @@ def _gfi(fit: Fit) -> float:
             wrong, whole = wrong + delta @ inverse @ delta, whole + mean @ inverse @ mean
         total += sample.n / fit.n_used * (1 - wrong / whole)
     return float(total)
+
+
+def _gfi_incomplete(fit: Fit, group: int) -> float:
+    """:func:`_gfi` of one group with the expected information of the incomplete rows as weight."""
+    at, part = fit.discrepancy().point(fit.theta, group), fit.patterns[group]
+    pairwise = pd.DataFrame(part.values)
+    given = np.append(pairwise.mean(), pairwise.cov().to_numpy()[part.i, part.j] * (1 - 1 / part.n))
+    x = np.isin(fit.model.observed, fit.model.fixed_x)
+    given[np.append(x, x[part.i] & x[part.j])] = 0
+    miss = np.where(given, given - np.append(at.mu, at.sigma[part.i, part.j]), 0)
+    weight = part.information(at.mu, at.sigma, expected=True)
+    return 1 - miss @ weight @ miss / (given @ weight @ given)

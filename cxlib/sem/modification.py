@@ -45,13 +45,12 @@ def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd
 
     R: ``lavaan::modindices(fit)``.
     """
-    from cxlib.sem.discrepancy import Discrepancy
     from cxlib.sem.estimate import scales
 
     extended, fixed = _extended(fit.model, ops)
     known = fit.model.npar
     theta = np.append(fit.theta, fixed)
-    function = Discrepancy(extended, fit.sample)
+    function = fit.discrepancy(extended)
     gradient, h = function.gradient(theta)[known:], function.information(theta)
     exo = extended.table.loc[extended.table["exo"] == 1, "free"].unique() - 1
     free = np.setdiff1d(np.arange(known), exo)

@@ -1,0 +1,234 @@
+"""Inference without normality: sandwich standard errors, scaled χ² and its fit measures, difference tests.
+
+Scores and information of the moments (μ, vech Σ) come from :mod:`cxlib.sem.fiml`; complete rows are one
+pattern.  With A the information of θ, B = Δ' (mean of ss') Δ from the rows' scores s, the covariance of the
+estimates is A⁻¹BA⁻¹/n (Huber 1967; White 1982, doi:10.2307/1912526), and χ² is divided by
+c = [tr(A₁⁻¹B₁) − tr(A⁻¹B)]/df, A₁ and B₁ those of the saturated moments (Yuan & Bentler 2000,
+doi:10.1111/0081-1750.00078, as Mplus computes it; "MLM": Satorra & Bentler 1994).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from cxlib.sem.discrepancy import Discrepancy
+from cxlib.sem.fiml import FullInformation, Patterns
+from cxlib.sem.model import Model, parse, replicate
+
+if TYPE_CHECKING:
+    from cxlib.sem.estimate import Fit
+
+
+def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
+              estimator: str) -> tuple[np.ndarray, float, list[dict[str, str]]]:
+    """Covariance of the estimates, scaling factor of χ² (NaN for "ML"), and what is wrong with them."""
+    notes: list[dict[str, str]] = []
+    bread = information(function, theta, estimator)
+    if np.linalg.eigvalsh(bread)[0] <= 0:
+        return np.full_like(bread, np.nan), np.nan, [{
+            "en": "The observed information is not positive definite: there are no standard errors.",
+            "zh": "观测信息矩阵非正定:无法给出标准误。"}]
+    inverse = np.linalg.inv(bread)
+    if estimator == "ML":
+        return inverse / function.n, np.nan, notes
+    meat, whole = scatter(function, theta, patterns, estimator)
+    trace, df = whole - np.trace(inverse @ meat), function.model.df
+    scaling = trace / df if df and trace > 0 else np.nan
+    if df and trace <= 0:
+        notes.append({"en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
+                      "zh": f"χ² 的校正系数为负({trace / df:.3f}):无法给出校正检验。"})
+    if function.n <= len(theta):
+        notes.append({"en": f"{function.n} rows are too few for robust standard errors of {len(theta)} free numbers: their "
+                            "covariance matrix is singular. Do not trust them, nor the scaled test.",
+                      "zh": f"{function.n} 行不足以支持 {len(theta)} 个自由参数的稳健标准误(协方差矩阵奇异);"
+                            "稳健标准误与校正检验不可信。"})
+    return inverse @ meat @ inverse / function.n, scaling, notes
+
+
+def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.ndarray:
+    """A, of an average row: expected for "MLM" and for "ML" of complete rows, else observed."""
+    expected = estimator == "MLM" or (estimator == "ML" and not isinstance(function, FullInformation))
+    return (function.information(theta) if expected else function.hessian(theta)) / 2
+
+
+def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
+            estimator: str) -> tuple[np.ndarray, float]:
+    """B of the free numbers, and tr(A₁⁻¹B₁) of the saturated moments summed over groups."""
+    meat, whole, first = np.zeros((len(theta), len(theta))), 0.0, 0 if function.model.means else len(function.s[0])
+    x = [name in function.model.fixed_x for name in function.model.observed]
+    for group, (weight, part) in enumerate(zip(function.weight, patterns, strict=True)):
+        at, delta = function.point(theta, group), function.delta(theta, group)
+        own = function.samples[group].mean[list(function.model.observed)].to_numpy(float)
+        if estimator == "MLM":  # about what the observed predictors explain; without any, about the means
+            given = np.column_stack([np.ones(part.n), part.values[:, x]])
+            given = given @ np.linalg.lstsq(given, part.values, rcond=None)[0]
+            full, where = part.scores(own, at.sigma) - Patterns(given).scores(own, at.sigma), at.sigma
+            free = full = full - full.mean(axis=0)
+        else:
+            free = part.scores(at.mu if function.model.means else own, at.sigma)
+            full, where = part.scores(own, function.s[group]), function.s[group]
+        free, full = free @ delta.T, full[:, first:]
+        weights = part.information(own, where, expected=estimator == "MLM")[first:, first:]
+        meat += weight * free.T @ free / part.n
+        whole += np.trace(np.linalg.solve(weights, full.T @ full)) / part.n
+    return meat, float(whole)
+
+
+def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
+    """The baseline model, in which only observed predictors covary, and its estimates."""
+    model = parse("\n".join([*(f"{name} ~~ {name}" for name in fit.model.observed),
+                             *(f"{a} ~~ {b}" for a, b in combinations(fit.model.fixed_x, 2))]), fit.model.means)
+    model = replace(model, table=model.table.assign(exo=model.table["lhs"].isin(fit.model.fixed_x).astype(int)))
+    model = replicate(model, fit.model.n_groups) if fit.model.n_groups > 1 else model
+    theta, names = np.zeros(model.npar), list(model.observed)
+    for row in model.table.itertuples():
+        values, cov = fit.patterns[row.group].values, fit.sample[row.group].cov
+        column = values[:, names.index(row.lhs)]
+        theta[row.free - 1] = (np.nanmean(column) if row.op == "~1" else np.nanvar(column) if row.lhs == row.rhs
+                               else cov.loc[row.lhs, row.rhs])
+    return fit.discrepancy(model), theta
+
+
+def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[float, float]:
+    """χ² that complete data would have given, and its scaling factor.
+
+    The moments are the saturated ones, whose larger sampling error the factor takes in (Zhang & Savalei 2022,
+    doi:10.1080/10705511.2022.2118757: their versions V3 with a robust estimator, V6 without).
+    """
+    from scipy.linalg import block_diag
+
+    observed, scattered, complete, delta, free = [], [], [], [], _estimated(function.model)
+    x = np.isin(function.model.observed, function.model.fixed_x)
+    for group, (weight, part) in enumerate(zip(function.weight, fit.patterns, strict=True)):
+        own, s = function.mean[group], function.s[group]
+        kept = ~np.append(x, x[part.i] & x[part.j])
+        scores, square = part.scores(own, s)[:, kept], np.ix_(kept, kept)
+        observed.append(weight * part.information(own, s)[square])
+        scattered.append(weight * scores.T @ scores / part.n)
+        complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
+        delta.append(function.delta(theta, group)[np.ix_(free, kept)])
+    wm, jm, wc, slope = block_diag(*observed), block_diag(*scattered), block_diag(*complete), np.hstack(delta)
+    inverse, half = np.linalg.inv(wm), slope @ wm
+    rest = inverse @ (wm - half.T @ np.linalg.solve(half @ slope.T, half)) @ inverse
+    trace = np.trace(wc @ rest @ jm @ rest) if fit.estimator != "ML" else np.trace(wc @ rest)
+    chisq = function.n * Discrepancy(function.model, function.samples).value(theta)
+    return chisq, float(trace) / function.model.df if function.model.df else 1.0
+
+
+def measures(fit: Fit) -> dict[str, float]:
+    """Scaled and robust fit measures by lavaan's names, "_" for "."."""
+    from scipy.special import chdtrc
+
+    from cxlib.sem.measures import cfi, rmsea, rmsea_interval, tli
+
+    chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
+    null, at = independence(fit)
+    base, base_df, c, out = n * null.value(at), null.model.df, fit.scaling if df else 1.0, {}
+    if fit.estimator != "ML":
+        base_c = inference(null, at, fit.patterns, fit.estimator)[1]
+        low, high = rmsea_interval(chisq, c * df, n, groups)
+        out = {"chisq_scaled": chisq / c, "df_scaled": df, "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
+               "chisq_scaling_factor": fit.scaling,
+               "baseline_chisq_scaled": base / base_c, "baseline_df_scaled": base_df, "baseline_chisq_scaling_factor": base_c,
+               "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
+               "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
+               "rmsea_scaled": rmsea(chisq, c * df, n, groups), "rmsea_ci_lower_scaled": low, "rmsea_ci_upper_scaled": high,
+               "rmsea_pvalue_scaled": _close(chisq, c * df, n * c * df * 0.05**2 / groups)}
+    if fit.missing == "fiml":
+        (chisq, c), (base, base_c) = fiml_corrected(fit, fit.discrepancy(), fit.theta), fiml_corrected(fit, null, at)
+    low, high = rmsea_interval(chisq / c, df, n, groups)
+    return out | {
+        "cfi_robust": cfi(chisq, df, base, base_df, c, base_c), "tli_robust": tli(chisq, df, base, base_df, c, base_c),
+        "rmsea_robust": rmsea(chisq, df, n, groups, c), "rmsea_ci_lower_robust": low * np.sqrt(c),
+        "rmsea_ci_upper_robust": high * np.sqrt(c),
+        "rmsea_pvalue_robust": _close(chisq / c, df, n * df * 0.05**2 / (groups * c))}
+
+
+def _close(chisq: float, df: float, noncentrality: float) -> float:
+    """Probability of a larger χ² if the RMSEA were .05; without degrees of freedom there is none."""
+    from scipy.special import chndtr
+
+    return 1 - float(chndtr(chisq, df, noncentrality)) if df else np.nan
+
+
+def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
+               ) -> pd.DataFrame:
+    """Test of the restrictions that make `small` of `large`, two fits of the same rows.
+
+    Plain difference of χ² for estimator "ML", else scaled.
+
+    Returns
+    -------
+    DataFrame
+        One row: d_chisq (the difference of the χ² / scaling + shift), d_df, d_p, scaling, shift, method
+        ("standard" for "ML"; "satorra.2000" where the 2001 factor is negative, as it can be in small samples).
+
+    Raises
+    ------
+    ValueError
+        If the fits differ in rows, variables or estimator, or `small` has not more degrees of freedom.
+
+    Notes
+    -----
+    "satorra.bentler.2001" (doi:10.1007/BF02296192): c = (df₀c₀ − df₁c₁)/(df₀ − df₁).  "satorra.2000"
+    (doi:10.1007/978-1-4615-4603-0_17), scaled and shifted to the mean and variance of χ² (Asparouhov & Muthén
+    2010) by tr(UΓ) and tr((UΓ)²) at the larger model, restrictions by the delta method; of incomplete rows
+    lavaan has none.
+    R: ``lavaan::lavTestLRT(large, small, method = method)``.
+    """
+    alike = (small.n_used == large.n_used and small.estimator == large.estimator and small.missing == large.missing
+             and set(small.model.observed) == set(large.model.observed) and small.groups == large.groups)
+    if not alike or small.df <= large.df:
+        raise ValueError(f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
+                         f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
+                         "the one it restricts, fitted to the same variables and rows by the same estimator.")
+    from scipy.special import chdtrc
+
+    df, scaling, shift = small.df - large.df, 1.0, 0.0
+    if small.estimator == "ML":
+        method = "standard"
+    elif method == "satorra.bentler.2001":
+        scaling = (small.df * small.scaling - (large.df * large.scaling if large.df else 0.0)) / df
+        method = method if scaling > 0 else "satorra.2000"
+    elif method != "satorra.2000":
+        raise ValueError(f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.")
+    if method == "satorra.2000":
+        k = _satorra_2000(small, large)
+        scaling = float(np.sqrt(np.trace(k @ k) / df))
+        shift = df - float(np.trace(k)) / scaling
+    chisq = (small.chisq - large.chisq) / scaling + shift
+    return pd.DataFrame({"d_chisq": [chisq], "d_df": [df], "d_p": [float(chdtrc(df, max(chisq, 0.0)))], "scaling": [scaling],
+                         "shift": [shift], "method": [method]})
+
+
+def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
+    """A matrix with the eigenvalues of UΓ of the restrictions, at the estimates of the larger model."""
+    function, free = large.discrepancy(), _estimated(large.model)
+    wide, narrow = _slopes(large, large.model.observed)[free], _slopes(small, large.model.observed)[_estimated(small.model)]
+    basis = np.linalg.svd(np.linalg.lstsq(wide.T, narrow.T, rcond=None)[0])[0][:, large.df - small.df:]
+    inverse = np.linalg.inv(information(function, large.theta, large.estimator)[np.ix_(free, free)])
+    # of complete rows the scatter is that about the means, as in lavaan
+    meat = scatter(function, large.theta, large.patterns, large.estimator if large.missing == "fiml" else "MLM")[0]
+    side = inverse @ basis
+    return np.linalg.solve(basis.T @ side, side.T @ meat[np.ix_(free, free)] @ side)
+
+
+def _estimated(model: Model) -> np.ndarray:
+    """Positions of the free numbers that are not moments of observed predictors."""
+    return np.setdiff1d(np.arange(model.npar), model.table.loc[model.table["exo"] == 1, "free"] - 1)
+
+
+def _slopes(fit: Fit, names: Sequence[str]) -> np.ndarray:
+    """∂(μ, vech Σ)/∂θ of all groups side by side, the variables in the order of `names`."""
+    order, (i, j) = [fit.model.observed.index(name) for name in names], np.tril_indices(len(names))
+    function, out = fit.discrepancy(), []
+    for group in range(fit.model.n_groups):
+        sigma, mu = function.jacobian(fit.theta, group)
+        out += [mu[:, order], sigma[:, order][:, :, order][:, i, j]]
+    return np.hstack(out)
