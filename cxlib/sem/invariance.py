@@ -1,0 +1,468 @@
+"""Measurement invariance: the same model in several groups, with more and more of it equal.
+
+A level is a set of kinds of parameters that are equal across groups; each level contains the one before it
+(Meredith 1993, doi:10.1007/BF02294825; of second-order models Chen, Sousa & West 2005,
+doi:10.1207/s15328007sem1203_7).  Equal parameters share a number in the parameter table, so every level is
+an ordinary several-group fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cxlib.sem.estimate import fit as fit_model
+from cxlib.sem.measures import baseline, cfi, fit_measures
+from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
+from cxlib.sem.robust import difference
+
+if TYPE_CHECKING:
+    from cxlib.sem.estimate import Fit
+
+Place = tuple[str, str, str, int]
+"""A parameter of one group: lhs, op, rhs, group (0, 1, …)."""
+FIRST = {"metric": "loadings", "scalar": "intercepts", "strict": "residuals"}
+SECOND = {"metric": "loadings", "metric_second": "second loadings", "scalar": "intercepts",
+          "scalar_second": "second intercepts", "strict_second": "disturbances", "strict": "residuals"}
+"""What each level makes equal, of models without and with second-order constructs."""
+LEAST = 2
+"""Indicators of a construct that stay equal however many are freed: with fewer its unit and origin have no anchor."""
+APPROXIMATE = {"d_cfi": -0.010, "d_rmsea": 0.015}
+"""A level holds if CFI falls and RMSEA grows by no more (Chen 2007, doi:10.1080/10705510701301834)."""
+MEASURES = ("chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
+
+
+class Permuted(NamedTuple):
+    """χ² and CFI of every level (columns) in every draw (rows), NaN where a level has no optimum, and p of the changes."""
+
+    chisq: pd.DataFrame
+    cfi: pd.DataFrame
+    p: pd.DataFrame
+
+
+def levels(model: Model) -> dict[str, tuple[str, ...]]:
+    """Level → kinds of parameters that are equal in it, from configural to strict."""
+    steps = SECOND if "second loadings" in set(kinds(model)) else FIRST
+    made = list(steps.values())
+    return {"configural": (), **{level: tuple(made[: at + 1]) for at, level in enumerate(steps)}}
+
+
+def kinds(model: Model) -> list[str]:
+    """The kind of every row of the model's table, "" for those that no level makes equal."""
+    lower = set(model.table.loc[model.table["op"] == "=~", "rhs"])
+    out = []
+    for row in model.table.itertuples():
+        second = "second " if (row.rhs or row.lhs) in model.latent else ""
+        if row.op == "=~":
+            out.append(second + "loadings")
+        elif row.op == "~1" and (row.matrix == "nu" or row.lhs in lower):
+            out.append(second + "intercepts")
+        elif row.op == "~~" and row.lhs == row.rhs and row.lhs in lower:
+            out.append("disturbances" if second else "residuals")
+        else:
+            out.append("")
+    return out
+
+
+def constrain(model: Model, n_groups: int, equal: Collection[str], freed: Collection[Place] = (),
+              paths: Collection[tuple[str, str]] = ()) -> Model:
+    """The model in several groups with some kinds of parameters equal, except in the freed places.
+
+    Where intercepts are equal, latent means are free in all groups but the first, in which they are 0.
+
+    Parameters
+    ----------
+    model : Model
+        Of one group, with means.
+    equal : collection of str
+        Kinds, as :func:`levels` names them.
+    freed : collection of Place
+        Parameters of one group that are not equal to those of the others; a marker's loading too.
+    paths : collection of (outcome, predictor)
+        Regressions that are equal as well.
+
+    Notes
+    -----
+    R: ``sem(model, data, group = "g", group.equal = c("loadings", "intercepts"), group.partial = "x2 ~ 1")``.
+    """
+    whole = replicate(_with_means(model, equal), n_groups)
+    table, kind = whole.table.copy(), kinds(whole)
+    for at, row in enumerate(whole.table.itertuples()):
+        place = (row.lhs, row.op, row.rhs, row.group)
+        if place in freed:
+            table.loc[at, ["value", "label"]] = np.nan, ""
+        elif row.op == "~1" and row.lhs in model.latent and np.isnan(row.value):
+            lower = kind[at] == "second intercepts"
+            if row.group == 0 or (lower and "second intercepts" in equal):
+                table.loc[at, "value"] = 0.0
+        elif np.isnan(row.value) and not row.label and (kind[at] in equal or (row.op == "~" and (row.lhs, row.rhs) in paths)):
+            table.loc[at, "label"] = f"{row.lhs}{row.op}{row.rhs}"
+    return Model(whole.observed, whole.latent, whole.state, number(table), whole.syntax)
+
+
+def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[str] = (), freed: Collection[Place] = (),
+              paths: Collection[tuple[str, str]] = (), *, estimator: str = "ML", missing: str = "listwise",
+              start: Fit | None = None) -> Fit:
+    """Fit a model with the given parameters equal across the groups; `start` is a fit of another level.
+
+    Raises
+    ------
+    ModelError, DataError
+        As :func:`cxlib.sem.estimate.fit`.
+    """
+    several = constrain(model, data[group].nunique(), equal, freed, paths)
+    return fit_model(data, several, group=group, estimator=estimator, missing=missing,
+                     start=None if start is None else _carried(start.model.values(start.theta), start.model, several))
+
+
+def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection[Place] = (), *,
+           estimator: Literal["ML", "MLR", "MLM"] = "ML", missing: Literal["listwise", "fiml"] = "listwise") -> dict[str, Fit]:
+    """Fit every level of invariance, from configural to strict.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row a respondent.
+    model : str or Model
+        Measurement model of one group.
+    group : str
+        Column of the groups; the first in sorted order is the one whose latent means are 0.
+    freed : collection of Place
+        What is not equal at any level.
+
+    Returns
+    -------
+    dict
+        Level → fit.
+
+    Notes
+    -----
+    R: ``cfa(model, data, group = "g", group.equal = c("loadings", "intercepts", "residuals"))``.
+    """
+    model = parse(model, means=True) if isinstance(model, str) else model
+    out: dict[str, Fit] = {}
+    for level, equal in levels(model).items():
+        before = list(out.values())[-1] if out else None
+        out[level] = fit_level(data, model, group, equal, freed, estimator=estimator, missing=missing, start=before)
+    return out
+
+
+def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
+            ) -> pd.DataFrame:
+    """Fit of every level, and what each changes against the one before it.
+
+    Returns
+    -------
+    DataFrame
+        level, chisq … bic, d_chisq, d_df, d_p, d_cfi, d_rmsea, d_srmr, n, npar; of a robust estimator d_chisq is the
+        scaled difference, d_cfi and d_rmsea those of the robust measures, and chisq_scaled, cfi_robust and
+        rmsea_robust stand at the end.
+
+    Notes
+    -----
+    R: ``lavaan::fitMeasures(fit)``, ``lavaan::lavTestLRT(configural, metric, scalar, strict, method = method)``.
+    """
+    rows: list[dict] = []
+    for level, fit in fits.items():
+        value = dict(fit_measures(fit).to_numpy())
+        extra = [name for name in ("chisq_scaled", "cfi_robust", "rmsea_robust") if name in value]
+        row = {"level": level, **{name: value[name] for name in MEASURES},
+               **dict.fromkeys(("d_chisq", "d_df", "d_p", "d_cfi", "d_rmsea", "d_srmr"), np.nan),
+               "n": fit.n_used, "npar": value["npar"], **{name: value[name] for name in extra}}
+        if rows:
+            last = list(fits.values())[len(rows) - 1]
+            test = difference(fit, last, method).iloc[0] if fit.df > last.df else {}
+            row |= {name: test.get(name, np.nan) for name in ("d_chisq", "d_df", "d_p")}
+            for name in ("cfi", "rmsea", "srmr"):
+                used = f"{name}_robust" if f"{name}_robust" in row else name
+                row[f"d_{name}"] = row[used] - rows[-1][used]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def score_tests(fit: Fit, tested: Collection[str] = ("loadings", "intercepts")) -> pd.DataFrame:
+    """What χ² would lose, about, if one equality between groups were given up.
+
+    Every row frees one parameter in one group (with two groups in the second: to free it in either is the same);
+    a marker, whose loading is 1 in every group, is tested like the others.
+
+    Returns
+    -------
+    DataFrame
+        lhs, op, rhs, group (its number), kind, mi (χ² with 1 df), p, epc: the expected difference, this group's value
+        less that of the others; the largest mi first.
+
+    Notes
+    -----
+    As :func:`cxlib.sem.modification.modification_indices`, with the restriction in place of a fixed parameter.
+    R: ``lavaan::lavTestScore(fit, epc = TRUE)$uni`` (a marker: with ``std.lv = TRUE``).
+    """
+    from scipy.special import chdtrc
+
+    model, table = fit.model, fit.model.table
+    kind = np.array(kinds(model))
+    shared = table.loc[table["free"] > 0].groupby("free")["group"].nunique()
+    equal = table["free"].isin(shared.index[shared > 1]).to_numpy()
+    fixed = (table["free"] == 0).to_numpy() & (table["op"] == "=~").to_numpy() & (table["value"] != 0).to_numpy()
+    tried = np.flatnonzero(np.isin(kind, list(tested)) & (equal | fixed) & ((table["group"] > 0) | (model.n_groups > 2)))
+    single = table.copy()
+    loose = (table["free"] > 0).to_numpy(copy=True)
+    loose[tried] = True
+    single["free"] = np.where(loose, np.cumsum(loose), 0)
+    own = Model(model.observed, model.latent, model.state, single, model.syntax)
+    theta, function = model.values(fit.theta)[loose], fit.discrepancy(own)
+    old, to_old = table["free"].to_numpy(int)[loose], np.zeros((loose.sum(), model.npar))
+    to_old[old > 0, old[old > 0] - 1] = 1
+    gradient, h, at = function.gradient(theta), function.information(theta), single["free"].to_numpy(int)[tried] - 1
+    across, total = h[at] @ to_old, np.diag(h)[at]
+    inner = np.linalg.pinv(to_old.T @ h @ to_old, hermitian=True)
+    left = total - np.einsum("ij,jk,ik->i", across, inner, across)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        epc = -gradient[at] / left
+        mi = -fit.n_used / 2 * gradient[at] * epc
+    out = table.iloc[tried][["lhs", "op", "rhs", "group"]].assign(kind=kind[tried], mi=mi, p=chdtrc(1, np.maximum(mi, 0)), epc=epc)
+    return out[left > 1e-8 * total].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
+
+
+def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"] = "approximate", alpha: float = 0.05) -> bool:
+    """Whether a level holds, judged by a row of :func:`compare`; configural by its own fit, CFI ≥ .90 and SRMR ≤ .08."""
+    if np.isnan(change["d_cfi"]):
+        return bool(change.get("cfi_robust", change["cfi"]) >= 0.90 and change["srmr"] <= 0.08)
+    if criterion == "chisq":
+        return bool(np.isnan(change["d_p"]) or change["d_p"] >= alpha)
+    if criterion != "approximate":
+        raise ValueError(f"criterion='{criterion}' is not known. Use 'approximate' (ΔCFI and ΔRMSEA) or 'chisq'.")
+    return bool(change["d_cfi"] >= APPROXIMATE["d_cfi"] and change["d_rmsea"] <= APPROXIMATE["d_rmsea"])
+
+
+def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Literal["approximate", "chisq"] = "approximate",
+            alpha: float = 0.05, estimator: Literal["ML", "MLR", "MLM"] = "ML",
+            missing: Literal["listwise", "fiml"] = "listwise") -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
+    """Go up the ladder and, where a level does not hold, free one equality after the other.
+
+    Freed is what has the largest score test, as long as it is significant after Bonferroni's correction for all
+    equalities of the level, and each construct keeps two indicators that are equal in all groups.  The search ends
+    when the level holds by `criterion` (then the ladder goes on), or when nothing more may be freed (then it ends).
+    The intercept of an item whose loading differs is free as well: it has no common meaning.
+
+    Returns
+    -------
+    fits : dict
+        Level → the last fit of it, up to where the ladder ended.
+    freed : set of Place
+    steps : DataFrame
+        level, step, lhs, op, rhs, group, mi, p_adjusted, epc (of what this step freed; empty in step 0, the full
+        level), then the columns of :func:`compare` and outcome: "holds", "freed next", or why the search ended.
+    """
+    model = parse(model, means=True) if isinstance(model, str) else model
+    steps, freed, fits = [], set(), {}
+    settings = {"estimator": estimator, "missing": missing}
+    plan = levels(model)
+    for level, equal in plan.items():
+        before, step, top = (list(fits.values()) or [None])[-1], 0, {}
+        freed |= {(item, "~1", "", place) for _, op, item, place in freed if op == "=~" and "intercepts" in equal}
+        while True:
+            fits[level] = fit_level(data, model, group, equal, freed, start=before, **settings)
+            change = compare({"before": before, level: fits[level]} if before else {level: fits[level]}).iloc[-1].to_dict()
+            row = {"level": level, "step": step, **top, **{name: change[name] for name in change if name != "level"}}
+            steps.append(row)
+            if holds(change, criterion, alpha) or not before:
+                row["outcome"] = "holds" if holds(change, criterion, alpha) else "does not hold"
+                break
+            found = score_tests(fits[level], equal[-1:])
+            found["p_adjusted"] = np.minimum(found["p"] * len(found), 1)
+            found = found[[_anchored(model, freed, row) for row in found.itertuples()]]
+            if found.empty or found["p_adjusted"].iloc[0] >= alpha:
+                row["outcome"] = "no anchors left" if found.empty else "no significant score test"
+                break
+            row["outcome"], step = "freed next", step + 1
+            top = found.iloc[0][["lhs", "op", "rhs", "group", "kind", "mi", "p_adjusted", "epc"]].to_dict()
+            freed |= {tuple(top[name] for name in ("lhs", "op", "rhs", "group"))}
+        if steps[-1]["outcome"] != "holds":
+            break
+    first = ["level", "step", "lhs", "op", "rhs", "group", "mi", "p_adjusted", "epc"]
+    return fits, freed, pd.DataFrame(steps).reindex(columns=[*dict.fromkeys([*first, *(n for s in steps for n in s)])])
+
+
+def permutation(data: pd.DataFrame, fits: Mapping[str, Fit], group: str, draws: int, rng: np.random.Generator,
+                cluster: str | None = None) -> Permuted:
+    """Test every level by refitting it to groups made at random.
+
+    If groups do not matter, the change of χ² (or CFI) in the real groups is one among those of random groups of the
+    same sizes; p is its place among them.  Nothing is assumed about the distribution of the answers, and configural
+    is tested as well: whether the model misses more in these groups than in any.
+
+    Parameters
+    ----------
+    data : DataFrame
+        What `fits` were fitted to, listwise.
+    fits : mapping
+        From :func:`ladder`.
+    draws : int
+    rng : numpy Generator
+    cluster : str, optional
+        Respondents of one cluster are alike: labels are exchanged within clusters, or between whole clusters if all
+        respondents of a cluster are of one group.
+
+    Raises
+    ------
+    ValueError
+        If the fits are not of complete rows.
+
+    Notes
+    -----
+    Jorgensen, Kite, Chen & Short (2018), doi:10.1037/met0000152.  p = (1 + draws at least as large)/(1 + draws).
+    R: ``semTools::permuteMeasEq(draws, uncon = configural, con = metric, AFIs = c("chisq", "cfi"))``.
+    """
+    from cxlib.sem import kernel, lockstep
+
+    last = list(fits.values())[-1]
+    names = list(last.model.observed)
+    rows = data[data[[*names, group, *([cluster] if cluster else [])]].notna().all(axis=1)]
+    if len(rows) != last.n_used or last.missing != "listwise":
+        raise ValueError(f"The fits used {last.n_used} rows (missing='{last.missing}'), but {len(rows)} rows are complete. "
+                         "A permutation test needs fits of complete rows, missing='listwise', to the same data.")
+    code = np.unique(rows[group], return_inverse=True)[1]
+    labels = _shuffled(code, None if cluster is None else pd.factorize(rows[cluster])[0], draws, rng)
+    x = rows[names].to_numpy(float)
+    features, centre = lockstep.features(x - x.mean(axis=0)), x.mean(axis=0)
+    sums = [(labels == g).astype(float) @ features for g in range(last.model.n_groups - 1)]
+    sums.append(features.sum(axis=0) - sum(sums))
+    samples = lockstep.Resamples(tuple(sums), (None,) * len(sums), (centre,) * len(sums))
+    saturated, null = np.zeros(draws), np.zeros(draws)
+    for sample in samples.take(np.arange(draws)):
+        log_s = np.linalg.slogdet(np.moveaxis(sample.cov, -1, 0))[1]
+        saturated += sample.n * (log_s + len(names))
+        null += sample.n * (np.log(np.einsum("iir->ir", sample.cov)).sum(axis=0) - log_s)
+    one = next(iter(fits.values())).model
+    one = Model(one.observed, one.latent, one.state, number(one.table[one.table["group"] == 0]), one.syntax)
+    pooled = fit_model(rows, one)
+    chisq, at = {}, {(r.lhs, r.op, r.rhs): v for r, v in zip(one.table.itertuples(), one.values(pooled.theta), strict=True)}
+    for level, fit in fits.items():
+        start = _carried(np.array([at.get((r.lhs, r.op, r.rhs), 0.0) for r in fit.model.table.itertuples()]), fit.model, fit.model)
+        found = lockstep.refit(kernel.compile(fit.model), samples, start)
+        chisq[level] = np.where(found.status == "failed", np.nan, len(rows) * found.fmin - saturated)
+    return _places(fits, pd.DataFrame(chisq), null)
+
+
+def latent_means(fit: Fit, reference: int = 0) -> pd.DataFrame:
+    """Differences of latent means from those of one group, and as effect sizes.
+
+    Parameters
+    ----------
+    fit : Fit
+        With equal intercepts (in part at least), such as the scalar level.
+    reference : int
+        Number of the group that the others are compared with.
+
+    Returns
+    -------
+    DataFrame
+        construct, group (its number), est, se, z, p, ci_low, ci_high; d: the difference over the root of the pooled
+        variance of the construct, with d_se, d_low, d_high.
+
+    Raises
+    ------
+    ModelError
+        If the fit has no free latent means.
+
+    Notes
+    -----
+    d: Hancock (2001), doi:10.1007/BF02294440, variances weighted by n; intervals by the delta method.
+    R: labels on ``c(m1, m2)*1`` and ``c(v1, v2)``, then ``d := (m2 - m1)/sqrt((n1*v1 + n2*v2)/(n1 + n2))``.
+    """
+    from scipy.special import ndtr
+
+    model, function = fit.model, fit.discrepancy()
+    own = model.table[(model.table["matrix"] == "alpha") & (model.table["free"] > 0) & model.table["lhs"].isin(model.latent)]
+    moved = [name for name in model.latent if name in set(own["lhs"])]
+    if not moved:
+        raise ModelError("This fit has no free latent means: they can be compared only where intercepts are equal across "
+                         "groups. Give the scalar level, whole or partial.")
+    at, others = [model.latent.index(name) for name in moved], [g for g in range(model.n_groups) if g != reference]
+
+    def statistic(theta: np.ndarray) -> np.ndarray:
+        points = [function.point(theta, g) for g in range(model.n_groups)]
+        pooled = sum(w * np.diag(point.phi)[at] for w, point in zip(function.weight, points, strict=True))
+        raw = np.array([points[g].eta[at] - points[reference].eta[at] for g in others])
+        return np.concatenate([raw.ravel(), (raw / np.sqrt(pooled)).ravel()])
+
+    est = statistic(fit.theta)
+    slope = np.array([statistic(fit.theta + row).imag for row in 1e-30j * np.eye(model.npar)]) / 1e-30
+    se = np.sqrt(np.einsum("ki,kl,li->i", slope, fit.vcov, slope))
+    low, high, half = est - 1.959963984540054 * se, est + 1.959963984540054 * se, len(est) // 2
+    return pd.DataFrame({
+        "construct": moved * len(others), "group": np.repeat(others, len(moved)), "est": est[:half], "se": se[:half],
+        "z": est[:half] / se[:half], "p": 2 * ndtr(-np.abs(est[:half] / se[:half])), "ci_low": low[:half],
+        "ci_high": high[:half], "d": est[half:], "d_se": se[half:], "d_low": low[half:], "d_high": high[half:]})
+
+
+def _with_means(model: Model, equal: Collection[str]) -> Model:
+    """The model with a row for the mean of every latent variable, where intercepts are equal."""
+    if not model.means:
+        raise ModelError("Invariance is about means too. Parse the model with parse(syntax, means=True).")
+    table = model.table
+    have, loads = set(table.loc[table["op"] == "~1", "lhs"]), table[table["op"] == "=~"]
+    measured = set(loads.loc[loads["rhs"].isin(model.observed), "lhs"])
+    free = [name for name in model.latent if "intercepts" in equal and name not in have
+            and (name in measured or "second intercepts" in equal)]
+    rows = [{"lhs": name, "op": "~1", "rhs": "", "group": 0, "label": "", "free": 0, "value": np.nan, "matrix": "alpha",
+             "row": model.state.index(name), "col": 0, "exo": 0} for name in free]
+    table = pd.concat([table, pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True) if rows else table
+    return Model(model.observed, model.latent, model.state, table, model.syntax)
+
+
+def _carried(values: np.ndarray, old: Model, new: Model) -> np.ndarray:
+    """Free numbers of `new` from values of every row of ``old.table``: the mean of those that became one, 0 if absent."""
+    names = [["lhs", "op", "rhs", "group"]] * 2
+    known = dict(zip(old.table[names[0]].itertuples(index=False, name=None), values, strict=True))
+    free = new.table["free"].to_numpy(int)
+    mine = np.array([known.get(place, 0.0) for place in new.table[names[1]].itertuples(index=False, name=None)])
+    return np.bincount(free, mine)[1:] / np.bincount(free)[1:]
+
+
+def _anchored(model: Model, freed: Collection[Place], row: NamedTuple) -> bool:
+    """Whether the construct keeps enough equal indicators if this one is freed."""
+    loads = model.table[model.table["op"] == "=~"]
+    if row.kind in ("residuals", "disturbances"):
+        return True
+    name = row.rhs or row.lhs
+    owners = loads.loc[loads["rhs"] == name, "lhs"]
+    gone = {(rhs or lhs) for lhs, op, rhs, _ in freed if op == row.op} | {name}
+    return all(len(set(loads.loc[loads["lhs"] == owner, "rhs"]) - gone) >= LEAST for owner in owners)
+
+
+def _shuffled(code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Group numbers in random order, (draws, n), respecting clusters."""
+    if cluster is None:
+        return rng.permuted(np.tile(code, (draws, 1)), axis=1)
+    own = pd.Series(code).groupby(cluster)
+    if (own.nunique() == 1).all():
+        return rng.permuted(np.tile(own.first().to_numpy(), (draws, 1)), axis=1)[:, cluster]
+    sort, out = np.argsort(cluster, kind="stable"), np.empty((draws, len(code)), dtype=code.dtype)
+    for draw in range(draws):
+        out[draw, np.lexsort((rng.random(len(code)), cluster))] = code[sort]
+    return out
+
+
+def _places(fits: Mapping[str, Fit], chisq: pd.DataFrame, null: np.ndarray) -> Permuted:
+    """Where the changes in the real groups lie among those in random ones."""
+    base_df = baseline(next(iter(fits.values())))[1]
+    drawn = pd.DataFrame({level: [cfi(value, fit.df, base, base_df) for value, base in zip(chisq[level], null, strict=True)]
+                          for level, fit in fits.items()}).where(chisq.notna())
+    rows, before = [], None
+    for level, fit in fits.items():
+        base = baseline(fit)[0]
+        real = np.array([fit.chisq, -cfi(fit.chisq, fit.df, base, base_df)])
+        random = np.array([chisq[level], -drawn[level]])
+        if before:
+            real, random = real - before[0], random - before[1]
+        before = (np.array([fit.chisq, -cfi(fit.chisq, fit.df, base, base_df)]), np.array([chisq[level], -drawn[level]]))
+        good = np.isfinite(random).all(axis=0)
+        reached = (random[:, good] >= real[:, None] - 1e-9).sum(axis=1)
+        rows.append({"level": level, "p_permutation": (1 + reached[0]) / (1 + good.sum()),
+                     "p_permutation_cfi": (1 + reached[1]) / (1 + good.sum()), "permutations": int(good.sum())})
+    return Permuted(chisq, drawn, pd.DataFrame(rows))
