@@ -1,6 +1,6 @@
 """Missing answers: how many, in which patterns, and whether they look random.
 
-Nothing is filled in here; `moments` gives the maximum-likelihood mean and covariance that incomplete answers allow.
+Nothing is filled in here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
-from cxlib.reading import DataError
+from cxlib.sem.fiml import moments, pattern_rows
 from cxlib.show import Result, Text
 from cxlib.study import Study
 
@@ -23,19 +23,30 @@ def by_item(data: pd.DataFrame, study: Study) -> Result:
     """Missing answers by item: item, construct, n (answered), missing, share."""
     items = [item for item in study.items if item in data]
     absent = data[items].isna()
-    table = pd.DataFrame({"item": items, "construct": [study.items[i] for i in items], "n": (~absent).sum().to_numpy(),
-                          "missing": absent.sum().to_numpy(), "share": absent.mean().to_numpy()})
+    table = pd.DataFrame(
+        {
+            "item": items,
+            "construct": [study.items[i] for i in items],
+            "n": (~absent).sum().to_numpy(),
+            "missing": absent.sum().to_numpy(),
+            "share": absent.mean().to_numpy(),
+        }
+    )
     total, cells = int(table["missing"].sum()), absent.size
     complete = int((~absent.any(axis=1)).sum())
     if not total:
-        text = {"en": f"No answer is missing: all {len(data):,} rows answered all {len(items)} items.",
-                "zh": f"没有缺失:{len(data):,} 名受访者全部回答了 {len(items)} 个题项。"}
+        text = {
+            "en": f"No answer is missing: all {len(data):,} rows answered all {len(items)} items.",
+            "zh": f"没有缺失:{len(data):,} 名受访者全部回答了 {len(items)} 个题项。",
+        }
     else:
         worst = table.loc[table["share"].idxmax()]
-        text = {"en": f"{total:,} of {cells:,} answers ({100 * total / cells:.1f} %) are missing; {complete:,} of {len(data):,} rows are "
-                      f"complete. Most are missing in {worst['item']} ({100 * worst['share']:.1f} %).",
-                "zh": f"{cells:,} 个回答中缺失 {total:,} 个({100 * total / cells:.1f}%);{len(data):,} 行中有 {complete:,} 行完整。"
-                      f"缺失最多的题项是 {worst['item']}({100 * worst['share']:.1f}%)。"}
+        text = {
+            "en": f"{total:,} of {cells:,} answers ({100 * total / cells:.1f} %) are missing; {complete:,} of {len(data):,} rows are "
+            f"complete. Most are missing in {worst['item']} ({100 * worst['share']:.1f} %).",
+            "zh": f"{cells:,} 个回答中缺失 {total:,} 个({100 * total / cells:.1f}%);{len(data):,} 行中有 {complete:,} 行完整。"
+            f"缺失最多的题项是 {worst['item']}({100 * worst['share']:.1f}%)。",
+        }
     return Result(table, text, len(data), "missing answers by item")
 
 
@@ -44,52 +55,8 @@ def patterns(frame: pd.DataFrame) -> pd.DataFrame:
     absent = frame.isna().to_numpy()
     rows = [(len(rows), int((~seen).sum()), " ".join(frame.columns[~seen])) for rows, seen in pattern_rows(~absent)]
     return pd.DataFrame(rows, columns=["n", "missing", "items"]).sort_values(
-        ["n", "missing", "items"], ascending=[False, True, True], ignore_index=True)
-
-
-def moments(frame: pd.DataFrame, tolerance: float = 1e-10, limit: int = 5000) -> tuple[np.ndarray, np.ndarray]:
-    """Maximum-likelihood mean and covariance (divisor n) of incomplete normal data, by EM.
-
-    Raises
-    ------
-    DataError
-        An item is constant or never answered, items are linear combinations of each other, or EM did not converge.
-
-    Notes
-    -----
-    Dempster, Laird & Rubin (1977).  R: ``lavaan::lavInspect(lavaan::cfa(…, missing = "ml"), "sampstat.h1")``.
-    """
-    values = frame.to_numpy(float)
-    flat = [c for c in frame if frame[c].min() == frame[c].max() or frame[c].isna().all()]
-    if flat:
-        raise DataError(f"No covariance matrix: {', '.join(flat)} never vary. Leave them out.")
-    mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    z = (values - mean) / spread
-    seen = ~np.isnan(z)
-    z = np.where(seen, z, 0.0)
-    if seen.all():
-        return mean, np.cov(values.T, ddof=0).reshape(len(mean), -1)
-    groups = [(rows, np.flatnonzero(~s)) for rows, s in pattern_rows(seen) if not s.all()]
-    mu, sigma = np.zeros(len(mean)), np.eye(len(mean))
-    for _ in range(limit):
-        try:
-            precision = np.linalg.inv(sigma)
-        except np.linalg.LinAlgError:
-            raise DataError("No covariance matrix: some items are linear combinations of others. Leave one of them out.") from None
-        filled, extra = np.where(seen, z - mu, 0.0), np.zeros_like(sigma)
-        pull = filled @ precision
-        for rows, gone in groups:
-            rest = np.linalg.inv(precision[np.ix_(gone, gone)])
-            filled[np.ix_(rows, gone)] = -pull[np.ix_(rows, gone)] @ rest
-            extra[np.ix_(gone, gone)] += len(rows) * rest
-        shift = filled.mean(axis=0)
-        updated = (filled.T @ filled + extra) / len(z) - np.outer(shift, shift)
-        change = max(np.abs(shift).max(), np.abs(updated - sigma).max())
-        mu, sigma = mu + shift, updated
-        if change < tolerance:
-            return mean + mu * spread, sigma * np.outer(spread, spread)
-    raise DataError(f"EM did not converge in {limit} steps: some pairs of items are hardly ever answered together. Leave "
-                    "out the items that only a part of the sample was asked.")
+        ["n", "missing", "items"], ascending=[False, True, True], ignore_index=True
+    )
 
 
 def littles_mcar(frame: pd.DataFrame) -> Result:
@@ -115,7 +82,14 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
         table = pd.DataFrame({"chisq": [np.nan], "df": [0], "p": [np.nan], "patterns": [1], "n": [len(used)]})
         text = {"en": "No answer is missing, so there is nothing to test.", "zh": "没有缺失值,无需检验。"}
         return Result(table, text, len(used), "Little's MCAR test", (text,))
-    mean, covariance = moments(used)
+    try:
+        mean, covariance = moments(used)
+    except DataError as error:
+        table = pd.DataFrame(
+            {"chisq": [np.nan], "df": [0], "p": [np.nan], "patterns": [len(patterns(used))], "n": [len(used)]}
+        )
+        text = {"en": f"Not tested. {error}", "zh": "未检验:无法估计协方差矩阵(行数太少、题项无变异或完全相关)。"}
+        return Result(table, text, len(used), "Little's MCAR test", (text,))
     values, chisq, df, groups = used.to_numpy(float), 0.0, -len(mean), pattern_rows(used.notna().to_numpy())
     for rows, seen in groups:
         off = values[np.ix_(rows, seen)].mean(axis=0) - mean[seen]
@@ -124,21 +98,29 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
     p = float(chi2.sf(chisq, df))
     table = pd.DataFrame({"chisq": [chisq], "df": [df], "p": [p], "patterns": [len(groups)], "n": [len(used)]})
     told = f"χ²({df}) = {chisq:.2f}, {show.p_text(p)}"
-    verdict = {"en": "answers are not missing completely at random", "zh": "缺失并非完全随机"} if p < 0.05 else {
-        "en": "nothing here speaks against answers missing completely at random", "zh": "没有证据否定完全随机缺失"}
+    verdict = (
+        {"en": "answers are not missing completely at random", "zh": "缺失并非完全随机"}
+        if p < 0.05
+        else {
+            "en": "nothing here speaks against answers missing completely at random",
+            "zh": "没有证据否定完全随机缺失",
+        }
+    )
     warnings: tuple[Text, ...] = ()
     if len(used) < 5 * len(groups):
-        warnings = ({"en": f"{len(groups)} patterns in {len(used):,} rows: the test rests on very small groups, do not lean on its p value.",
-                     "zh": f"{len(used):,} 行中有 {len(groups)} 种缺失模式:各组样本很小,p 值仅供参考。"},)
-    return Result(table, {"en": f"Little's test: {told} — {verdict['en']}.", "zh": f"Little 检验:{told},{verdict['zh']}。"},
-                  len(used), "Little's MCAR test", warnings)
-
-
-def pattern_rows(seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows that answered the same questions, and which those are."""
-    kinds, which = np.unique(seen, axis=0, return_inverse=True)
-    order = np.argsort(which.ravel(), kind="stable")
-    return list(zip(np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), kinds, strict=True))
+        warnings = (
+            {
+                "en": f"{len(groups)} patterns in {len(used):,} rows: the test rests on very small groups, do not lean on its p value.",
+                "zh": f"{len(used):,} 行中有 {len(groups)} 种缺失模式:各组样本很小,p 值仅供参考。",
+            },
+        )
+    return Result(
+        table,
+        {"en": f"Little's test: {told} — {verdict['en']}.", "zh": f"Little 检验:{told},{verdict['zh']}。"},
+        len(used),
+        "Little's MCAR test",
+        warnings,
+    )
 
 
 @show.picture
@@ -151,8 +133,9 @@ def plot_missing(data: pd.DataFrame, study: Study, *, language: str = "en") -> t
     top = kinds[kinds["missing"] > 0].head(12)
     colours = [show.ROLES[study.role(item)] for item in items]
     width = max(6.5, 1.5 + 0.2 * len(items))
-    figure, (bars, grid) = pyplot.subplots(2, 1, figsize=(width, 3.2 + 0.24 * len(top)), sharex=True,
-                                           height_ratios=[2, max(0.24 * len(top), 0.5)])
+    figure, (bars, grid) = pyplot.subplots(
+        2, 1, figsize=(width, 3.2 + 0.24 * len(top)), sharex=True, height_ratios=[2, max(0.24 * len(top), 0.5)]
+    )
     bars.bar(range(len(items)), share, color=colours)
     bars.set_ylabel({"en": "missing (%)", "zh": "缺失率(%)"}[language])
     bars.set_ylim(0, max(share.max() * 1.15, 1))
@@ -168,12 +151,18 @@ def plot_missing(data: pd.DataFrame, study: Study, *, language: str = "en") -> t
     grid.spines[:].set_visible(False)
     if top.empty:
         grid.set_ylim(1, -1)
-        grid.text(len(items) / 2 - 0.5, 0, {"en": "no missing answers", "zh": "没有缺失"}[language], ha="center", va="center")
+        grid.text(
+            len(items) / 2 - 0.5, 0, {"en": "no missing answers", "zh": "没有缺失"}[language], ha="center", va="center"
+        )
     complete = int(kinds.loc[kinds["missing"] == 0, "n"].sum())
     absent = len(kinds) - bool(complete)
     return figure, {
         "en": f"Missing answers by item (above) and the {len(top)} most frequent of {absent} patterns of missing answers (below); "
-              f"{complete:,} of {len(data):,} rows are complete. Look for blocks: they mean questions that were not reached or not asked."
-              if absent else f"No answer is missing in {len(data):,} rows.",
+        f"{complete:,} of {len(data):,} rows are complete. Look for blocks: they mean questions that were not reached or not asked."
+        if absent
+        else f"No answer is missing in {len(data):,} rows.",
         "zh": f"各题项缺失率(上)与 {absent} 种缺失模式中最常见的 {len(top)} 种(下);{len(data):,} 行中 {complete:,} 行完整。"
-              "若成块缺失,说明该部分题目未答到或未被询问。" if absent else f"{len(data):,} 行均无缺失。"}
+        "若成块缺失,说明该部分题目未答到或未被询问。"
+        if absent
+        else f"{len(data):,} 行均无缺失。",
+    }
