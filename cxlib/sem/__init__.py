@@ -9,6 +9,7 @@ _HOME = {
     "Moments": "discrepancy", "Discrepancy": "discrepancy",
     "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "DataError": "estimate",
     "fit_measures": "measures", "difference": "robust",
+    "polychoric": "polychorics", "ordinal_alpha": "polychorics", "Polychoric": "polychorics", "OrdinalFit": "ordinal",
     "modification_indices": "modification", "residuals": "modification",
     "plot_diagram": "diagram", "plot_conceptual": "diagram",
 }

@@ -117,9 +117,9 @@ class Fit:
 
 
 def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: str | None = None,
-        start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "MLM"] = "ML",
-        missing: Literal["listwise", "fiml"] = "listwise") -> Fit:
-    """Fit a model to raw data by normal-theory maximum likelihood.
+        start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
+        missing: Literal["listwise", "fiml", "pairwise"] = "listwise") -> Fit:
+    """Fit a model to raw data by normal-theory maximum likelihood, or ordinal data by WLSMV.
 
     What was done with missing values the warnings say.  Fisher
     scoring and Newton steps go to the exact optimum from `start`, from simple values of our own or, if
@@ -141,7 +141,8 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         Free numbers to start from.
     estimator : str
         "ML"; "MLR" and "MLM" give the same estimates with standard errors and a scaled χ² that hold
-        without normality (:mod:`cxlib.sem.robust`).
+        without normality (:mod:`cxlib.sem.robust`); "WLSMV" is for ordinal items (:mod:`cxlib.sem.ordinal`,
+        which also takes missing = "pairwise").
     missing : str
         "listwise" leaves out every row with a missing value in the model's variables; "fiml" uses what
         each row has (:mod:`cxlib.sem.fiml`), with intercepts, and leaves out rows without any value or
@@ -162,9 +163,15 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     R: ``lavaan::sem(model, data, meanstructure = means, group = group, estimator = estimator,
     missing = "ml")``.
     """
+    if estimator == "WLSMV":
+        from cxlib.sem.ordinal import fit_ordinal
+
+        if means or group is not None:
+            raise ModelError("estimator='WLSMV' is for one group, without intercepts. Leave out means= and group=, or use 'MLR'.")
+        return fit_ordinal(data, model, missing=missing, start=start)
     if (estimator, missing == "fiml") not in METHODS or missing not in ("listwise", "fiml"):
         raise ValueError(f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
-                         "with missing='listwise' or 'fiml', or estimator='MLM' with missing='listwise'.")
+                         "with missing='listwise' or 'fiml', 'MLM' with 'listwise', 'WLSMV' with 'listwise' or 'pairwise'.")
     full = missing == "fiml"
     if not isinstance(model, Model):
         model = parse(model, means or full or group is not None)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def fit_measures(fit: Fit) -> pd.DataFrame:
-    """Fit measures of a normal-theory ML solution, by lavaan's names and definitions.
+    """Fit measures by lavaan's names and definitions; of a WLSMV solution see :mod:`cxlib.sem.ordinal`.
 
     Parameters
     ----------
@@ -38,6 +38,10 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
 
     R: ``lavaan::fitMeasures(fit)``.
     """
+    if fit.estimator == "WLSMV":
+        from cxlib.sem.ordinal import ordinal_measures
+
+        return ordinal_measures(fit)
     from scipy.special import chdtrc
 
     from cxlib.sem.robust import measures as robust

@@ -1,0 +1,282 @@
+"""Polychoric correlations of ordinal items, and the joint covariance of thresholds and correlations.
+
+An answer in category k says that a standard normal response y* lies between the thresholds τ_{k−1} and
+τ_k.  Thresholds come from each item's margins, each correlation from its table given the thresholds
+(Olsson 1979, doi:10.1007/BF02296207); their joint covariance from the scores of both steps (Muthén 1984,
+doi:10.1007/BF02294210).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cxlib.sem.estimate import DataError
+
+CATEGORIES = 12
+"""An item with more distinct answers is refused: its table is too sparse, and a normal-theory estimator fits."""
+BOUND = 0.999
+"""A polychoric correlation stops here, as in lavaan; the answers then fix the order of one item by the other."""
+FLOOR = float(np.sqrt(np.finfo(float).eps))
+"""Cells are not less probable than this, as in lavaan."""
+FAR = 38.0
+"""A threshold beyond which the normal distribution has no mass in double precision."""
+
+Missing = Literal["listwise", "pairwise"]
+
+
+@dataclass(frozen=True, eq=False)
+class Polychoric:
+    """Thresholds and correlations of the normal responses behind ordinal items.
+
+    correlations : items × items; thresholds : item, threshold (t1, t2, …), upper (the last category below
+    it), est, se; gamma : n times the asymptotic covariance of thresholds (``x1|t1``) and correlations
+    (``x1~~x2``); n : rows used; n_pairs : items × items, rows behind each correlation; warnings : en and zh.
+    """
+
+    correlations: pd.DataFrame
+    thresholds: pd.DataFrame
+    gamma: pd.DataFrame = field(repr=False)
+    n: int
+    n_pairs: pd.DataFrame = field(repr=False)
+    warnings: tuple[dict[str, str], ...] = ()
+
+
+def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric:
+    """Polychoric correlations (tetrachoric for two categories) by two-step maximum likelihood.
+
+    Only the order of the answers counts.  A two-by-two table with one empty cell gets half a case in it at
+    unchanged margins (lavaan's ``zero.add = c(0.5, 0)``); empty cells of larger tables stay.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Items only, two or more, with 2 to 12 distinct numbers (or an ordered categorical) each.
+    missing : {"listwise", "pairwise"}
+        Leave out every row with a missing answer, or use for each item and pair the rows that have it.
+
+    Raises
+    ------
+    DataError
+        If an item is not numeric, constant, or has more than 12 distinct answers; or no rows are left.
+
+    Notes
+    -----
+    R: ``lavaan::lavCor(frame, ordered = names(frame))``; gamma ``lavInspect(fit, "gamma")``.
+    """
+    codes, levels, notes = _codes(frame, missing)
+    names, (n, p), width = [str(name) for name in frame.columns], codes.shape, max(map(len, levels))
+    answered = codes[:, :, None] == np.arange(width)
+    flat = answered.reshape(n, -1).astype(float)
+    a, b = np.triu_indices(p, 1)
+    tables = (flat.T @ flat).reshape(p, width, p, width)[a, :, b, :]
+    from scipy.special import ndtri
+
+    known = answered.any(axis=2).sum(axis=0)
+    below = np.cumsum(answered.sum(axis=0), axis=1)[:, :-1] / known[:, None]
+    real = np.arange(width - 1) < np.array([len(level) for level in levels])[:, None] - 1
+    tau = np.where(real, ndtri(np.where(real, below, 0.5)), FAR)
+    binary = np.array([len(level) == 2 for level in levels])
+    corrected = binary[a] & binary[b] & ((tables[:, :2, :2] == 0).sum(axis=(1, 2)) == 1)
+    rho = _correlate(np.where(corrected[:, None, None], _filled(tables), tables), tau[a], tau[b])
+    correlations, pairs = np.eye(p), np.diag(known).astype(int)
+    correlations[a, b] = correlations[b, a] = rho
+    pairs[a, b] = pairs[b, a] = tables.sum(axis=(1, 2))
+    if (pairs == 0).any():
+        raise DataError(f"Nobody answered both '{names[a[tables.sum(axis=(1, 2)).argmin()]]}' and "
+                        f"'{names[b[tables.sum(axis=(1, 2)).argmin()]]}'. Leave one of them out.")
+    influence = _influence(codes, tables, tau, real, rho, below, known)
+    where = [(i, k) for i in range(p) for k in range(len(levels[i]) - 1)]
+    labels = [f"{names[i]}|t{k + 1}" for i, k in where] + [f"{names[i]}~~{names[j]}" for i, j in zip(a, b, strict=True)]
+    gamma = n * influence.T @ influence
+    notes += _judge(names, correlations, corrected, np.isnan(np.diag(gamma)[len(where):]))
+    thresholds = pd.DataFrame({
+        "item": [names[i] for i, _ in where], "threshold": [f"t{k + 1}" for _, k in where],
+        "upper": [levels[i][k] for i, k in where], "est": tau[real], "se": np.sqrt(np.diag(gamma)[:len(where)] / (n - 1))})
+    return Polychoric(pd.DataFrame(correlations, names, names), thresholds, pd.DataFrame(gamma, labels, labels), n,
+                      pd.DataFrame(pairs, names, names), tuple(notes))
+
+
+def ordinal_alpha(frame: pd.DataFrame) -> float:
+    """Ordinal alpha: standardised alpha of the polychoric correlations, k/(k−1)·(1 − k/ΣR).
+
+    It is the reliability of a sum of the normal responses, not of the observed answers, which it usually
+    exceeds (Zumbo, Gadermann & Zeisser 2007, doi:10.22237/jmasm/1177992180; Chalmers 2018,
+    doi:10.1177/0013164417727036).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Two or more items; rows with a missing answer are left out.
+
+    Notes
+    -----
+    R: ``psych::alpha(lavaan::lavCor(frame, ordered = names(frame)))$total$raw_alpha``.
+    """
+    r = polychoric(frame).correlations.to_numpy()
+    return float(len(r) / (len(r) - 1) * (1 - len(r) / r.sum()))
+
+
+def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], list[dict[str, str]]]:
+    """Category numbers 0, 1, … (−1: missing) of the rows used, each item's categories, and notes."""
+    if missing not in ("listwise", "pairwise"):
+        raise DataError(f"missing='{missing}' is not possible for ordinal items. Allowed: listwise, pairwise.")
+    if frame.shape[1] < 2 or not frame.columns.is_unique:
+        raise DataError(f"Two or more columns with names of their own are needed; there are {list(frame.columns)}.")
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
+            continue
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+            raise DataError(f"Column '{name}' is {column.dtype}, so its categories have no order. Code them as numbers, or "
+                            "make it an ordered categorical.")
+        if np.isinf(column.to_numpy(float, na_value=np.nan)).any():
+            raise DataError(f"Column '{name}' has infinite values. Set them to missing or correct them.")
+    kept = frame.notna().all(axis=1) if missing == "listwise" else frame.notna().any(axis=1)
+    used, notes = frame[kept], []
+    if dropped := int((~kept).sum()):
+        what, zh = ("a", "有") if missing == "listwise" else ("only", "全为")
+        notes.append({"en": f"{dropped} of {len(frame)} rows have {what} missing value{'s' * (what == 'only')} in these items "
+                            f"and were left out; {len(used)} were used.",
+                      "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值,已剔除;使用 {len(used)} 行。"})
+    if missing == "pairwise" and (holes := int(used.isna().any(axis=1).sum())):
+        notes.append({"en": f"{holes} of {len(used)} rows have missing answers; each correlation rests on the rows that have "
+                            "both (pairwise), which is unbiased only if answers are missing completely at random.",
+                      "zh": f"{len(used)} 行中有 {holes} 行有缺失;每个相关系数使用两题都作答的行(成对删除),"
+                            "仅在完全随机缺失时无偏。"})
+    codes, levels = np.empty(used.shape, dtype=np.intp), []
+    for at, (name, column) in enumerate(used.items()):
+        codes[:, at], found = pd.factorize(column, sort=True)
+        if len(found) < 2:
+            said = f"only the answer {found[0]}" if len(found) else "no answer"
+            raise DataError(f"Item '{name}' has {said} in the {len(used)} rows used, so it tells nothing. Leave it out.")
+        if len(found) > CATEGORIES:
+            raise DataError(f"Item '{name}' has {len(found)} distinct values; up to {CATEGORIES} are taken as categories. Use a "
+                            "normal-theory estimator (estimator='MLR') for it, or group its values first.")
+        levels.append(list(found))
+        if isinstance(found, pd.CategoricalIndex):
+            continue
+        whole = found.to_numpy(float)
+        unused = sorted(set(np.arange(whole[0], whole[-1])) - set(whole)) if (whole == whole.round()).all() else []
+        if 0 < len(unused) < CATEGORIES:
+            gap = ", ".join(f"{value:g}" for value in unused)
+            notes.append({"en": f"Nobody used {gap} of item {name}; its thresholds lie between the categories in use.",
+                          "zh": f"题目 {name} 没有人选 {gap};阈值只在实际使用的类别之间。"})
+    return codes, levels, notes
+
+
+def _filled(tables: np.ndarray) -> np.ndarray:
+    """Tables with half a case moved into the empty cell of their 2 × 2 corner, margins unchanged."""
+    out = tables.copy()
+    main = (tables[:, 0, 0] == 0) | (tables[:, 1, 1] == 0)
+    out[:, :2, :2] += np.where(main, 0.5, -0.5)[:, None, None] * np.array([[1, -1], [-1, 1]])
+    return out
+
+
+def _judge(names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.ndarray) -> list[dict[str, str]]:
+    """What a reader must know before believing the correlations."""
+    a, b = np.triu_indices(len(r), 1)
+
+    def named(chosen: np.ndarray) -> str:
+        return ", ".join(f"{names[i]}–{names[j]}" for i, j in zip(a[chosen], b[chosen], strict=True))
+
+    notes = []
+    if corrected.any():
+        notes.append({"en": "Two-by-two tables with an empty cell got half a case in it, margins unchanged: "
+                            f"{named(corrected)}. Their correlations depend on that.",
+                      "zh": f"以下 2×2 表有空单元格,已在保持边际不变下加 0.5:{named(corrected)};其相关系数取决于此修正。"})
+    if (near := np.abs(r[a, b]) > 0.99).any():
+        notes.append({"en": f"Polychoric correlations beyond .99: {named(near)}. These items ask the same; keep one of each.",
+                      "zh": f"多项相关超过 .99:{named(near)}。这些题目几乎等同,请各留其一。"})
+    if blind.any():
+        notes.append({"en": f"Too few answers to tell how uncertain these correlations are: {named(blind)}. Their rows of gamma "
+                            "are empty.",
+                      "zh": f"作答太少,无法估计以下相关的不确定性:{named(blind)};gamma 中相应的行为空。"})
+    if (lowest := float(np.linalg.eigvalsh(r)[0])) <= 1e-8:
+        notes.append({"en": f"The polychoric correlation matrix is not positive definite (smallest eigenvalue {lowest:.3f}): the "
+                            "pairs were estimated one by one and contradict each other, as happens with few rows or sparse "
+                            "categories. What needs its inverse is left out.",
+                      "zh": f"多项相关矩阵非正定(最小特征值 {lowest:.3f}):各对相关是分别估计的,彼此矛盾,"
+                            "常见于样本少或类别稀疏;需要逆矩阵的指标从略。"})
+    return notes
+
+
+def _upper(h: np.ndarray, k: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """Bivariate normal distribution function by Owen's T (Owen 1956, doi:10.1214/aoms/1177728074)."""
+    from scipy.special import ndtr, owens_t
+
+    h, k, root = np.where(h == 0, 1e-300, h), np.where(k == 0, 1e-300, k), np.sqrt(1 - rho**2)
+    with np.errstate(over="ignore"):
+        first, second = (k / h - rho) / root, (h / k - rho) / root
+    return (ndtr(h) + ndtr(k) - ((h < 0) != (k < 0))) / 2 - owens_t(h, first) - owens_t(k, second)
+
+
+def _cells(corner: np.ndarray) -> np.ndarray:
+    """Differences of values at the thresholds (pairs × thresholds × thresholds) that vanish at both ends."""
+    return np.diff(np.diff(np.pad(corner, ((0, 0), (1, 1), (1, 1))), axis=1), axis=2)
+
+
+def _probable(tau_a: np.ndarray, tau_b: np.ndarray, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cell probabilities of every pair and their first two derivatives by the correlation."""
+    from scipy.special import ndtr
+
+    h, k, r = tau_a[:, :, None], tau_b[:, None, :], rho[:, None, None]
+    inner = _upper(h, k, r)
+    below = np.pad(inner, ((0, 0), (1, 1), (1, 1)))
+    below[:, 1:-1, -1], below[:, -1, 1:-1], below[:, -1, -1] = ndtr(tau_a), ndtr(tau_b), 1
+    rest = 1 - r**2
+    density = np.exp(-(h**2 - 2 * r * h * k + k**2) / (2 * rest)) / (2 * np.pi * np.sqrt(rest))
+    curve = density * (r / rest + (h * k * (1 + r**2) - r * (h**2 + k**2)) / rest**2)
+    return np.maximum(np.diff(np.diff(below, axis=1), axis=2), FLOOR), _cells(density), _cells(curve)
+
+
+def _correlate(tables: np.ndarray, tau_a: np.ndarray, tau_b: np.ndarray) -> np.ndarray:
+    """The correlation of every pair: Newton steps kept inside the interval where the score changes sign."""
+    rho, low, high = np.zeros(len(tables)), np.full(len(tables), -BOUND), np.full(len(tables), BOUND)
+    open_ = np.arange(len(tables))
+    for _ in range(60):
+        probable, slope, curve = _probable(tau_a[open_], tau_b[open_], rho[open_])
+        ratio = slope / probable
+        score = (tables[open_] * ratio).sum(axis=(1, 2))
+        second = (tables[open_] * (curve / probable - ratio**2)).sum(axis=(1, 2))
+        low[open_], high[open_] = np.where(score > 0, rho[open_], low[open_]), np.where(score > 0, high[open_], rho[open_])
+        ahead = rho[open_] - score / np.where(second < 0, second, -np.inf)
+        inside = (second < 0) & (ahead > low[open_]) & (ahead < high[open_])
+        ahead = np.where(inside, ahead, (low[open_] + high[open_]) / 2)
+        moved = np.abs(ahead - rho[open_])
+        rho[open_] = ahead
+        if not (open_ := open_[moved > 1e-9]).size:
+            break
+    return rho
+
+
+def _influence(codes: np.ndarray, tables: np.ndarray, tau: np.ndarray, real: np.ndarray, rho: np.ndarray, below: np.ndarray,
+               known: np.ndarray) -> np.ndarray:
+    """Influence of every row on thresholds and correlations; its cross-product is their covariance."""
+    from scipy.special import ndtr
+
+    p, (a, b) = codes.shape[1], np.triu_indices(codes.shape[1], 1)
+    density = np.exp(-(tau**2) / 2) / np.sqrt(2 * np.pi)
+    reached = np.arange(tau.shape[1] + 1)[:, None] <= np.arange(tau.shape[1])
+    margin = (reached - below[:, None]) / np.where(real, known[:, None] * density, np.inf)[:, None]
+    absent = codes < 0
+    thresholds = margin[np.arange(p), codes]
+    thresholds[absent] = 0
+    probable, slope, _ = _probable(tau[a], tau[b], rho)
+    ratio = slope / probable
+    pull = tables * ratio / probable
+    across = np.zeros((len(rho), p, tau.shape[1]))
+    root = np.sqrt(1 - rho**2)[:, None, None]
+    for one, other, flow in ((a, b, pull), (b, a, pull.transpose(0, 2, 1))):
+        share = ndtr((np.pad(tau[other], ((0, 0), (1, 1)), constant_values=((0, 0), (-FAR * 1e3, FAR * 1e3)))[:, None]
+                      - rho[:, None, None] * tau[one][:, :, None]) / root)
+        lost = (np.diff(share, axis=2) * -np.diff(flow, axis=1)).sum(axis=2)
+        across[np.arange(len(rho)), one] = density[one] * lost
+    scores = ratio[np.arange(len(rho)), codes[:, a], codes[:, b]]
+    scores[absent[:, a] | absent[:, b]] = 0
+    thresholds = thresholds[:, real]
+    pooled = (tables * ratio**2).sum(axis=(1, 2))
+    pooled[pooled <= 1e-12 * tables.sum(axis=(1, 2))] = np.nan
+    return np.hstack([thresholds, (scores - thresholds @ across[:, real].T) / pooled])
