@@ -164,13 +164,16 @@ def test_every_draw_reaches_lavaans_optimum_and_closer(name):
     assert len(found.status) == 60
     assert set(found.status) <= {"converged", "improper"}
     default, polished = (lavaan[lavaan["stop"] == stop] for stop in ("default", "polished"))
-    np.testing.assert_allclose(found.theta, polished[columns].to_numpy(), atol=1e-6)
+    np.testing.assert_allclose(found.theta, polished[columns].to_numpy(), atol=1e-7)
     np.testing.assert_allclose(found.theta, default[columns].to_numpy(), atol=2e-4)  # lavaan's stop is that far away
     _, gradient = compiled.value(default[columns].to_numpy().T.copy(), compiled.prepare(samples.take(np.arange(60))))
     theirs = np.abs(gradient).max(axis=0)
     np.testing.assert_allclose(theirs, default["gradient"], rtol=0.01)
     assert (found.gradient < theirs).all()
-    assert found.gradient.max() < 1e-6
+    assert found.gradient.max() < 1e-7
+    at = kernel.matrices(fit.model, found.theta)
+    lowest = np.minimum(*(np.linalg.eigvalsh(at[name])[:, 0] for name in ("psi", "theta")))
+    np.testing.assert_array_equal(found.status == "improper", lowest < 0)
 
 
 def test_a_nearly_singular_model_converges_at_least_as_often_as_in_lavaan():
@@ -184,11 +187,11 @@ def test_a_nearly_singular_model_converges_at_least_as_often_as_in_lavaan():
     assert (found.gradient[there] < theirs["gradient"].to_numpy()[there]).all()
     assert found.gradient[there].max() < 1e-5
     both = [draw for draw in polished.index if there[draw - 1] and polished.loc[draw, "gradient"] < 1e-8]
-    same = np.array([np.abs(found.theta[d - 1] - polished.loc[d, columns].to_numpy(float)).max() < 1e-4 for d in both])
+    optima = polished.loc[both, columns].to_numpy()
+    same = np.abs(found.theta[np.array(both) - 1] - optima).max(axis=1) < 1e-4
     assert same.mean() >= 0.95
-    lower = np.array([found.fmin[draw - 1] for draw in both]) - compiled.value(
-        polished.loc[both, columns].to_numpy().T.copy(), compiled.prepare(samples.take(np.array(both) - 1)))[0]
-    assert (lower[~same] < 0).all()  # where they differ, ours is the better optimum
+    value, _ = compiled.value(optima.T.copy(), compiled.prepare(samples.take(np.array(both) - 1)))
+    assert (found.fmin[np.array(both) - 1] <= value + 1e-10).mean() >= 0.95  # as low as lavaan's optimum, or lower
 
 
 @pytest.mark.parametrize("case", ["labels across groups", "observed predictors", "second order", "zero disturbance", "growth"])
@@ -206,7 +209,7 @@ def test_a_refit_is_the_fit_of_that_sample(case):
         again = pd.concat([part.loc[np.repeat(part.index, count[draw])] for part, count in zip(parts, counts, strict=True)])
         single = sem.fit(again.reset_index(drop=True), fit.model, group=group)
         assert single.converged
-        np.testing.assert_allclose(found.theta[draw], single.theta, rtol=2e-6, atol=2e-6)
+        assert np.abs((found.theta[draw] - single.theta) / np.sqrt(np.diag(single.vcov))).max() < 1e-5
 
 
 def test_results_do_not_depend_on_chunks_or_on_the_other_draws(monkeypatch):
@@ -219,7 +222,7 @@ def test_results_do_not_depend_on_chunks_or_on_the_other_draws(monkeypatch):
     np.testing.assert_allclose(lockstep.refit(compiled, some, fit.theta).theta, whole.theta[10:13], atol=1e-6)
 
 
-@settings(derandomize=True, deadline=None, max_examples=20)
+@settings(derandomize=True, deadline=None, max_examples=10)
 @given(st.permutations(range(1, 10)), st.lists(st.floats(0.01, 100), min_size=9, max_size=9))
 def test_item_order_and_units_do_not_matter(order, units):
     rows = load("hs")

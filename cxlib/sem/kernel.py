@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -129,16 +130,22 @@ class Compiled:
         out = (gradient[:, : len(theta)] - gradient[:, len(theta) :]) / (2 * step)
         return (out + out.T) / 2
 
+    @cached_property
+    def dense(self) -> Compiled:
+        """The same model worked with Σ itself."""
+        return compile(self.model, dense=True)
+
     def proper(self, theta: np.ndarray) -> np.ndarray:
         """Whether Ψ and Θ have no negative eigenvalue, a lane each."""
         good = np.ones(theta.shape[1], dtype=bool)
         for group, x in zip(self.groups, self._entries(theta), strict=True):
-            for name, size in (("theta", group.size[0]), ("psi", group.size[1])):
-                part = group.parts[name]
-                matrix, off = _symmetric(part, x[name], size), part.row != part.col
-                mixed = np.union1d(part.row[off], part.col[off])
-                good &= (np.einsum("iir->ir", matrix) >= 0).all(axis=0)
-                good &= _inverse(matrix[mixed[:, None], mixed])[2] == 0
+            for name in ("theta", "psi"):
+                _, row, col = group.parts[name]
+                good &= (x[name][row == col] >= 0).all(axis=0)
+                mixed = np.union1d(row[row != col], col[row != col])
+                inside = np.isin(row, mixed) & np.isin(col, mixed)
+                block = _Part(row, np.searchsorted(mixed, row[inside]), np.searchsorted(mixed, col[inside]))
+                good &= _inverse(_symmetric(block, x[name][inside], len(mixed)))[2] == 0
         return good
 
     def _entries(self, theta: np.ndarray) -> list[dict[str, np.ndarray]]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cxlib.sem import kernel
 from cxlib.sem.discrepancy import Moments
 from cxlib.sem.kernel import Compiled, Sample, information
 
@@ -22,7 +21,7 @@ CHUNK = 256
 """Lanes worked on together, so that their arrays stay in the processor's cache."""
 PILOT = 64
 """Draws that show whether the full-sample estimate is a useful start."""
-DECREMENT = 1e-15
+DECREMENT = 1e-17
 """A lane has converged after a step whose predicted gain g'H⁻¹g is below this, whatever the units:
 every estimate is then within √(DECREMENT·n/2) of its own standard error from the optimum."""
 
@@ -119,14 +118,14 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
     theta = np.repeat(start[:, None], total, axis=1)
     value, gradient, finished = np.full(total, np.nan), np.full(theta.shape, np.nan), np.zeros(total, dtype=bool)
 
-    def work(lanes, metric, limit, leave=0.0, chunk=CHUNK, engine=compiled):
+    def work(lanes, metric, limit, leave=0.0, memory=40, chunk=CHUNK, engine=compiled):
         """Descend with these lanes and say which are unfinished."""
         for at in range(0, len(lanes), chunk):
             some = lanes[at : at + chunk]
             data = engine.prepare(samples.take(some))
             now = _own_metric(engine, theta[:, some], data) if metric is None else metric
             theta[:, some], value[some], gradient[:, some], finished[some] = _descend(
-                engine, data, theta[:, some], now, limit, leave)
+                engine, data, theta[:, some], now, limit, leave, memory)
         return lanes[~finished[lanes]]
 
     def rescue(lanes, engine, rounds=8):
@@ -144,19 +143,21 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
             metric = np.linalg.inv(curvature)
             left = work(todo[:PILOT], metric, 60)
             if sound := len(left) < 0.2 * min(PILOT, total):
-                todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60)
-        dense = kernel.compile(model, dense=True)
+                todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15, memory=8)]), metric, 60)
         if len(todo):
             frames = [Moments(pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
                               pd.Series(one.mean[:, 0], model.observed), 0) for one in pooled]
             cold = _start(model, frames)
             scale = 1 / np.einsum("rii->i", information(model, cold[None], share))
-            for begin, engine in ((start, dense), (cold, dense)) if sound else ((cold, compiled), (start, compiled)):
+            engine = compiled.dense if sound else compiled
+            for begin in (start, cold) if sound else (cold, start):
                 theta[:, todo] = begin[:, None]
                 todo = rescue(work(todo, scale[:, None], 30, engine=engine) if begin is cold else todo, engine)
         # Next to θ = 0 the form with 1/θ loses digits: such a lane goes on with Σ itself.
         unit = np.sqrt(np.einsum("rii->i", information(model, start[None], share)))
-        rescue(np.flatnonzero(finished & ((np.abs(gradient) / unit[:, None]).max(axis=0) > EXACT)), dense, rounds=2)
+        doubtful = finished & ((np.abs(gradient) / unit[:, None]).max(axis=0) > EXACT)
+        if doubtful.any():
+            rescue(np.flatnonzero(doubtful), compiled.dense, rounds=2)
         proper = compiled.proper(theta)
     status = np.where(finished, np.where(proper, "converged", "improper"), "failed")
     return Refits(np.where(finished, theta, np.nan).T, value, np.abs(gradient).max(axis=0), status)
@@ -173,7 +174,7 @@ def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np
 
 
 def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: np.ndarray, limit: int, leave: float,
-             memory: int = 40) -> list[np.ndarray]:
+             memory: int) -> list[np.ndarray]:
     """L-BFGS from `theta` (npar, R) until a share `leave` of the lanes is unfinished; θ, F, ∂F/∂θ, finished.
 
     metric : (npar, npar), (npar, npar, R), or (npar, 1), a diagonal that is rescaled by the last step.
@@ -215,13 +216,13 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
         if metric.shape[1] == 1:
             s, y, weight = pairs[-1]
             gauge = np.where(weight > 0, 1 / (weight * np.einsum("qr,qr->r", y, metric * y)), gauge)
-        ahead, parts = gradient, []
+        ahead, parts, scratch = gradient.copy(), [], np.empty_like(gradient)
         for s, y, weight in reversed(pairs):
             parts.append(weight * np.einsum("qr,qr->r", s, ahead))
-            ahead = ahead - parts[-1] * y
+            ahead -= np.multiply(parts[-1], y, out=scratch)
         ahead = first(ahead)
         for (s, y, weight), part in zip(pairs, reversed(parts), strict=True):
-            ahead += (part - weight * np.einsum("qr,qr->r", y, ahead)) * s
+            ahead += np.multiply(part - weight * np.einsum("qr,qr->r", y, ahead), s, out=scratch)
         downhill = np.einsum("qr,qr->r", gradient, ahead)
         back = downhill <= 0
         if back.any():

@@ -56,19 +56,6 @@ class Draws:
         """Draws with an optimum, improper ones included."""
         return len(self) - self.failed
 
-    @property
-    def warnings(self) -> tuple[dict[str, str], ...]:
-        """What a reader must know before believing an interval, in both languages."""
-        out = []
-        if self.failed:
-            out.append({"en": f"{self.failed} of {len(self)} draws reached no optimum and were left out.",
-                        "zh": f"{len(self)} 次抽样中有 {self.failed} 次没有收敛到最优解,已剔除。"})
-        if self.improper:
-            out.append({"en": f"{self.improper} of {len(self)} draws have an improper solution (a negative variance, or a "
-                              "covariance matrix that is not positive definite); they were kept.",
-                        "zh": f"{len(self)} 次抽样中有 {self.improper} 次的解不恰当(方差为负或协方差矩阵非正定),仍予保留。"})
-        return tuple(out)
-
     def structural(self, group: int = 0, standardized: bool = False) -> np.ndarray:
         """B of every draw, (R, m, m) over ``model.state``: entry [r, i, j] is the path from j to i.
 
@@ -308,6 +295,8 @@ def _counts(rows: _Rows, draws: int, rng: np.random.Generator, scheme: str) -> t
     """How often every unit is drawn, (draws, units of the group) for every group."""
     if scheme not in ("multinomial", "poisson"):
         raise ValueError(f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.")
+    if draws < 1:
+        raise ValueError(f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more.")
     counts = np.empty((draws, len(rows.stratum)), dtype=np.int32)
     for level in np.unique(rows.stratum):
         mine = np.flatnonzero(rows.stratum == level)
