@@ -170,7 +170,7 @@ def _in_order(
             while queue or open_:
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
-                    open_[pool.submit(execute_one, name, stage, parameters(name))] = (name, time.time())
+                    open_[pool.submit(_in_thread, name, stage, parameters(name))] = (name, time.time())
                 bar.set_postfix_str(" ".join(name for name, _ in open_.values()))
                 done, _ = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -185,6 +185,16 @@ def _in_order(
         pool.shutdown(wait=True, cancel_futures=True)
         bar.close()
     return dict(sorted(seconds.items()))
+
+
+def _in_thread(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
+    """One notebook in a thread of the pool, whose event loop is closed behind it."""
+    from jupyter_core.utils import ensure_event_loop
+
+    try:
+        execute_one(name, folder, parameters)
+    finally:
+        ensure_event_loop().close()
 
 
 def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
