@@ -1,7 +1,8 @@
-"""The diagrams: nothing overlaps, nothing is drawn wrongly, the caption tells the truth."""
+"""The diagrams: nothing overlaps, arrows keep clear of constructs, the caption tells the truth."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 
@@ -11,72 +12,215 @@ import pandas as pd
 import pytest
 
 from cxlib import show
-from cxlib.sem import diagram
 from cxlib.sem.diagram import plot_conceptual, plot_diagram
-from cxlib.study import Study, load
+from cxlib.study import load
 
-NAMES = {
-    "TS": ("service", "Technical support", "技术支持型增值服务", 4),
-    "CV": ("service", "Convenience services", "便捷提升型增值服务", 4),
-    "PC": ("service", "Personalised services", "个性化定制型增值服务", 4),
-    "AS": ("service", "After-sales care", "售后维护型增值服务", 4),
-    "PI": ("perception", "Perceived information", "感知信息", 4),
-    "CE": ("perception", "Cognitive evaluation", "认知评价", 4),
-    "CP": ("perception", "Cognitive preference", "认知偏好", 3),
-    "PV": ("perception", "Perceived value", "感知价值", 4),
-    "PQ": ("perception", "Perceived quality", "感知品质", 3),
-    "ER": ("perception", "Emotional resonance", "情感共鸣(情感联系与归属)", 4),
-    "PT": ("perception", "Customer participation", "客户参与", 3),
-    "SA": ("satisfaction", "Overall customer satisfaction", "总体满意", 4),
-    "LY": ("loyalty", "Customer loyalty", "客户忠诚", 4),
-}
-MODELS = {
-    "main": """PV ~ a11*TS + a12*CV + a13*PC + a14*AS
-               PQ ~ TS + CV + PC + AS
-               ER ~ TS + CV + PC + AS
-               PT ~ TS + CV + PC + AS
-               SA ~ PV + PQ + ER + PT + TS + CV + PC + AS
-               LY ~ SA + ER + PC + AS""",
-    "cognition": """PI ~ VASQ
-                    CE ~ PI + VASQ
-                    CP ~ CE
-                    SA ~ CE + VASQ
-                    LY ~ CP + SA""",
-}
+CASES = [("ecsi", "main", {}), ("ecsi", "ecsi", {}), ("vas", "main", {}), ("vas", "V2", {}),
+         ("ecsi", "main", {"full": True}), ("ecsi", "ecsi", {"full": True}), ("vas", "main", {"full": True}),
+         ("vas", "V2", {"full": True}), ("vas", "main", {"marks": "interval"}), ("vas", "main", {"only": "significant"})]
+LANGUAGES = ("en", "zh") if show.cjk_font() else ("en",)
 
 
-def vas() -> Study:
-    """Ten constructs and 28 paths (main), and a chain that starts at a second-order construct (cognition)."""
-    constructs = {code: {"role": role, "name": {"en": en, "zh": zh}, "items": {f"{code}{i}": {"en": "?", "zh": "?"}
-                                                                              for i in range(1, k + 1)}}
-                  for code, (role, en, zh, k) in NAMES.items()}
-    constructs["VASQ"] = {"role": "service", "name": {"en": "Value-added service quality", "zh": "增值服务质量"},
-                          "of": ["TS", "CV", "PC", "AS"]}
-    signs = {"H2a": ("PV ~ TS", "+"), "H2b": ("PV ~ CV", "+"), "H6": ("SA ~ PV", "+"), "H7": ("SA ~ PQ", "-"),
-             "H12": ("LY ~ SA", "<>"), "H16": ("LY ~ AS", "+")}
-    hypotheses = {code: {"path": path, "sign": sign, "en": "?", "zh": "?"} for code, (path, sign) in signs.items()}
-    hypotheses["H10a"] = {"effect": "TS -> PV -> SA", "sign": "+", "en": "?", "zh": "?"}
-    return Study.model_validate({
-        "id": "test", "title": "test", "origin": "simulated", "source": "test", "responses": {"file": "none.csv"},
-        "scale": (1, 7), "constructs": constructs, "models": MODELS, "hypotheses": hypotheses})
+@functools.cache
+def study(name: str):
+    return load(name)
 
 
-def simulated(study: Study, model: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def simulated(name: str, model: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A parameter table and R² of the shape a fit would give, with numbers drawn at random."""
     rng = np.random.default_rng(7)
-    relations = [(found[1], found[2], term.split("*")[-1].strip()) for line in study.syntax(model).splitlines()
+    relations = [(found[1], found[2], term.split("*")[-1].strip()) for line in study(name).syntax(model).splitlines()
                  if (found := re.fullmatch(r"\s*([\w.]+)\s*(=~|~~|~)\s*(.+)", line)) for term in found[3].split("+")]
     outcomes = list(dict.fromkeys(lhs for lhs, op, _ in relations if op == "~"))
     below = {rhs for _, op, rhs in relations if op == "=~"}
-    exogenous = [c for c in study.model_constructs(model) if c not in outcomes and c not in below]
+    exogenous = [c for c in study(name).model_constructs(model) if c not in outcomes and c not in below]
     relations += [(a, "~~", b) for a, b in itertools.combinations(exogenous, 2)]
-    relations += [(c, "~~", c) for c in study.model_constructs(model)]
+    relations += [(c, "~~", c) for c in study(name).model_constructs(model)]
     rows = []
     for lhs, op, rhs in relations:
-        std = rng.uniform(0.6, 0.95) if op == "=~" else rng.uniform(0.2, 0.6) if op == "~~" else rng.normal(0.2, 0.25)
+        std = {"=~": rng.uniform(0.6, 0.95), "~~": rng.uniform(0.2, 0.6), "~": rng.normal(0.2, 0.25)}[op]
         est, se = 1.3 * std, 0.11
-        p = float(np.exp(-0.72 * (est / se) - 0.42 * (est / se) ** 2)) if est > 0 else 0.4
-        rows.append((lhs, op, rhs, est, se, est / se, p, est - 1.96 * se, est + 1.96 * se, std))
+        z = abs(est / se)
+        rows.append((lhs, op, rhs, est, se, est / se, float(np.exp(-0.717 * z - 0.416 * z**2)),
+                     est - 1.96 * se, est + 1.96 * se, std))
     columns = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
     r2 = pd.DataFrame({"construct": outcomes, "r2": rng.uniform(0.2, 0.7, len(outcomes))})
     return pd.DataFrame(rows, columns=columns), r2
+
+
+def structural(*paths: tuple[str, str, float, float], covariances: tuple[tuple[str, str, float], ...] = ()) -> pd.DataFrame:
+    """A parameter table from (predictor, outcome, std, p) and (a, b, correlation)."""
+    rows = [(b, "~", a, 2 * std, p, 2 * std - 0.2, 2 * std + 0.2, std) for a, b, std, p in paths]
+    rows += [(a, "~~", b, r, 0.001, r - 0.1, r + 0.1, r) for a, b, r in covariances]
+    return pd.DataFrame(rows, columns=["lhs", "op", "rhs", "est", "p", "ci_low", "ci_high", "std"])
+
+
+def artists(picture: show.Picture, *kinds: str) -> dict[str, object]:
+    """What was drawn, by its id."""
+    return {child.get_gid(): child for child in picture.figure.axes[0].get_children()
+            if str(child.get_gid()).split(":", maxsplit=1)[0] in kinds}
+
+
+def boxes(picture: show.Picture, *kinds: str) -> dict[str, np.ndarray]:
+    """Bounding boxes in pixels, as a renderer draws them: left, bottom, right, top."""
+    with mpl.rc_context(show.theme(picture.language)):
+        renderer = picture.figure.canvas.get_renderer()
+        return {gid: artist.get_window_extent(renderer).extents for gid, artist in artists(picture, *kinds).items()}
+
+
+def overlapping(found: dict[str, np.ndarray]) -> list[tuple[str, str]]:
+    return [(a, b) for (a, p), (b, q) in itertools.combinations(found.items(), 2)
+            if (p[:2] < q[2:]).all() and (q[:2] < p[2:]).all()]
+
+
+def texts(picture: show.Picture, *kinds: str) -> dict[str, str]:
+    return {gid: artist.get_text() for gid, artist in artists(picture, *kinds).items()}
+
+
+@pytest.fixture(scope="module", params=[(case, language) for case in CASES for language in LANGUAGES],
+                ids=lambda p: "-".join([*p[0][:2], *p[0][2], p[1]]))
+def drawn(request):
+    (name, model, options), language = request.param
+    parameters, r2 = simulated(name, model)
+    return plot_diagram(parameters, study(name), r2, n=250, language=language, **options)
+
+
+def test_no_text_and_no_node_overlaps_another(drawn):
+    assert overlapping(boxes(drawn, "node", "label")) == []
+
+
+def test_names_and_r2_stay_in_their_ellipse(drawn):
+    nodes, inner = boxes(drawn, "node"), boxes(drawn, "name", "note")
+    assert overlapping(inner) == []
+    for gid, (x0, y0, x1, y1) in inner.items():
+        left, bottom, right, top = nodes[f"node:{gid.split(':')[1]}"]
+        assert left < x0 and x1 < right and bottom < y0 and y1 < top
+
+
+def test_no_arrow_passes_behind_a_construct_or_an_item(drawn):
+    nodes = {gid.split(":")[1]: box for gid, box in boxes(drawn, "node").items()}
+    for gid, line in artists(drawn, "arrow").items():
+        ends = gid.split(":")[1].split(">")
+        points = line.get_transform().transform(line.get_xydata())
+        for code, box in nodes.items():
+            assert code in ends or not ((points > box[:2]) & (points < box[2:])).all(axis=1).any(), (gid, code)
+
+
+def test_everything_is_on_the_page(drawn):
+    width, height = drawn.figure.get_size_inches() * drawn.figure.dpi
+    for gid, (x0, y0, x1, y1) in boxes(drawn, "node", "label", "key").items():
+        assert x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height, gid
+
+
+def test_labels_stand_on_their_own_arrow(drawn):
+    for gid, box in boxes(drawn, "label").items():
+        line = artists(drawn, "arrow")[gid.replace("label", "arrow")]
+        points = line.get_transform().transform(line.get_xydata())
+        assert ((points > box[:2]) & (points < box[2:])).all(axis=1).any(), gid
+
+
+def test_every_path_loading_and_construct_of_the_full_model_is_drawn():
+    parameters, _ = simulated("vas", "V2")
+    picture = plot_diagram(parameters, study("vas"), full=True)
+    one = parameters[parameters["op"] == "~"]
+    many = parameters[parameters["op"] == "=~"]
+    expected = {f"arrow:{r.rhs}>{r.lhs}" for r in one.itertuples()} | {f"arrow:{r.lhs}>{r.rhs}" for r in many.itertuples()}
+    assert set(artists(picture, "arrow")) == expected
+    assert set(artists(picture, "node")) == {f"node:{c}" for c in {*one["lhs"], *one["rhs"], *many["lhs"], *many["rhs"]}}
+
+
+def test_second_order_loadings_are_absent_from_the_structure():
+    picture = plot_diagram(simulated("vas", "V2")[0], study("vas"))
+    assert not {"node:TS", "node:CV", "node:PC", "node:AS"} & set(artists(picture, "node"))
+
+
+def test_labels_widths_and_dashes_follow_the_numbers():
+    table = structural(("PERQ", "PERV", 0.6, 0.0004), ("PERV", "CUSA", -0.3, 0.02), ("PERQ", "CUSA", -0.004, 0.9))
+    picture = plot_diagram(table, study("ecsi"), pd.DataFrame({"construct": ["PERV", "CUSA"], "r2": [0.36, np.nan]}))
+    assert texts(picture, "label") == {
+        "label:PERQ>PERV": "0.60***", "label:PERV>CUSA": "−0.30*", "label:PERQ>CUSA": "0.00"}
+    assert texts(picture, "note") == {"note:PERV": "R² = 0.36"}
+    lines = artists(picture, "arrow")
+    assert (lines["arrow:PERQ>PERV"].get_linewidth() > lines["arrow:PERV>CUSA"].get_linewidth()
+            > lines["arrow:PERQ>CUSA"].get_linewidth())
+    assert [lines[f"arrow:{a}"].get_linestyle() for a in ("PERQ>PERV", "PERV>CUSA", "PERQ>CUSA")] == ["-", "-", "--"]
+
+
+def test_intervals_are_rescaled_and_stay_in_order_for_a_negative_path():
+    table = structural(("PERQ", "PERV", -0.3, 0.02))
+    assert texts(plot_diagram(table, study("ecsi"), marks="interval"), "label") == {
+        "label:PERQ>PERV": "−0.30\n[−0.40, −0.20]"}
+
+
+def test_only_significant_drops_the_weak_and_says_so():
+    table = structural(("PERQ", "PERV", 0.6, 0.001), ("PERV", "CUSA", 0.7, 0.2), ("PERQ", "CUSA", 0.3, 0.01))
+    picture = plot_diagram(table, study("ecsi"), n=250, only="significant")
+    assert set(artists(picture, "arrow")) == {"arrow:PERQ>PERV", "arrow:PERQ>CUSA"}
+    assert "n = 250" in picture.text["en"] and "n = 250" in picture.text["zh"]
+    assert "1 of 3 paths" in picture.text["en"] and "3 条路径中有 1 条" in picture.text["zh"]
+    assert "from Perceived quality to Perceived value (0.60)" in picture.text["en"]
+
+
+def test_up_to_three_covariances_are_drawn_more_are_told():
+    exogenous = ["IMAG", "CUEX", "PERQ", "PERV"]
+    paths = [(code, "CUSA", 0.3, 0.01) for code in exogenous]
+    pairs = [(a, b, 0.2 + 0.1 * i) for i, (a, b) in enumerate(itertools.combinations(exogenous, 2))]
+    few = plot_diagram(structural(*paths[:3], covariances=(pairs[0], pairs[1], pairs[3])), study("ecsi"))
+    assert {gid for gid in artists(few, "arrow")} >= {"arrow:IMAG>CUEX", "arrow:IMAG>PERQ", "arrow:CUEX>PERQ"}
+    assert overlapping(boxes(few, "node", "label")) == []
+    many = plot_diagram(structural(*paths, covariances=tuple(pairs)), study("ecsi"))
+    assert len(artists(many, "arrow")) == 4
+    assert "6 covariances (0.20 to 0.70)" in many.text["en"] and "6 个协方差(0.20 至 0.70)" in many.text["zh"]
+
+
+def test_a_circle_of_causes_is_drawn():
+    table = structural(("PERQ", "PERV", 0.6, 0.001), ("PERV", "CUSA", 0.3, 0.01), ("CUSA", "PERV", 0.2, 0.01))
+    picture = plot_diagram(table, study("ecsi"))
+    assert len(artists(picture, "arrow")) == 3
+    assert overlapping(boxes(picture, "node", "label")) == []
+
+
+def test_a_measurement_model_can_be_drawn_full():
+    parameters, _ = simulated("ecsi", "main")
+    picture = plot_diagram(parameters[parameters["op"] == "=~"], study("ecsi"), full=True)
+    assert overlapping(boxes(picture, "node", "label")) == []
+    assert len(artists(picture, "arrow")) == 15
+
+
+def test_an_observed_variable_is_a_box_and_a_latent_one_an_ellipse():
+    table = pd.concat([structural(("reply_h", "PERV", 0.3, 0.01)),
+                       pd.DataFrame({"lhs": "PERV", "op": "=~", "rhs": ["PERV1", "PERV2"], "est": 1.0, "p": 0.0, "std": 0.8})])
+    kinds = {gid: type(artist).__name__ for gid, artist in artists(plot_diagram(table, study("ecsi")), "node").items()}
+    assert kinds == {"node:PERV": "Ellipse", "node:reply_h": "Rectangle"}
+
+
+def test_the_same_table_gives_the_same_picture():
+    parameters, r2 = simulated("vas", "main")
+    first, second = (boxes(plot_diagram(parameters, study("vas"), r2), "node", "label") for _ in range(2))
+    assert first.keys() == second.keys() and all((first[gid] == second[gid]).all() for gid in first)
+
+
+@pytest.mark.parametrize(("change", "options", "message"), [
+    (lambda t: t.drop(columns="std"), {}, "lacks the columns std"),
+    (lambda t: t[t["op"] == "=~"], {}, "has no path"),
+    (lambda t: pd.concat([t, t]), {}, "occurs more than once"),
+    (lambda t: t, {"marks": "bars"}, "Allowed: stars, interval"),
+    (lambda t: t, {"only": "some"}, "Allowed: all, significant")])
+def test_what_cannot_be_drawn_is_refused_with_a_remedy(change, options, message):
+    with pytest.raises(ValueError, match=message):
+        plot_diagram(change(simulated("ecsi", "main")[0]), study("ecsi"), **options)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("name", "model"), [("ecsi", "main"), ("ecsi", "ecsi"), ("vas", "main"), ("vas", "V2")])
+def test_the_conceptual_picture_does_not_overlap(name, model, language):
+    assert overlapping(boxes(plot_conceptual(study(name), model, language=language), "node", "label")) == []
+
+
+def test_the_conceptual_picture_names_each_hypothesis_at_its_path():
+    picture = plot_conceptual(study("ecsi"), "main")
+    assert texts(picture, "label") == {"label:PERQ>PERV": "H1 (+)", "label:PERV>CUSA": "H2 (+)",
+                                       "label:PERQ>CUSA": "H3 (+)", "label:CUSA>CUSL": "H4 (+)"}
+    assert "H5, H6, H7" in picture.text["en"] and "H5、H6、H7" in picture.text["zh"]
+    with pytest.raises(ValueError, match="Allowed: main, ecsi"):
+        plot_conceptual(study("ecsi"), "other")
