@@ -70,7 +70,11 @@ def alpha(frame: pd.DataFrame, level: float = 0.95) -> Result:
     else:
         warnings.append({"en": "Guttman's λ6 is not estimable: some item is a combination of the others.",
                          "zh": "无法估计 Guttman λ6：有题项是其他题项的线性组合。"})
-    table = pd.DataFrame([{"items": k, "n": n, "alpha": value, "alpha_low": low, "alpha_high": high, "alpha_std": alpha_of(r),
+    standard = alpha_of(r)
+    if np.isnan(standard):
+        warnings.append({"en": "alpha_std is not estimable: the sum of the standardised items does not vary.",
+                         "zh": "无法估计 alpha_std：标准化题项之和没有变异。"})
+    table = pd.DataFrame([{"items": k, "n": n, "alpha": value, "alpha_low": low, "alpha_high": high, "alpha_std": standard,
                            "mean_r": (r.sum() - k) / (k * (k - 1)), "lambda6": lambda6}])
     a, b, c = (show.number(v, 2) for v in (value, low, high))
     text = {"en": f"Cronbach's alpha of {k} items and {n} respondents is {a} ({level:.0%} interval {b} to {c}).",
@@ -276,8 +280,8 @@ def item_statistics(frame: pd.DataFrame) -> Result:
     if k == 2:
         warnings.append({"en": "With two items there is no alpha if one is dropped.", "zh": "只有两个题项，删除其一后没有 α。"})
     if not known.all():
-        warnings.append({"en": f"r_drop of {', '.join(rows.columns[~known])} is not estimable: the sum of the others does not vary.",
-                         "zh": f"{'、'.join(rows.columns[~known])} 的 r_drop 无法估计：其余题项之和没有变异。"})
+        warnings.append({"en": f"r_drop and alpha_if_dropped of {', '.join(map(str, rows.columns[~known]))} are not estimable: the sum of the others does not vary.",
+                         "zh": f"{'、'.join(map(str, rows.columns[~known]))} 的 r_drop 和 alpha_if_dropped 无法估计：其余题项之和没有变异。"})
     table = pd.DataFrame({"item": rows.columns, "r_drop": r_drop, "alpha_if_dropped": dropped, "n": n,
                           "mean": rows.mean().to_numpy(), "sd": np.sqrt(variance)})
     whole = alpha_of(cov)
@@ -296,9 +300,9 @@ def item_statistics(frame: pd.DataFrame) -> Result:
 
 
 def alpha_of(cov: np.ndarray) -> float:
-    """Alpha of a covariance matrix; −∞ where the sum does not vary."""
+    """Alpha of a covariance matrix; missing where the sum does not vary."""
     k, total = len(cov), cov.sum()
-    return k / (k - 1) * (1 - np.trace(cov) / total) if total > 1e-12 * np.trace(cov) else -np.inf
+    return k / (k - 1) * (1 - np.trace(cov) / total) if total > 1e-12 * np.trace(cov) else np.nan
 
 
 def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
@@ -315,10 +319,15 @@ def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
     if n < 3:
         raise ScaleError(f"Only {n} of {total} rows answer all of {items}; at least 3 are needed.",
                          f"{total} 行中只有 {n} 行完整回答 {items}，至少需要 3 行。")
+    if not np.isfinite(rows.to_numpy()).all():
+        raise ScaleError(f"Some answers to {items} are infinite. Correct or blank them.", f"{items} 中有无穷大的值，请更正或置为缺失。")
     same = ", ".join(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()]))
     if same:
         raise ScaleError(f"Every one of {n} complete rows has the same answer to {same}, so it goes with nothing. Leave it out.",
                          f"{n} 行完整作答对 {same} 的回答全部相同，与任何题项都不相关，请剔除。")
+    if rows.sum(axis=1).var() <= 1e-12 * rows.var().sum():
+        raise ScaleError(f"The sum of {items} does not vary, so it has no reliability. Perhaps an item is not reverse-coded.",
+                         f"{items} 之和没有变异，因而没有信度。可能有题项未反向计分。")
     warnings = []
     if n < total:
         warnings.append({"en": f"{total - n} of {total} rows have a missing answer and were left out; {n} were used.",

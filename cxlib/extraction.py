@@ -328,6 +328,8 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
     if n <= p:
         raise ValueError(f"Only {n} of {len(frame)} rows are complete, for {p} items. More rows than items are needed; take "
                          "fewer items or look at the missing answers.")
+    if not np.isfinite(rows.to_numpy()).all():
+        raise ValueError("Some answers are infinite. Correct or blank them.")
     spread = rows.max() - rows.min()
     if (spread == 0).any():
         raise ValueError(f"Item(s) {', '.join(map(str, spread.index[spread == 0]))} have the same answer in all {n} complete "
