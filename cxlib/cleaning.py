@@ -16,7 +16,7 @@ import pandas as pd
 from cxlib import missing, show
 from cxlib.careless import even_odd, irv, longstring, mahalanobis
 from cxlib.conditions import where
-from cxlib.reading import DataError, Reading
+from cxlib.reading import DataError, Reading, check_items
 from cxlib.show import Result, Text
 from cxlib.study import Study
 
@@ -130,7 +130,7 @@ def clean(raw: Reading | pd.DataFrame, study: Study) -> Cleaned:
     data.insert(0, "respondent", respondent[kept])
     data = data.reset_index(drop=True)
     data.attrs["recoded"] = list(study.reversed)
-    flow = _flow(steps, notes + blanked + _against_their_scale(data, study))
+    flow = _flow(steps, notes + blanked + check_items(data, study) + _against_their_scale(data, study))
     screening = _screening(frame, study, items, respondent, kept, reasons)
     return Cleaned(data, flow, screening, missing.by_item(data, study), tuple(study.reversed))
 
@@ -302,10 +302,15 @@ def _against_their_scale(data: pd.DataFrame, study: Study) -> tuple[Text, ...]:
     """Items that run against the rest of their construct: recoded twice, or never."""
     found = []
     for construct, items in study.scales.items():
-        for item in items:
-            rest = data[[i for i in items if i != item]].mean(axis=1)
-            if len(items) < 3 or data[item].std() == 0 or rest.std() == 0 or data[item].corr(rest) >= 0:
-                continue
+        r = data[items].corr().to_numpy()
+        if len(items) < 3 or np.isnan(r).any():
+            continue
+        direction = np.linalg.eigh(r)[1][:, -1]
+        along = direction * np.sign(np.sign(direction).sum()) > 0
+        agreed = data[[i for i, with_most in zip(items, along, strict=True) if with_most]].mean(axis=1)
+        for item in [
+            i for i, with_most in zip(items, along, strict=True) if not with_most and data[i].corr(agreed) < 0
+        ]:
             turned = item in study.reversed
             found.append(
                 {
@@ -377,7 +382,7 @@ def _screening(
         ),
         (
             "even_odd",
-            ("fewer than three scales answered, or the same answer throughout", "可用量表不足三个,或全部同一答案"),
+            ("fewer than three scales answered, or the same mean in all of them", "可用量表不足三个,或各量表均值全相同"),
         ),
         ("irv", ("fewer than two answers", "回答少于两题")),
     ):

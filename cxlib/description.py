@@ -109,51 +109,67 @@ def response_shares(data: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def profile(data: pd.DataFrame, study: Study) -> Result:
-    """Who answered: column, level, n, share, quota, difference — every category and flag against its declared quota.
+    """Who answered: every category and flag, against its declared quota.
 
-    Shares are of the rows that answered the column; `quota` and `difference` (share − quota) are missing where the
-    study declares no quota.
+    Returns
+    -------
+    Result
+        column, level, n, share (of those who answered the column), quota, difference, p.  Quotas are shares of one however
+        they were written; difference is the share among the levels that have a quota, minus the quota; p is the χ² test
+        of the column against its quotas.  The three are missing where no quota is declared.
+
+    Notes
+    -----
+    R: ``chisq.test(table(x), p = quota)``.
     """
-    rows, tests, warnings = [], [], []
+    rows, tests, warnings = [], {}, []
     for name, column in study.columns.items():
         if column.kind not in ("category", "flag") or name not in data:
             continue
-        answered = data[name].dropna().map(lambda v, flag=column.kind == "flag": f"{v:g}" if flag else str(v))
+        answered = _levels(data[name])
         counts = answered.value_counts()
-        levels = list(column.levels) or sorted(counts.index)
-        n, quota = len(answered), _shares(column.quota)
+        total = sum(column.quota.values())
+        quota = {level: value / total for level, value in column.quota.items()}
+        n, within = len(answered), sum(int(counts.get(level, 0)) for level in quota)
         if n == 0:
             warnings.append({"en": f"Nobody answered {name}.", "zh": f"没有人回答 {name}。"})
-        for level in levels:
+        p = _chi_square([counts.get(v, 0) for v in quota], [q * within for q in quota.values()]) if within else np.nan
+        tests |= {name: p} if within else {}
+        for level in list(column.levels) or sorted(counts.index):
             hit, wanted = int(counts.get(level, 0)), quota.get(level, np.nan)
-            rows.append((name, level, hit, hit / n if n else np.nan, wanted, hit / n - wanted if n else np.nan))
-        if quota and n:
-            tests.append((name, _chi_square([counts.get(v, 0) for v in quota], [q * n for q in quota.values()])))
-    table = pd.DataFrame(rows, columns=["column", "level", "n", "share", "quota", "difference"])
+            share, off = hit / n if n else np.nan, hit / within - wanted if within else np.nan
+            rows.append((name, level, hit, share, wanted, off, p))
+    table = pd.DataFrame(rows, columns=["column", "level", "n", "share", "quota", "difference", "p"])
     if table.empty:
         text = {
             "en": "The study declares no category about its respondents, so there is no profile to compare.",
             "zh": "研究文件未声明受访者的类别变量,无样本结构可比较。",
         }
         return Result(table, text, len(data), "sample profile", (text,))
-    if not tests:
-        text = {
-            "en": f"{len(data):,} respondents, described by {show.plural(table['column'].nunique(), 'column')}; no quota is declared.",
-            "zh": f"共 {len(data):,} 名受访者,{table['column'].nunique()} 个背景变量;未声明配额。",
-        }
-    else:
+    count = table["column"].nunique()
+    text = {
+        "en": f"{len(data):,} respondents, described by {show.plural(count, 'column')}. No quota is declared.",
+        "zh": f"共 {len(data):,} 名受访者,{count} 个背景变量。未声明配额。",
+    }
+    if tests:
         off = table.loc[table["difference"].abs().idxmax()]
         points = f"{100 * off['difference']:+.1f}".replace("-", "−")
-        told = {k: ", ".join(f"{name} ({show.p_text(p)})" for name, p in tests if p < 0.05) for k in ("en", "zh")}
+        told = {
+            language: ", ".join(f"{study.name(c, language)} ({show.p_text(p)})" for c, p in tests.items() if p < 0.05)
+            for language in ("en", "zh")
+        }
+        places = {
+            language: (study.name(off["column"], language), _level(study, off["column"], off["level"], language))
+            for language in ("en", "zh")
+        }
         text = {
-            "en": f"{len(data):,} respondents. The largest gap to a quota is {points} points ({off['column']}: "
-            f"{off['level']}). "
+            "en": f"{len(data):,} respondents. The largest gap to a quota is {points} points ({': '.join(places['en'])}). "
             + (
-                f"Differing from their quotas by a χ² test: {told['en']}."
+                f"By a χ² test these differ from their quotas: {told['en']}."
                 if told["en"]
-                else "No column differs from its quotas by a χ² test."
+                else "By a χ² test no column differs from its quotas."
             ),
-            "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是 {off['column']}:{off['level']}({points} 个百分点)。"
+            "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是{':'.join(places['zh'])}({points} 个百分点)。"
             + (f"χ² 检验与配额有差异:{told['zh']}。" if told["zh"] else "χ² 检验未发现与配额的差异。"),
         }
     return Result(table, text, len(data), "sample profile", tuple(warnings))
@@ -303,7 +319,7 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     parts: list[tuple[str, str, pd.Index]] = [("all", "all", data.index)]
     for name in study.groups:
         if name in data:
-            column = data[name].dropna().map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
+            column = _levels(data[name])
             levels = list(study.columns[name].levels) or sorted(column.unique())
             parts += [(name, level, column.index[column == level]) for level in levels]
     rows = []
@@ -338,7 +354,10 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     widest = first[first["grouping"] == (means.max() - means.min()).idxmax()]
     best, worst = widest.loc[widest["mean"].idxmax()], widest.loc[widest["mean"].idxmin()]
     said = {
-        language: [f"{_level(study, row, language)} {row['mean']:.2f} (n = {row['n']})" for row in (best, worst)]
+        language: [
+            f"{_level(study, row['grouping'], row['level'], language)} {row['mean']:.2f} (n = {row['n']})"
+            for row in (best, worst)
+        ]
         for language in ("en", "zh")
     }
     text = {
@@ -350,16 +369,15 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     return Result(table, text, len(data), "group means with t intervals", tuple(warnings))
 
 
-def _level(study: Study, row: pd.Series, language: str) -> str:
-    """The words for a level of a grouping column."""
-    words = study.columns[row["grouping"]].levels.get(row["level"])
-    return words[language] if words else row["level"]
+def _levels(column: pd.Series) -> pd.Series:
+    """The answered cells as level codes."""
+    return column.dropna().map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
 
 
-def _shares(quota: dict[str, float]) -> dict[str, float]:
-    """Quotas as shares of one, whether they were written as 0.4, 40 or counts."""
-    total = sum(quota.values())
-    return {level: value / total for level, value in quota.items()} if total else {}
+def _level(study: Study, column: str, level: str, language: str) -> str:
+    """The words for a level of a column."""
+    words = study.columns[column].levels.get(level)
+    return words[language] if words else level
 
 
 def _chi_square(observed: list[float], expected: list[float]) -> float:

@@ -99,8 +99,8 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
     repeated = key[key.duplicated()].unique()
     if table.rows == "one" and len(repeated):
         raise DataError(
-            f"Table '{name}': {len(repeated)} values of '{table.key}' come more than once ({_some(repeated)}), but the "
-            "study declares rows: one. Remove the repeated rows, or declare rows: many."
+            f"Table '{name}': '{table.key}' repeats ({_some(repeated)}), but the study declares rows: one. Remove the "
+            "repeated rows, or declare rows: many."
         )
     notes = list(reading.notes)
     if data is not None:
@@ -112,8 +112,8 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
         strangers, without = ~key.isin(data[table.key].astype(str)), ~data[table.key].astype(str).isin(key)
         notes.append(
             {
-                "en": f"Table {name}: {len(key):,} rows; {int(strangers.sum())} belong to no respondent of the analysis, and "
-                f"{int(without.sum())} of {len(data):,} respondents have no row in it.",
+                "en": f"Table {name}: {len(key):,} rows. Rows without a respondent in the analysis: {int(strangers.sum()):,}; "
+                f"respondents without a row: {int(without.sum()):,} of {len(data):,}.",
                 "zh": f"表 {name}:共 {len(key):,} 行;其中 {int(strangers.sum())} 行不属于任何分析样本,"
                 f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。",
             }

