@@ -8,7 +8,8 @@ an ordinary several-group fit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -240,13 +241,15 @@ def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"
 
 def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Literal["approximate", "chisq"] = "approximate",
             alpha: float = 0.05, estimator: Literal["ML", "MLR", "MLM"] = "ML",
-            missing: Literal["listwise", "fiml"] = "listwise") -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
+            missing: Literal["listwise", "fiml"] = "listwise", known: Mapping[str, Fit] = MappingProxyType({}),
+            ) -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
     """Go up the ladder and, where a level does not hold, free one equality after the other.
 
     Freed is what has the largest score test, as long as it is significant after Bonferroni's correction for all
     equalities of the level, and each construct keeps two indicators that are equal in all groups.  The search ends
     when the level holds by `criterion` (then the ladder goes on), or when nothing more may be freed (then it ends).
-    The intercept of an item whose loading differs is free as well: it has no common meaning.
+    The intercept of an item whose loading differs is free as well: it has no common meaning.  `known` are fits that
+    :func:`ladder` has made already.
 
     Returns
     -------
@@ -265,7 +268,8 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
         before, step, top = (list(fits.values()) or [None])[-1], 0, {}
         freed |= {(item, "~1", "", place) for _, op, item, place in freed if op == "=~" and "intercepts" in equal}
         while True:
-            fits[level] = fit_level(data, model, group, equal, freed, start=before, **settings)
+            fits[level] = known[level] if level in known and not freed else fit_level(data, model, group, equal, freed,
+                                                                                      start=before, **settings)
             change = compare({"before": before, level: fits[level]} if before else {level: fits[level]}).iloc[-1].to_dict()
             row = {"level": level, "step": step, **top, **{name: change[name] for name in change if name != "level"}}
             steps.append(row)
@@ -439,9 +443,9 @@ def _shuffled(code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.
     """Group numbers in random order, (draws, n), respecting clusters."""
     if cluster is None:
         return rng.permuted(np.tile(code, (draws, 1)), axis=1)
-    own = pd.Series(code).groupby(cluster)
-    if (own.nunique() == 1).all():
-        return rng.permuted(np.tile(own.first().to_numpy(), (draws, 1)), axis=1)[:, cluster]
+    first = pd.Series(code).groupby(cluster).first().to_numpy()
+    if (first[cluster] == code).all():
+        return rng.permuted(np.tile(first, (draws, 1)), axis=1)[:, cluster]
     sort, out = np.argsort(cluster, kind="stable"), np.empty((draws, len(code)), dtype=code.dtype)
     for draw in range(draws):
         out[draw, np.lexsort((rng.random(len(code)), cluster))] = code[sort]

@@ -1,0 +1,315 @@
+"""Stage 08, the paths: is it the same story in every group?
+
+The structural model is fitted to all groups at once, with the loadings equal that the ladder of invariance left equal:
+only then have the paths one unit.  A difference between groups is tested for itself; that a path is significant in one
+group and not in another is no test of it (Gelman & Stern 2006, doi:10.1198/000313006X152649).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib import groups, sem, show
+from cxlib.composites import holm
+from cxlib.groups import Comparison, Ladder, nothing, numbered, together
+from cxlib.sem import invariance, paths
+from cxlib.show import Result, Text, p_text, plural
+from cxlib.study_check import chains
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cxlib.sem import Fit
+    from cxlib.study import Hypothesis, Study
+
+PATHS = ["grouping", "effect", "kind", "group", "est", "se", "ci_low", "ci_high", "p", "std", "n"]
+DIFFERENCES = ["grouping", "effect", "kind", "group_a", "group_b", "est", "se", "ci_low", "ci_high", "wald", "df", "p", "p_adjusted",
+               "lr_chisq", "lr_p", "boot_low", "boot_high", "boot_p", "draws", "n"]
+TESTS = ["id", "est", "ci_low", "ci_high", "p", "n", "std", "test", "notebook", "note"]
+
+
+@dataclass(frozen=True)
+class Structures:
+    """The structural model in every group, loadings equal."""
+
+    ladder: Ladder
+    fit: Fit | None = field(default=None, repr=False)
+    effects: tuple[paths.Effect, ...] = ()
+    why_not: Text | None = None
+
+
+def structures(ladder: Ladder, estimator: str = "ML", missing: str = "listwise") -> Structures:
+    """Fit the structural model in all groups at once, loadings equal except those the search freed."""
+    compared, study = ladder.compared, ladder.compared.study
+    why_not = ladder.why_not
+    if why_not is None and "metric" not in ladder.final:
+        why_not = {"en": "The groups do not share one measurement model, so their paths do not compare.",
+                   "zh": "各组没有共同的测量模型，路径不可比。"}
+    if why_not is not None:
+        return Structures(ladder, why_not=why_not)
+    model = sem.parse(study.syntax(compared.model), means=True)
+    freed = {place for place in ladder.freed if place[1] == "=~"}
+    try:
+        fit = invariance.fit_level(numbered(compared), model, groups.GROUP, _equal(model), freed, estimator=estimator, missing=missing)
+    except (sem.ModelError, sem.DataError, np.linalg.LinAlgError) as error:
+        return Structures(ladder, why_not={"en": f"The structural model cannot be fitted in every group: {error}",
+                                           "zh": f"结构模型无法在每个组中拟合：{error}"})
+    return Structures(ladder, fit, _effects(fit.model, study, compared.model))
+
+
+def group_paths(found: Structures) -> Result:
+    """Every path and indirect effect in every group (delta-method intervals), loadings equal.
+
+    Notes
+    -----
+    R: ``sem(model, data, group = "g", group.equal = "loadings")``, indirect effects defined with ``:=``.
+    """
+    compared = found.ladder.compared
+    if found.why_not is not None:
+        return nothing(PATHS, found.why_not)
+    fit, effects, parts = found.fit, list(found.effects), []
+    for g, level in enumerate(compared.large):
+        std = paths.values(fit.model, effects, fit.theta[None], True, g)[0]
+        one = paths.inference(fit, lambda theta, g=g: paths.values(fit.model, effects, theta, False, g),
+                              [(e.name, e.kind, value) for e, value in zip(effects, std, strict=True)])
+        parts.append(one.assign(grouping=compared.column, group=level, n=fit.sample[g].n))
+    order = {e.name + e.kind: at for at, e in enumerate(effects)}
+    table = pd.concat(parts).assign(at=lambda t: (t["effect"] + t["kind"]).map(order)).sort_values("at", kind="stable", ignore_index=True)
+    direct = table[table["kind"] == "direct"]
+    clear = direct[direct["p"] < 0.05].groupby("group").size()
+    count = {lang: "，".join if lang == "zh" else ", ".join for lang in ("en", "zh")}
+    said = {lang: count[lang](f"{compared.name(level, lang)} {int(clear.get(level, 0))}" for level in compared.large) for lang in ("en", "zh")}
+    total = len(direct) // len(compared.large)
+    return Result(table[PATHS], {"en": f"Of {plural(total, 'path')}, clear of zero (p < .05): {said['en']}.",
+                                 "zh": f"共 {total} 条路径，显著不为零（p < .05）的条数：{said['zh']}。"},
+                  fit.n_used, f"{fit.method}; loadings equal", together(*fit.warnings))
+
+
+def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generator | None = None) -> Result:
+    """Test of every path and indirect effect for a difference between the groups.
+
+    est is the first group less the second, with a delta-method interval; with more than two groups there is no single
+    difference, only the joint test.  wald, df and p: Wald test of equality in all groups; p_adjusted: Holm's, for paths
+    and for indirect effects apart; lr_chisq and lr_p: likelihood ratio (paths only; scaled with a robust estimator);
+    boot_low, boot_high, boot_p: percentile interval of resampled respondents (of whole clusters, if the study has them).
+
+    Notes
+    -----
+    R: ``lavTestWald(fit, "b1 == b2")``, ``lavTestLRT(fit, fit_with_equal_path)``, ``bootstrapLavaan``.
+    """
+    compared = found.ladder.compared
+    if found.why_not is not None:
+        return nothing(DIFFERENCES, found.why_not)
+    fit, effects, names = found.fit, list(found.effects), compared.large
+    table = pd.DataFrame([{"effect": e.name, "kind": e.kind} for e in effects]).assign(**wald(fit, effects))
+    notes = list(fit.warnings)
+    two = len(names) == 2
+    columns = {"se": "se", "ci_low": "ci_low", "ci_high": "ci_high"}
+    if two:
+        draws = _bootstrap(found, n_boot, rng) if n_boot else None
+        both = _gap(fit, effects, draws)
+        delta = both[both["interval"] == "delta"].reset_index(drop=True)
+        table = table.assign(est=delta["est"], **{new: delta[old] for new, old in columns.items()}, group_a=names[0], group_b=names[1])
+        if draws is not None:
+            drawn = both[both["interval"] == "percentile"].reset_index(drop=True)
+            table = table.assign(boot_low=drawn["ci_low"], boot_high=drawn["ci_high"], boot_p=drawn["p"], draws=drawn["converged"])
+            if draws.failed:
+                notes.append({"en": f"{draws.failed} of {len(draws):,} bootstrap samples have no optimum and were left out.",
+                              "zh": f"{len(draws):,} 次重抽样中有 {draws.failed} 次没有最优解，已剔除。"})
+    else:
+        notes.append({"en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
+                            "of equality in all groups.",
+                      "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
+    frame, direct = numbered(compared), table["kind"] == "direct"
+    for at in table.index[direct]:
+        test = _likelihood_ratio(found, frame, effects[at])
+        table.loc[at, ["lr_chisq", "lr_p"]] = test
+    table["p_adjusted"] = np.nan
+    for part in (direct, ~direct):
+        if part.any():
+            table.loc[part, "p_adjusted"] = holm(table.loc[part, "p"])
+    table = table.assign(grouping=compared.column, n=fit.n_used).reindex(columns=DIFFERENCES)
+    return Result(table, _differences(table, compared), fit.n_used, "Wald, delta method and likelihood ratio; Holm's correction",
+                  together(*notes))
+
+
+def wald(fit: Fit, effects: Sequence[paths.Effect]) -> dict[str, np.ndarray]:
+    """Test that each effect is equal in all groups: wald (χ²), df, p."""
+    from scipy.special import chdtrc
+
+    others = range(1, fit.model.n_groups)
+
+    def statistic(theta: np.ndarray) -> np.ndarray:
+        first = paths.values(fit.model, effects, theta)
+        return np.stack([first - paths.values(fit.model, effects, theta, False, g) for g in others], axis=2)
+
+    gap = statistic(fit.theta[None])[0]
+    slope = statistic(fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30
+    cov = np.einsum("pki,pq,qkj->kij", slope, fit.vcov, slope, optimize=True)
+    chisq = np.einsum("ki,ki->k", gap, np.linalg.solve(cov, gap[:, :, None])[:, :, 0])
+    df = len(others)
+    return {"wald": chisq, "df": np.full(len(chisq), df), "p": chdtrc(df, chisq)}
+
+
+def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result) -> Result:
+    """Every hypothesis that a path differs between the levels of a column (`by`), for the table of verdicts.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Cleaned responses.
+    study : Study
+    others : Result
+        Tables of other tests with a column id (such as :func:`cxlib.moderation.moderation`), whose rows are added.
+
+    Returns
+    -------
+    Result
+        id, est (first declared group less the second), ci_low, ci_high, p, n, std, test, notebook, note.
+    """
+    made: dict[tuple[str, str], Structures] = {}
+    rows, notes = [], []
+    for code, hypothesis in study.hypotheses.items():
+        if not (hypothesis.by and hypothesis.path):
+            continue
+        key = hypothesis.model, hypothesis.by
+        if key not in made:
+            made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model)))
+        if (why := made[key].why_not) is not None:
+            notes.append({lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}" for lang in ("en", "zh")})
+            continue
+        rows.append(_path_test(code, hypothesis, made[key]))
+    for other in others:
+        named = other.table[other.table["id"].astype(str).isin(study.hypotheses)] if "id" in other.table else other.table.head(0)
+        rows += named.reindex(columns=TESTS).to_dict("records")
+    table = pd.DataFrame(rows, columns=TESTS)
+    order = {code: at for at, code in enumerate(study.hypotheses)}
+    table = table.sort_values("id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    used = int(table["n"].max()) if len(table) else 0
+    return Result(table, {
+        "en": f"{plural(len(table), 'hypothesis', 'hypotheses')} of the study about groups and moderation: tested here, judged in the "
+              "report." if len(table) else "The study has no hypothesis about groups or moderation that could be tested here.",
+        "zh": f"该研究有 {len(table)} 个关于分组与调节的假设在此检验，结论见报告。" if len(table)
+              else "该研究没有可在此检验的关于分组或调节的假设。"}, used, "Wald z of the difference; interaction", tuple(notes))
+
+
+@show.picture
+def plot_paths(result: Result, differences: Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
+    """Forest of the paths, a line a group; a path that differs between the groups is marked."""
+    from matplotlib import pyplot
+
+    table = result.table[result.table["kind"] == "direct"] if len(result.table) else result.table
+    if not len(table):
+        return groups.blank(result.text, language)
+    names, effects, column = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["effect"])), table["grouping"].iloc[0]
+    tests = differences.table.set_index(["effect", "kind"])["p_adjusted"]
+    step = 0.8 / len(names)
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
+    for row in table.itertuples():
+        at = names.index(row.group)
+        place = effects.index(row.effect) + (at - (len(names) - 1) / 2) * step
+        outcome = row.effect.split(" -> ")[-1]
+        colour = show.ROLES.get(study.role(outcome), show.INK) if outcome in study.constructs else show.INK
+        axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.6, alpha=0.6)
+        axes.plot(row.est, place, groups.MARKERS[at], color=colour, markerfacecolor="white" if at % 2 else colour, markersize=6)
+    axes.axvline(0, color=show.MUTED, linewidth=1)
+    different = [tests[effect, "direct"] < 0.05 for effect in effects]
+    axes.set_yticks(range(len(effects)), [("* " if sure else "") + paths.label(effect, study, language)
+                                          for effect, sure in zip(effects, different, strict=True)])
+    axes.set_ylim(len(effects) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    for at, name in enumerate(names):
+        axes.plot([], [], groups.MARKERS[at], color=show.INK, markerfacecolor="white" if at % 2 else show.INK, markersize=6,
+                  label=groups.level_name(study, column, name, language))
+    figure.legend(loc="outside upper center", ncols=min(len(names), 4), frameon=False)
+    axes.set_xlabel({"en": "path, loadings equal across groups (95% interval)", "zh": "路径系数，各组载荷相等（95% 区间）"}[language])
+    return figure, {
+        "en": f"Paths in the groups of {study.name(column, 'en')}, n = {result.n_used:,}; colour is the role of the outcome. "
+              f"{plural(sum(different), 'path')} marked * {'differs' if sum(different) == 1 else 'differ'} between groups after Holm's correction.",
+        "zh": f"按{study.name(column, 'zh')}分组的路径，n = {result.n_used:,}；颜色为结果变量的角色。经 Holm 校正，{sum(different)} 条标 * 的路径"
+              "在组间有差异。"}
+
+
+def _path_test(code: str, hypothesis: Hypothesis, found: Structures) -> dict:
+    """One hypothesis that a path differs."""
+    outcome, predictor = (part.strip() for part in hypothesis.path.split("~"))
+    wanted, fit, names = [paths.effect(found.fit.model, f"{predictor} -> {outcome}")], found.fit, found.ladder.compared.large
+    joint = wald(fit, wanted)
+    row = dict.fromkeys(TESTS, np.nan) | {"id": code, "p": joint["p"][0], "n": fit.n_used, "notebook": "08_groups", "note": "",
+                                          "test": f"Wald χ²({joint['df'][0]}), loadings equal"}
+    if len(names) == 2:
+        one = _gap(fit, wanted)
+        both = [paths.values(fit.model, wanted, fit.theta[None], True, g)[0, 0] for g in range(2)]
+        row |= {name: one[name].iloc[0] for name in ("est", "ci_low", "ci_high")} | {"std": both[0] - both[1]}
+        row["test"] = f"difference of paths ({names[0]} less {names[1]}), loadings equal"
+    return row
+
+
+def _gap(fit: Fit, effects: Sequence[paths.Effect], draws: sem.resampling.Draws | None = None) -> pd.DataFrame:
+    """Effects of the first group less those of the second."""
+    return paths.inference(fit, lambda theta: paths.values(fit.model, effects, theta, False, 0)
+                           - paths.values(fit.model, effects, theta, False, 1), [(e.name, e.kind, np.nan) for e in effects], draws)
+
+
+def _effects(model: sem.Model, study: Study, name: str) -> tuple[paths.Effect, ...]:
+    """Every path, the indirect effects the study has hypotheses about, and the whole indirect ones from start to end."""
+    rows = model.table[(model.table["op"] == "~") & (model.table["group"] == 0)]
+    out = [paths.effect(model, f"{row.rhs} -> {row.lhs}") for row in rows.itertuples()]
+    causes, outcomes = list(dict.fromkeys(rows["rhs"])), list(dict.fromkeys(rows["lhs"]))
+    for hypothesis in study.hypotheses.values():
+        if hypothesis.model == name and hypothesis.effect and len(chains(hypothesis.effect)[0]) > 2:
+            out.append(paths.effect(model, hypothesis.effect))
+    for start in (code for code in causes if code not in outcomes):
+        for end in (code for code in outcomes if code not in causes):
+            out += [e for e in paths.between(model, start, end) if e.kind == "indirect"]
+    return tuple({(e.name, e.kind): e for e in out}.values())
+
+
+def _bootstrap(found: Structures, n_boot: int, rng: np.random.Generator) -> sem.resampling.Draws:
+    """Refits to resampled respondents (or clusters), group sizes kept."""
+    from cxlib.sem.resampling import bootstrap
+
+    compared = found.ladder.compared
+    frame = numbered(compared)
+    rows = frame[frame[list(found.fit.model.observed)].notna().all(axis=1)]
+    return bootstrap(rows, found.fit, n_boot, rng, group=groups.GROUP, cluster=compared.study.cluster or None)
+
+
+def _likelihood_ratio(found: Structures, frame: pd.DataFrame, effect: paths.Effect) -> tuple[float, float]:
+    """Δχ² and p of setting one path equal in all groups; NaN where that has no optimum."""
+    start, end = effect.chains[0]
+    compared, fit = found.ladder.compared, found.fit
+    model = sem.parse(compared.study.syntax(compared.model), means=True)
+    freed = {place for place in found.ladder.freed if place[1] == "=~"}
+    held = invariance.fit_level(frame, model, groups.GROUP, _equal(model), freed, [(end, start)], estimator=fit.estimator, missing=fit.missing,
+                                start=fit)
+    if not held.converged:
+        return np.nan, np.nan
+    test = invariance.difference(held, fit).iloc[0]
+    return test["d_chisq"], test["d_p"]
+
+
+def _equal(model: sem.Model) -> tuple[str, ...]:
+    """The kinds of loadings a model has."""
+    return ("loadings", "second loadings") if "metric_second" in invariance.levels(model) else ("loadings",)
+
+
+def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
+    """How many paths and indirect effects differ, and which."""
+    study, out = compared.study, {"en": "", "zh": ""}
+    for kind, en, zh in (("direct", "path", "路径"), ("indirect", "indirect effect", "间接效应")):
+        part = table[(table["kind"] == "direct") == (kind == "direct")]
+        if not len(part):
+            continue
+        sure = part[part["p_adjusted"] < 0.05]
+        shown = {lang: [paths.label(row.effect, study, lang) + f" ({p_text(row.p_adjusted)})" for row in sure.head(4).itertuples()]
+                 for lang in out}
+        out["en"] += f"{len(sure)} of {plural(len(part), en)} {'differs' if len(sure) == 1 else 'differ'} between the groups after Holm's " \
+                     f"correction{': ' + '; '.join(shown['en']) if len(sure) else ''}. "
+        out["zh"] += f"{len(part)} 条{zh}中有 {len(sure)} 条经 Holm 校正后在组间有差异{'：' + '；'.join(shown['zh']) if len(sure) else ''}。"
+    return {"en": out["en"].strip(), "zh": out["zh"]}
