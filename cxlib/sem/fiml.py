@@ -39,6 +39,7 @@ class Patterns:
         found = pattern_rows(~np.isnan(values))
         self.rows, self.seen = [rows for rows, _ in found], np.array([seen for _, seen in found])
         self.both = self.seen[:, :, None] & self.seen[:, None, :]
+        self.ones = np.eye(len(values.T)) * ~self.seen[:, None, :]
         self.share = np.array([len(rows) for rows in self.rows]) / self.n
         parts = [np.where(seen, values[rows], 0.0) for rows, seen in found]
         self.mean = np.array([part.mean(axis=0) for part in parts])
@@ -48,13 +49,15 @@ class Patterns:
 
     def _observed(self, sigma: np.ndarray) -> np.ndarray:
         """Σ's observed block of every pattern, among ones on the diagonal."""
-        return np.where(self.both, sigma, np.eye(len(sigma)) * ~self.seen[:, None, :])
+        return np.where(self.both, sigma, self.ones)
 
     def terms(self, mu: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """W (k × p × p), e (k × p) and P (k × p × p) of every pattern."""
         w = np.linalg.inv(self._observed(sigma)) * self.both
         e = np.einsum("kij,kj->ki", w, self.mean - mu)
-        return w, e, w @ self.cov @ w + e[:, :, None] * e[:, None, :]
+        p, several = e[:, :, None] * e[:, None, :], self.share * self.n > 1.5
+        p[several] += w[several] @ self.cov[several] @ w[several]
+        return w, e, p
 
     def pull(self, mu: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """∂F/∂Σ and −½ ∂F/∂μ, F = −2/n log-likelihood."""
@@ -206,12 +209,22 @@ def moments(frame: pd.DataFrame, tolerance: float = 1e-10, limit: int = 5000) ->
     patterns, mu, sigma = Patterns((values - mean) / spread), np.zeros(len(mean)), np.eye(len(mean))
     for _ in range(limit):
         if np.linalg.eigvalsh(sigma)[0] < 1e-10:
-            raise DataError("No covariance matrix: some items are linear combinations of others. Leave one of them out.")
+            raise DataError("No covariance matrix: some items are linear combinations of others, or too few of the "
+                            f"{len(values)} rows have them together. Leave items out.")
         pull, push = patterns.pull(mu, sigma)
         shift = sigma @ push
         step = -sigma @ pull @ sigma - np.outer(shift, shift)
+        if max(np.abs(shift).max(), np.abs(step).max()) < 1e-3:  # EM is slow near the end, Newton is not
+            score = np.append(push, -patterns.c * pull[patterns.i, patterns.j])
+            try:
+                newton = np.linalg.solve(patterns.information(mu, sigma), score)
+            except np.linalg.LinAlgError:
+                break
+            if np.abs(newton).max() < 0.05:
+                shift, step[patterns.i, patterns.j] = newton[:len(mu)], newton[len(mu):]
+                step[patterns.j, patterns.i] = newton[len(mu):]
         mu, sigma = mu + shift, sigma + (step + step.T) / 2
         if max(np.abs(shift).max(), np.abs(step).max()) < tolerance:
             return mean + mu * spread, sigma * np.outer(spread, spread)
-    raise DataError(f"EM did not converge in {limit} steps: some pairs of items are hardly ever answered together. Leave "
-                    "out the items that only a part of the sample was asked.")
+    raise DataError("EM did not converge: some pairs of items are hardly ever answered together. Leave out the items that "
+                    "only a part of the sample was asked.")
