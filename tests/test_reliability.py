@@ -1,0 +1,160 @@
+"""Reliability of a study: the contract's tables, warnings that name their scale, figures in both languages."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from planted import a_study, data_set
+
+from cxlib import consistency, reliability, show, study
+
+SCALES = ["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half", "mean_r"]
+
+
+@pytest.fixture(scope="module")
+def ecsi() -> study.Study:
+    return study.load("ecsi")
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    return data_set("ecsi")
+
+
+@pytest.fixture(scope="module")
+def scales(ecsi, data) -> show.Result:
+    return reliability.reliability(data, ecsi)
+
+
+@pytest.fixture(scope="module")
+def items(ecsi, data) -> show.Result:
+    return reliability.item_reliability(data, ecsi)
+
+
+def test_the_tables_of_the_contract(ecsi, scales, items):
+    assert list(scales.table.columns[:10]) == SCALES
+    assert list(scales.table["construct"]) == list(ecsi.scales)
+    assert list(scales.table["items"]) == [len(items) for items in ecsi.scales.values()]
+    assert list(items.table.columns[:4]) == ["construct", "item", "r_drop", "alpha_if_dropped"]
+    assert dict(zip(items.table["item"], items.table["construct"], strict=True)) == ecsi.items
+    assert scales.n_used == items.n_used == 250
+    assert scales.table[["items", "n"]].dtypes.eq("int64").all()
+
+
+def test_each_row_is_what_the_scale_alone_gives(ecsi, data, scales, items):
+    table, items = scales.table.set_index("construct"), items.table
+    for code in ("IMAG", "PERQ", "CUSA"):
+        frame = data[ecsi.scales[code]]
+        own = consistency.alpha(frame).table.iloc[0]
+        assert list(table.loc[code, own.index]) == list(own)
+        assert table.loc[code, "omega"] == consistency.omega_total(frame).table["omega"].item()
+        assert table.loc[code, "split_half"] == consistency.split_half(frame).table["split_half"].item()
+        pd.testing.assert_frame_equal(items[items["construct"] == code].drop(columns="construct").reset_index(drop=True),
+                                      consistency.item_statistics(frame).table)
+
+
+def test_every_missing_number_has_a_reason_that_names_its_scale(ecsi, scales, items):
+    for result in (scales, items):
+        gaps = set(result.table.loc[result.table.isna().any(axis=1), "construct"])
+        assert gaps == {"PERV", "COMP"}
+        for code in gaps:
+            for language in ("en", "zh"):
+                assert any(w[language].startswith(ecsi.name(code, language)) for w in result.warnings)
+
+
+def test_low_scales_and_rising_alphas_are_pointed_out_as_conventions(scales, items):
+    low = [w["en"] for w in scales.warnings if "below .70" in w["en"]]
+    assert [w.split(" (")[1][:4] for w in low] == list(scales.table.loc[scales.table["alpha"] < 0.7, "construct"])
+    assert all("convention" in w for w in low)
+    assert "4 of 6 scales reach .70" in scales.text["en"]
+    assert "6 个量表中有 4 个" in scales.text["zh"]
+    assert any("Without CUSL2 alpha rises from 0.44 to 0.70" in w["en"] for w in items.warnings)
+    assert "CUSL2 (0.08)" in items.text["en"]
+
+
+def test_rows_are_counted_for_each_scale(ecsi, data):
+    holed = data.copy()
+    holed.loc[:9, "IMAG1"] = np.nan
+    holed.loc[5:24, "CUSA2"] = np.nan
+    holed.loc[0, :] = np.nan
+    result = reliability.reliability(holed, ecsi)
+    n = result.table.set_index("construct")["n"]
+    assert dict(n[["IMAG", "CUSA", "PERQ", "COMP"]]) == {"IMAG": 240, "CUSA": 229, "PERQ": 249, "COMP": 249}
+    assert result.n_used == 249
+    assert any(w["en"].startswith("Image (IMAG): 10 of 250 rows") for w in result.warnings)
+
+
+def test_a_scale_that_cannot_be_computed_leaves_the_others_alone(ecsi, data, scales):
+    broken = data.assign(IMAG3=7.0, CUSA1=np.nan)
+    result = reliability.reliability(broken, ecsi)
+    table = result.table.set_index("construct")
+    assert table.loc[["IMAG", "CUSA"], "alpha"].isna().all()
+    assert dict(table.loc[["IMAG", "CUSA"], "n"]) == {"IMAG": 250, "CUSA": 0}
+    rest = ["CUEX", "PERQ", "PERV", "COMP", "CUSL"]
+    pd.testing.assert_frame_equal(table.loc[rest], scales.table.set_index("construct").loc[rest])
+    assert any("same answer to IMAG3" in w["en"] and "Image (IMAG)" in w["en"] for w in result.warnings)
+    items = reliability.item_reliability(broken, ecsi)
+    assert items.table.set_index("item").loc["IMAG3":"IMAG3", "r_drop"].isna().all()
+    assert any("Only 0 of 250 rows" in w["en"] for w in items.warnings)
+
+
+def test_nothing_estimable_at_all():
+    names, frame = a_study({"A": ["A1"], "B": ["B1"]}), pd.DataFrame({"A1": [1.0, 2, 3], "B1": [3.0, 1, 2]})
+    result, items = reliability.reliability(frame, names), reliability.item_reliability(frame, names)
+    assert result.text["en"].startswith("No scale")
+    assert len(result.warnings) == len(items.warnings) == 2
+    assert "Of 0 items, none" in items.text["en"]
+    for language in ("en", "zh"):
+        reliability.plot_reliability(result, names, language=language)
+        reliability.plot_items(items, names, language=language)
+
+
+def test_constructs_by_choice_and_mistakes(ecsi, data):
+    assert list(reliability.reliability(data, ecsi, ["CUSL", "IMAG"]).table["construct"]) == ["CUSL", "IMAG"]
+    with pytest.raises(ValueError, match=r"no scale IMGA\. Its scales are IMAG, CUEX"):
+        reliability.reliability(data, ecsi, ["IMGA"])
+    with pytest.raises(ValueError, match="no column PERQ2, which the study 'ecsi' declares"):
+        reliability.item_reliability(data.drop(columns="PERQ2"), ecsi)
+
+
+def test_long_scales_say_that_they_need_a_generator():
+    items = [f"A{i}" for i in range(18)]
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 1)) + rng.normal(size=(60, 18)), columns=items)
+    names = a_study({"A": items})
+    without, given = reliability.reliability(frame, names), reliability.reliability(frame, names, rng=np.random.default_rng(1))
+    assert without.table["split_half"].isna().all()
+    assert "pass rng=" in without.warnings[0]["en"]
+    assert given.warnings == ()
+    assert given.table["split_half"].item() == pytest.approx(given.table["alpha_std"].item(), abs=0.01)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_figures_say_n_and_nothing_overlaps(ecsi, data, language):
+    holed = data.copy()
+    holed.loc[:9, "IMAG1"] = np.nan
+    holed["PERQ2"] = 11 - holed["PERQ2"]
+    scales, items = reliability.reliability(holed, ecsi), reliability.item_reliability(holed, ecsi)
+    for picture in (reliability.plot_reliability(scales, ecsi, language=language),
+                    reliability.plot_items(items, ecsi, language=language)):
+        assert "n = 240–250" in picture.text["en"]
+        assert "n = 240–250" in picture.text["zh"]
+        axis = picture.figure.axes[0]
+        with matplotlib.rc_context(show.theme(picture.language)):
+            picture.figure.canvas.draw()
+            for labels in (axis.texts, axis.get_yticklabels()):
+                boxes = [label.get_window_extent() for label in labels if label.get_text()]
+                assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+        words = " ".join(label.get_text() for label in axis.get_yticklabels())
+        assert ecsi.name("CUSA", picture.language) in words
+
+
+def test_the_dots_are_the_numbers(ecsi, scales):
+    axis = reliability.plot_reliability(scales, ecsi).figure.axes[0]
+    dots = {line.get_ydata()[0]: line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"}
+    known = scales.table["alpha"].dropna()
+    assert dots == dict(known.items())
+    colours = {line.get_ydata()[0]: line.get_color() for line in axis.lines if line.get_marker() == "o"}
+    assert colours[2] == show.ROLES["service"]
