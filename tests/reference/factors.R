@@ -27,6 +27,8 @@ rotated <- function(l, rotation) switch(rotation,
   none = list(loadings = l, Phi = diag(ncol(l))),
   varimax = list(loadings = unclass(varimax(l, eps = 1e-16)$loadings), Phi = diag(ncol(l))),
   oblimin = oblimin(l, eps = 1e-7, maxit = 3000),
+  oblimin_kaiser = suppressWarnings(oblimin(l, normalize = TRUE, eps = 1e-7, maxit = 400)),  # stalls just above 1e-7
+  varimax_raw = list(loadings = unclass(varimax(l, normalize = FALSE, eps = 1e-16)$loadings), Phi = diag(ncol(l))),
   promax = {  # psych::kaiser(l, "Promax"), started from a varimax taken to its end
     h <- sqrt(rowSums(l^2))
     p <- psych::Promax(unclass(varimax(l / h, normalize = FALSE, eps = 1e-16)$loadings))
@@ -61,7 +63,7 @@ for (set in names(sets)) {
     l <- extracted(d, m, method)
     rest <- (r - l %*% t(l))[lower.tri(r)]
     add(set, "rmsr", method, "", "", "", sqrt(mean(rest^2)))
-    for (rotation in c("none", "oblimin", "promax", "varimax")) {
+    for (rotation in c("none", "oblimin", "promax", "varimax", if (method == "minres") c("oblimin_kaiser", "varimax_raw"))) {
       s <- ordered(rotated(l, rotation))
       for (j in seq_len(m)) {
         for (i in seq_along(names(d))) add(set, "loadings", method, rotation, names(d)[i], j, s$loadings[i, j])
