@@ -92,9 +92,12 @@ def test_no_text_and_no_node_overlaps_another(drawn):
 def test_names_and_r2_stay_in_their_ellipse(drawn):
     nodes, inner = boxes(drawn, "node"), boxes(drawn, "name", "note")
     assert overlapping(inner) == []
-    for gid, (x0, y0, x1, y1) in inner.items():
-        left, bottom, right, top = nodes[f"node:{gid.split(':')[1]}"]
-        assert left < x0 and x1 < right and bottom < y0 and y1 < top
+    for gid, box in inner.items():
+        node = nodes[f"node:{gid.split(':')[1]}"]
+        corners = np.array(list(itertools.product(box[[0, 2]], box[[1, 3]])))
+        off_centre = (corners - (node[:2] + node[2:]) / 2) / ((node[2:] - node[:2]) / 2)
+        round_ = type(artists(drawn, "node")[f"node:{gid.split(':')[1]}"]).__name__ == "Ellipse"
+        assert (np.hypot(*off_centre.T) if round_ else np.abs(off_centre)).max() < 1, gid
 
 
 def test_no_arrow_passes_behind_a_construct_or_an_item(drawn):

@@ -51,7 +51,8 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     full : bool
         Also items with their loadings, and the first-order constructs below a second-order one.
     marks : {"stars", "interval"}
-        Stars for p < .05, .01, .001, or the 95 % interval: that of the estimate, times std / est.
+        Stars for p < .05, .01, .001, or the 95 % interval of the standardised coefficient: the columns
+        std_low and std_high if `parameters` has them, else that of the estimate, times std / est.
     only : {"all", "significant"}
         "significant" leaves out paths with p ≥ .05; the caption says how many.
     language : {"en", "zh"}
@@ -170,7 +171,8 @@ def _checked(parameters: pd.DataFrame, marks: str, only: str) -> pd.DataFrame:
     for name, value, allowed in (("marks", marks, ("stars", "interval")), ("only", only, ("all", "significant"))):
         if value not in allowed:
             raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
-    needed = ["lhs", "op", "rhs", "est", "p", "std"] + (["ci_low", "ci_high"] if marks == "interval" else [])
+    bounds = ["std_low", "std_high"] if "std_low" in parameters else ["ci_low", "ci_high"]
+    needed = ["lhs", "op", "rhs", "est", "p", "std"] + (bounds if marks == "interval" else [])
     if missing := [name for name in needed if name not in parameters]:
         raise ValueError(f"parameters= lacks the columns {', '.join(missing)}. Give the table sem_parameters.")
     table = parameters[parameters["op"].isin(["=~", "~", "~~"])]
@@ -190,8 +192,11 @@ def _coefficient(row: tuple, marks: str) -> str:
     """The label of a path."""
     if marks == "stars":
         return _two(row.std) + "*" * sum(row.p < bound for bound in (0.05, 0.01, 0.001))
-    scale = row.std / row.est if row.est else np.nan
-    low, high = sorted((row.ci_low * scale, row.ci_high * scale))
+    if hasattr(row, "std_low"):
+        low, high = row.std_low, row.std_high
+    else:
+        scale = row.std / row.est if row.est else np.nan
+        low, high = sorted((row.ci_low * scale, row.ci_high * scale))
     return f"{_two(row.std)}\n[{_two(low)}, {_two(high)}]"
 
 
@@ -231,8 +236,10 @@ def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | N
         en += " and are left out." if dropped else ", dashed." if weak else "."
         zh += "，图中略去。" if dropped else "，画为虚线。" if weak else "。"
     if marks == "interval":
-        en += " In brackets: the 95 % interval of the estimate, rescaled to the standardised coefficient."
-        zh += "方括号内为估计值的 95% 置信区间，按标准化系数换算。"
+        rescaled = "std_low" not in paths
+        en += " In brackets: the 95 % interval" + (
+            " of the estimate, rescaled to the standardised coefficient." if rescaled else ".")
+        zh += "方括号内为 95% 置信区间" + ("(未标准化估计值的区间按标准化系数换算)。" if rescaled else "。")
     if len(hidden):
         low, high = (_two(v) for v in (hidden["std"].min(), hidden["std"].max()))
         en += f" {show.plural(len(hidden), 'covariance')} ({low} to {high}) not drawn."
@@ -285,7 +292,7 @@ def _measure(axes: Axes, nodes: dict[str, Node], arrows: list[Arrow]) -> None:
         else:
             name, note = _extent(axes, node.text, NAME, "bold"), _extent(axes, node.note, NOTE)
             block = np.array([max(name[0], note[0]), name[1] + note[1] + (GAP if node.note else 0)])
-            construct = np.maximum(construct, block * ((1.32, 1.42) if node.shape == "ellipse" else (1.1, 1.2)))
+            construct = np.maximum(construct, block * (1.42 if node.shape == "ellipse" else 1.15))
     for node in nodes.values():
         node.w, node.h = item if node.shape == "item" else construct
     for arrow in arrows:

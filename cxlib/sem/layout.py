@@ -88,7 +88,8 @@ def arrange(nodes: dict[str, Node], arrows: list[Arrow], stretch: float = 1.0) -
     items = {code: [a.head for a in arrows if a.kind == "loading" and a.tail == code and nodes[a.head].shape == "item"]
              for code in constructs}
     side = {code: -1 if at == 0 else 1 if at == len(columns) - 1 else 0 for code, at in where.items()}
-    heights = _heights(nodes, grid, chains, items, side, folded, stretch)
+    tallest = max((a.size[1] for a in arrows if a.kind == "path"), default=0.0)
+    heights = _heights(nodes, grid, chains, items, side, folded, stretch, tallest)
     arcs = {where[a.tail] for a in arrows if a.kind == "covariance"}
     widest = max((a.size[0] for a in arrows if a.kind == "path"), default=0.3)
     zone: list[tuple[float, float]] = []
@@ -197,14 +198,17 @@ def _ordered(columns: list[list], chains: list[list], fixed: set[int]) -> list[l
 
 
 def _heights(nodes: dict[str, Node], grid: list[list], chains: list[list], items: dict, side: dict, folded: set,
-             stretch: float) -> dict[str | Lane, float]:
-    """Height of every construct and lane: near what it is joined to, in the given order, without touching."""
+             stretch: float, tallest: float) -> dict[str | Lane, float]:
+    """Height of every construct and lane: near what it is joined to, in the given order, without touching.
+
+    Lanes have room for the tallest label.
+    """
     from scipy.optimize import isotonic_regression
 
     def reach(name: object) -> tuple[float, float]:
         """Room over and under the centre."""
         if isinstance(name, tuple):
-            return 0.09, 0.09
+            return max(0.09, tallest / 2), max(0.09, tallest / 2)
         half = nodes[name].h / 2
         if not items[name]:
             return half, half
@@ -223,7 +227,7 @@ def _heights(nodes: dict[str, Node], grid: list[list], chains: list[list], items
         steps = [0.0]
         for a, b in pairwise(column):
             lanes = isinstance(a, tuple) + isinstance(b, tuple)
-            steps.append(reach(a)[1] + reach(b)[0] + stretch * ((0.6 if at in folded else 0.4), 0.16, 0.1)[lanes])
+            steps.append(reach(a)[1] + reach(b)[0] + stretch * (0.6 if at in folded else 0.25 + tallest, 0.15, 0.08)[lanes])
         offsets.append(np.cumsum(steps))
     down = {name: y - offset[-1] / 2 for column, offset in zip(grid, offsets, strict=True)
             for name, y in zip(column, offset, strict=True)}
