@@ -27,7 +27,7 @@ rotated <- function(l, rotation) switch(rotation,
   none = list(loadings = l, Phi = diag(ncol(l))),
   varimax = list(loadings = unclass(varimax(l, eps = 1e-16)$loadings), Phi = diag(ncol(l))),
   oblimin = oblimin(l, eps = 1e-7, maxit = 3000),
-  oblimin_kaiser = suppressWarnings(oblimin(l, normalize = TRUE, eps = 1e-7, maxit = 400)),  # stalls just above 1e-7
+  oblimin_kaiser = suppressWarnings(oblimin(l, normalize = TRUE, eps = 1e-7, maxit = 3000)),  # stalls just above 1e-7
   varimax_raw = list(loadings = unclass(varimax(l, normalize = FALSE, eps = 1e-16)$loadings), Phi = diag(ncol(l))),
   promax = {  # psych::kaiser(l, "Promax"), started from a varimax taken to its end
     h <- sqrt(rowSums(l^2))
