@@ -32,7 +32,7 @@ VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
 """At least: Fornell & Larcker (1981), doi:10.1177/002224378101800104."""
 
 
-def cfa(data: pd.DataFrame, study: Study, model: str = "main") -> Fit:
+def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML", missing: str = "listwise") -> Fit:
     """Fit the measurement part of a model: every construct by its items, all constructs correlated.
 
     Parameters
@@ -43,11 +43,13 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main") -> Fit:
         Names the constructs and their items.
     model : str
         Which of the study's models; only the constructs it names enter.
+    estimator, missing : str
+        As in :func:`cxlib.sem.fit`: "ML", "MLR" or "MLM"; "listwise" or "fiml".
 
     Raises
     ------
     ValueError
-        If the model names no construct of several items.
+        If the model names no construct of several items, or there is no such estimator.
 
     Notes
     -----
@@ -60,18 +62,20 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main") -> Fit:
                          f"nothing to measure. Name some of these in it: {', '.join(study.constructs)}.")
     alone = [code for code in parts if code not in latent]
     observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
-    return sem.fit(data, "\n".join([study.measurement(model), *observed]))
+    return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing)
 
 
 def fit_table(fit: Fit) -> Result:
     """How well the model reproduces the covariances (columns measure, value).
+
+    The sentence speaks of the scaled χ² and the robust indices if the estimator is robust.
 
     Notes
     -----
     R: ``lavaan::fitMeasures(fit)``.
     """
     table = sem.fit_measures(fit)
-    value = table.set_index("measure")["value"]
+    value, scaled = sem.reported(table), fit.estimator != "ML"
     failed = [m.upper() for m, limit in FIT_CONVENTIONS.items()
               if not (value[m] >= limit if m == "cfi" else value[m] <= limit)]
     said = (f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}; CFI {number(value['cfi'])}, "
@@ -80,9 +84,9 @@ def fit_table(fit: Fit) -> Result:
     met = {"en": f"not met: {', '.join(failed)}" if failed else "all three are met",
            "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到"}
     return _result(fit, table, {
-        "en": f"{said}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
-        "zh": f"{said}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。"},
-        "maximum likelihood, χ² = n·F")
+        "en": f"{said}{' (χ² scaled, CFI and RMSEA robust)' if scaled else ''}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
+        "zh": f"{said}{'（χ² 经校正，CFI 与 RMSEA 为稳健值）' if scaled else ''}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。"},
+        fit.method)
 
 
 def parameters(fit: Fit) -> Result:
@@ -97,7 +101,7 @@ def parameters(fit: Fit) -> Result:
     return _result(fit, table.reset_index(drop=True), {
         "en": f"{plural(len(table) - fixed, 'parameter')} estimated; the {fixed} without a standard error are fixed.",
         "zh": f"估计了 {len(table) - fixed} 个参数；没有标准误的 {fixed} 个是固定值。"},
-        "maximum likelihood, standard errors from the expected information")
+        fit.method)
 
 
 def loadings(fit: Fit) -> Result:
@@ -166,6 +170,8 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
                    "are told apart only by other constructs.", "{} 只有两个题项：α 只依赖一个相关，载荷要靠其他构念才能区分。"),
              caution([c for c in own if c not in first], "{} is of second order: it shares items with its parts and has no HTMT.",
                    "{} 是二阶构念：与其组成部分共用题项，没有 HTMT。"),
+             caution([str(len(rows))] if fit.missing == "fiml" else [], "Alpha and HTMT rest on the {} complete rows.",
+                     "α 与 HTMT 只用 {} 行完整数据。"),
              caution(list(table.index[table["msv"].isna()]), "{} has no other construct to be compared with: no MSV.",
                      "{} 没有可比较的其他构念：没有 MSV。")]
     text = {}
@@ -221,6 +227,8 @@ def method_bias(fit: Fit) -> Result:
     ``METHOD =~ 1*x1 + 1*x2 + …`` and ``METHOD ~~ 0*`` every construct.
     """
     names, own, r = list(fit.model.observed), _indicators(fit), _scaled(fit.sample[0].cov)
+    # the rivals are fitted to moments, so is what they are compared with
+    base = sem.fit_moments(fit.sample[0].cov, fit.n_used, fit.model.syntax) if fit.missing == "fiml" else fit
     one = sem.fit_moments(r, fit.n_used, "SINGLE =~ " + " + ".join(names))
     model = sem.parse("\n".join([
         fit.model.syntax, "METHOD =~ " + " + ".join(f"1*{name}" for name in names if name not in own),
@@ -230,9 +238,9 @@ def method_bias(fit: Fit) -> Result:
     share = variance * np.mean(1 / np.diag(common.implied[0].cov)) if common.converged else np.full(3, np.nan)
     factor = (one.parameters.loc[one.parameters["op"] == "=~", "std"] ** 2).mean()
     component = np.linalg.eigvalsh(r)[-1] / len(names)
-    versus = _difference(one, fit)
+    versus = _difference(one, base)
     checks = {"harman_pca": {"share": component}, "harman_factor": {"share": factor}, "one_factor": versus,
-              "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True)) | _difference(fit, common)}
+              "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True)) | _difference(base, common)}
     table = pd.DataFrame([(check, statistic, value) for check, values in checks.items() for statistic, value in values.items()],
                          columns=["check", "statistic", "value"])
     after = _latent_correlations(common)

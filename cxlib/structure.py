@@ -27,7 +27,8 @@ class StructureError(ValueError):
     """What was asked of the structural model cannot be done; the message says what to do instead."""
 
 
-def sem_fit(data: pd.DataFrame, study: Study, model: str = "main") -> sem.Fit:
+def sem_fit(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML",
+            missing: str = "listwise") -> sem.Fit:
     """Fit a model of the study by maximum likelihood.
 
     Parameters
@@ -37,6 +38,8 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main") -> sem.Fit:
     study : Study
     model : str
         Name of a model of the study.
+    estimator, missing : str
+        As in :func:`cxlib.sem.fit`: "ML", "MLR" or "MLM"; "listwise" or "fiml".
 
     Raises
     ------
@@ -51,10 +54,11 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main") -> sem.Fit:
     """
     if model not in study.models:
         raise StructureError(f"The study '{study.id}' has no model '{model}'. Its models: {', '.join(study.models)}.")
-    return sem.fit(data, study.syntax(model))
+    return sem.fit(data, study.syntax(model), estimator=estimator, missing=missing)
 
 
-def fit_models(data: pd.DataFrame, study: Study) -> dict[str, sem.Fit | ValueError]:
+def fit_models(data: pd.DataFrame, study: Study, estimator: str = "ML",
+               missing: str = "listwise") -> dict[str, sem.Fit | ValueError]:
     """Fit every model of the study, ``main`` first; one that cannot be fitted leaves its error in its place.
 
     Raises
@@ -62,11 +66,11 @@ def fit_models(data: pd.DataFrame, study: Study) -> dict[str, sem.Fit | ValueErr
     ModelError, DataError
         The main model cannot be fitted.
     """
-    fits: dict[str, sem.Fit | ValueError] = {"main": sem_fit(data, study)}
+    fits: dict[str, sem.Fit | ValueError] = {"main": sem_fit(data, study, "main", estimator, missing)}
     for name in study.models:
         if name != "main":
             try:
-                fits[name] = sem_fit(data, study, name)
+                fits[name] = sem_fit(data, study, name, estimator, missing)
             except (sem.ModelError, sem.DataError) as error:
                 fits[name] = error
     return fits
@@ -104,14 +108,14 @@ def fit_table(fit: sem.Fit) -> show.Result:
     R: ``lavaan::fitMeasures(fit)``.
     """
     table = sem.fit_measures(fit)
-    value = dict(zip(table["measure"], table["value"], strict=True))
+    value = sem.reported(table)
     said = ", ".join(f"{name.upper()} {show.number(value[name])}" for name in ("cfi", "tli", "rmsea", "srmr"))
     test = f"χ²({value['df']:.0f}) = {show.number(value['chisq'], 2)}, {show.p_text(value['pvalue'])}"
     exact = value["pvalue"] >= 0.05
     return show.Result(table, {
         "en": f"{test}: the model is {'not rejected' if exact else 'rejected'} as an exact description. {said}.",
         "zh": f"{test}：作为精确描述，模型{'未被拒绝' if exact else '被拒绝'}。{said}。"},
-        fit.n_used, "maximum likelihood (normal theory)", tuple(fit.warnings))
+        fit.n_used, fit.method, tuple(fit.warnings))
 
 
 def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
@@ -135,7 +139,7 @@ def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
                       f"{std} standardised.",
                 "zh": f"{len(paths)} 条路径中有 {sure} 条显著不为零（p < .05）；最强的是{arrow['zh']}，标准化系数 {std}。"}
     return show.Result(table.reset_index(drop=True), text, fit.n_used,
-                       "maximum likelihood, standard errors from the expected information", tuple(fit.warnings))
+                       fit.method, tuple(fit.warnings))
 
 
 def other_parameters(fits: Fits, study: Study | None = None) -> dict[str, show.Result]:
@@ -199,8 +203,6 @@ def compare(fits: Fits, study: Study) -> show.Result:
     -----
     R: ``lavaan::lavTestLRT(large, small)``, ``AIC(fit)``, ``BIC(fit)``.
     """
-    from scipy.stats import chi2
-
     usable = {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
     first, base = next(iter(usable.items()))
     rows: list[dict] = []
@@ -209,16 +211,16 @@ def compare(fits: Fits, study: Study) -> show.Result:
         if not isinstance(fit, sem.Fit):
             notes.append({"en": f"Model '{name}' could not be fitted: {fit}", "zh": f"模型“{name}”无法拟合：{fit}"})
             continue
-        table = sem.fit_measures(fit)
-        value = dict(zip(table["measure"], table["value"], strict=True))
+        value = sem.reported(sem.fit_measures(fit))
         row = {"model": name, "n": fit.n_used, **{key: value[key] for key in (
             "npar", "chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")}}
         row["comparable"] = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
         nested = row["comparable"] and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
         row |= dict.fromkeys(("d_chisq", "d_df", "d_p"), np.nan)
-        if nested and fit.converged and base.converged:
-            row["d_chisq"], row["d_df"] = fit.chisq - base.chisq, fit.df - base.df
-            row["d_p"] = float(chi2.sf(abs(row["d_chisq"]), abs(row["d_df"])))
+        if nested and fit.converged and base.converged and fit.df != base.df:
+            sign = 1 if fit.df > base.df else -1
+            test = sem.difference(*(fit, base)[::sign]).iloc[0]
+            row |= {"d_chisq": sign * test["d_chisq"], "d_df": sign * test["d_df"], "d_p": test["d_p"]}
         rows.append(row | {"nested": nested, "converged": fit.converged, "proper": fit.proper, "trustworthy": fit.trustworthy})
         if not fit.trustworthy:
             notes.append({"en": f"Model '{name}' cannot be trusted, so its row proves nothing.",
@@ -227,7 +229,7 @@ def compare(fits: Fits, study: Study) -> show.Result:
             notes.append({"en": f"Model '{name}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
                           "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。"})
     table = pd.DataFrame(rows)
-    return show.Result(table, _comparison(table, first), base.n_used, "χ² difference (maximum likelihood), AIC, BIC",
+    return show.Result(table, _comparison(table, first), base.n_used, f"χ² difference ({base.method}), AIC, BIC",
                        tuple(notes))
 
 

@@ -196,3 +196,23 @@ def test_small_and_broken_samples_give_numbers_or_a_reason(n, holes, seed, estim
     free, routine = fit.model.table["free"] > 0, ("rows are incomplete", "rows were left out", "rows have both")
     silent = measures(fit).notna().all() and fit.parameters.loc[free, "se"].notna().all()
     assert silent or [note for note in fit.warnings if not any(part in note["en"] for part in routine)]
+
+
+def test_stages_pass_on_estimator_and_missing_and_report_the_robust_numbers():
+    from cxlib import measurement, structure, study
+
+    ecsi = study.load("ecsi")
+    x = data("mobi").astype(float)
+    x = x.mask(np.random.default_rng(6).random(x.shape) < 0.05)
+    robust = "main", "MLR", "fiml"
+    for stage, fit in ((measurement, measurement.cfa(x, ecsi, *robust)), (structure, structure.sem_fit(x, ecsi, *robust))):
+        value, told = measures(fit), stage.fit_table(fit)
+        assert fit.n_used == 250 and told.method.startswith("full-information maximum likelihood, Huber-White")
+        assert f"{value['chisq_scaled']:.2f}" in told.text["en"] and f"{value['cfi_robust']:.3f}" in told.text["en"]
+    checks = measurement.method_bias(measurement.cfa(x, ecsi, "main", "MLR", "fiml"))
+    d = checks.table.set_index(["check", "statistic"])["value"]
+    assert d["one_factor", "d_df"] == 6 and d["one_factor", "d_chisq"] > 50
+    assert any("complete rows" in note["en"] for note in measurement.validity(x, ecsi, measurement.cfa(
+        x, ecsi, missing="fiml")).warnings)
+    table = structure.compare(structure.fit_models(x, ecsi, "MLR", "fiml"), ecsi)
+    assert "full-information" in table.method and (table.table["n"] == 250).all()

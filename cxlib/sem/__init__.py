@@ -8,7 +8,7 @@ _HOME = {
     "parse": "model", "replicate": "model", "Model": "model", "ModelError": "model",
     "Moments": "discrepancy", "Discrepancy": "discrepancy",
     "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "DataError": "estimate",
-    "fit_measures": "measures", "difference": "robust",
+    "fit_measures": "measures", "reported": "measures", "difference": "robust",
     "polychoric": "polychorics", "ordinal_alpha": "polychorics", "Polychoric": "polychorics", "OrdinalFit": "ordinal",
     "modification_indices": "modification", "residuals": "modification",
     "plot_diagram": "diagram", "plot_conceptual": "diagram",

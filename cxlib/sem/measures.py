@@ -70,6 +70,15 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
 
 
+def reported(table: pd.DataFrame) -> dict[str, float]:
+    """The measures to report, by their plain names: scaled χ² and robust indices where there are any."""
+    value = dict(zip(table["measure"], table["value"], strict=True))
+    names = ("chisq", "pvalue", "cfi", "tli", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "rmsea_pvalue")
+    better = {name: next((v for kind in ("robust", "scaled") if np.isfinite(v := value.get(f"{name}_{kind}", np.nan))), None)
+              for name in names if "chisq_scaled" in value}
+    return value | {name: v for name, v in better.items() if v is not None}
+
+
 def baseline(fit: Fit) -> tuple[float, int]:
     """χ² and df of the independence model, in which only observed predictors covary."""
     chisq, p, x = 0.0, len(fit.model.observed), list(fit.model.fixed_x)
