@@ -108,7 +108,7 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
     for row in pairs.itertuples():
         i, j = sorted((codes.index(row.construct_a), codes.index(row.construct_b)), reverse=True)
         grid[i, j], clear[i, j] = row.r, row.p_holm < 0.05
-    cell = 0.62 if k <= 12 else 0.4
+    cell = 0.62 if k <= 12 else 0.42
     figure, axes = pyplot.subplots(figsize=(max(4.5, 2.4 + cell * k), max(2.5, 0.9 + cell * k * 0.8)))
     image = axes.imshow(grid[1:, :-1], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for i in range(1, k):
@@ -122,7 +122,7 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
                     ha="center",
                     va="center",
                     color=colour,
-                    fontsize=9 if k <= 12 else 6,
+                    fontsize=9 if k <= 12 else 7,
                 )
     axes.set_xticks(range(k - 1), codes[:-1], rotation=0 if k <= 12 else 90)
     axes.set_yticks(range(k - 1), [f"{study.name(c, language)}  {c}" for c in codes[1:]])

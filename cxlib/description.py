@@ -436,7 +436,8 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
             )
             ends.append((y, share[:below].sum(), share[-below:].sum()))
             places.append(y)
-            labels.append(_wrapped(f"{item}  {study.name(item, language)}", language))
+            mark = {"en": " (R)", "zh": "(反)"}[language] if item in study.reversed else ""
+            labels.append(_wrapped(f"{item}{mark}  {study.name(item, language)}", language))
             y += 1
         y += 0.35
     for place, low, high in ends:
@@ -471,10 +472,10 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
     return figure, {
         "en": f"Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}). "
         f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
-        + (f" Recoded, so that right is favourable: {', '.join(turned)}." if turned else ""),
+        + (f" Marked (R), recoded so that right is favourable: {', '.join(turned)}." if turned else ""),
         "zh": f"各题项的回答分布:左为量表低半段,右为高半段,两端为其占比({size})。最高:{top}({100 * high[top]:.0f}%);"
         f"最低:{bottom}({100 * high[bottom]:.0f}%)。"
-        + (f"已反向计分(右侧为有利):{'、'.join(turned)}。" if turned else ""),
+        + (f"标(反)者为反向题,已重新计分(右侧为有利):{'、'.join(turned)}。" if turned else ""),
     }
 
 
