@@ -17,7 +17,8 @@ from cxlib.study import load
 
 CASES = [("ecsi", "main", {}), ("ecsi", "ecsi", {}), ("vas", "main", {}), ("vas", "V2", {}),
          ("ecsi", "main", {"full": True}), ("ecsi", "ecsi", {"full": True}), ("vas", "main", {"full": True}),
-         ("vas", "V2", {"full": True}), ("vas", "main", {"marks": "interval"}), ("vas", "main", {"only": "significant"})]
+         ("vas", "V2", {"full": True}), ("vas", "main", {"marks": "interval"}),
+         ("vas", "main", {"only": "significant"})]
 LANGUAGES = ("en", "zh") if show.cjk_font() else ("en",)
 
 
@@ -48,7 +49,7 @@ def simulated(name: str, model: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(rows, columns=columns), r2
 
 
-def structural(*paths: tuple[str, str, float, float], covariances: tuple[tuple[str, str, float], ...] = ()) -> pd.DataFrame:
+def structural(*paths: tuple[str, str, float, float], covariances: tuple = ()) -> pd.DataFrame:
     """A parameter table from (predictor, outcome, std, p) and (a, b, correlation)."""
     rows = [(b, "~", a, 2 * std, p, 2 * std - 0.2, 2 * std + 0.2, std) for a, b, std, p in paths]
     rows += [(a, "~~", b, r, 0.001, r - 0.1, r + 0.1, r) for a, b, r in covariances]
@@ -127,9 +128,11 @@ def test_every_path_loading_and_construct_of_the_full_model_is_drawn():
     picture = plot_diagram(parameters, study("vas"), full=True)
     one = parameters[parameters["op"] == "~"]
     many = parameters[parameters["op"] == "=~"]
-    expected = {f"arrow:{r.rhs}>{r.lhs}" for r in one.itertuples()} | {f"arrow:{r.lhs}>{r.rhs}" for r in many.itertuples()}
+    expected = {f"arrow:{a}>{b}" for a, b in [*zip(one["rhs"], one["lhs"], strict=True),
+                                              *zip(many["lhs"], many["rhs"], strict=True)]}
     assert set(artists(picture, "arrow")) == expected
-    assert set(artists(picture, "node")) == {f"node:{c}" for c in {*one["lhs"], *one["rhs"], *many["lhs"], *many["rhs"]}}
+    codes = {*one["lhs"], *one["rhs"], *many["lhs"], *many["rhs"]}
+    assert set(artists(picture, "node")) == {f"node:{code}" for code in codes}
 
 
 def test_second_order_loadings_are_absent_from_the_structure():
@@ -191,8 +194,8 @@ def test_a_measurement_model_can_be_drawn_full():
 
 
 def test_an_observed_variable_is_a_box_and_a_latent_one_an_ellipse():
-    table = pd.concat([structural(("reply_h", "PERV", 0.3, 0.01)),
-                       pd.DataFrame({"lhs": "PERV", "op": "=~", "rhs": ["PERV1", "PERV2"], "est": 1.0, "p": 0.0, "std": 0.8})])
+    loadings = pd.DataFrame({"lhs": "PERV", "op": "=~", "rhs": ["PERV1", "PERV2"], "est": 1.0, "p": 0.0, "std": 0.8})
+    table = pd.concat([structural(("reply_h", "PERV", 0.3, 0.01)), loadings])
     kinds = {gid: type(artist).__name__ for gid, artist in artists(plot_diagram(table, study("ecsi")), "node").items()}
     assert kinds == {"node:PERV": "Ellipse", "node:reply_h": "Rectangle"}
 

@@ -89,7 +89,8 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     explained = {} if r2 is None else dict(zip(r2["construct"], r2["r2"], strict=True))
     nodes = {c: _node(study, c, language, observed=c not in factors,
                       note=f"R² = {_two(explained[c])}" if pd.notna(explained.get(c)) else "") for c in names}
-    arrows = [Arrow(row.rhs, row.lhs, _coefficient(row, marks), 0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1), row.p >= 0.05)
+    arrows = [Arrow(row.rhs, row.lhs, _coefficient(row, marks), 0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1),
+                    row.p >= 0.05)
               for row in paths.itertuples() if not (only == "significant" and row.p >= 0.05)]
     if full:
         arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading")
@@ -297,8 +298,8 @@ def _measure(axes: Axes, nodes: dict[str, Node], arrows: list[Arrow]) -> None:
         node.w, node.h = item if node.shape == "item" else construct
     for arrow in arrows:
         if arrow.label:
-            small = arrow.kind == "loading"
-            arrow.size = _extent(axes, arrow.label, SMALL if small else LABEL) + ((0.05, 0.03) if small else (0.12, 0.05))
+            size, margin = (SMALL, (0.05, 0.03)) if arrow.kind == "loading" else (LABEL, (0.12, 0.05))
+            arrow.size = _extent(axes, arrow.label, size) + np.array(margin)
 
 
 def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
@@ -348,7 +349,8 @@ def _draw_node(axes: Axes, node: Node) -> None:
 def _key(axes: Axes, nodes: dict[str, Node], signs: str, language: str, corner: np.ndarray) -> float:
     """One line under the picture, the roles in their colours, then the signs; returns where it ends."""
     used = {node.role for node in nodes.values()}
-    entries = [("● " + ROLE_WORDS[role][language == "zh"], show.ROLES[role], "bold") for role in ROLE_WORDS if role in used]
+    entries = [("● " + words[language == "zh"], show.ROLES[role], "bold")
+               for role, words in ROLE_WORDS.items() if role in used]
     x, y = corner + np.array([0, 0.02])
     for text, colour, weight in [*entries, (signs, show.MUTED, "normal")]:
         axes.text(x, y, text, size=NOTE, color=colour, weight=weight, va="center", gid="key")

@@ -53,7 +53,7 @@ class Node:
 
 @dataclass
 class Arrow:
-    """An arrow: its label with its size (white margin included), its course from tail to head, where the label stands."""
+    """An arrow: its label, the label's size (white margin included) and place, its course from tail to head."""
 
     tail: str
     head: str
@@ -168,7 +168,8 @@ def _ordered(columns: list[list], chains: list[list], fixed: set[int]) -> list[l
         total = 0
         for gap in gaps:
             ends = np.array([(rank[a], rank[b]) for a, b in gap]).reshape(-1, 2)
-            total += int((np.subtract.outer(ends[:, 0], ends[:, 0]) * np.subtract.outer(ends[:, 1], ends[:, 1]) < 0).sum())
+            apart = ends[:, None] - ends[None]
+            total += int((apart[..., 0] * apart[..., 1] < 0).sum()) // 2
         return total
 
     def swept(order: list[list]) -> list[list]:
@@ -227,7 +228,8 @@ def _heights(nodes: dict[str, Node], grid: list[list], chains: list[list], items
         steps = [0.0]
         for a, b in pairwise(column):
             lanes = isinstance(a, tuple) + isinstance(b, tuple)
-            steps.append(reach(a)[1] + reach(b)[0] + stretch * (0.6 if at in folded else 0.25 + tallest, 0.15, 0.08)[lanes])
+            space = (0.6 if at in folded else 0.25 + tallest, 0.15, 0.08)[lanes]
+            steps.append(reach(a)[1] + reach(b)[0] + stretch * space)
         offsets.append(np.cumsum(steps))
     down = {name: y - offset[-1] / 2 for column, offset in zip(grid, offsets, strict=True)
             for name, y in zip(column, offset, strict=True)}
@@ -334,7 +336,8 @@ def _route_rest(nodes: dict[str, Node], arrows: list[Arrow], where: dict, side: 
             others = np.array([node.box for node in nodes.values() if node not in (tail, head)]).reshape(-1, 4)
             tries = []
             for up in (0.4, -0.4, 0.8, -0.8, 1.2, -1.2):
-                p, q, away = tail.border(head.x, head.y + 2 * up), head.border(tail.x, tail.y + 2 * up), np.array([0, up])
+                away = np.array([0, up])
+                p, q = tail.border(head.x, head.y + 2 * up), head.border(tail.x, tail.y + 2 * up)
                 tries.append(_bezier(p, p + away, q + away, q))
             arrow.track = min(tries, key=lambda track, others=others: _inside(track, others).sum())
 
