@@ -102,6 +102,9 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, missing: Missing = "l
     function = _Correlations(model, items, unit)
     reduced = _Reduced(function)
     first = _start(model, list(function.samples)) if start is None else np.asarray(start, float)
+    if not np.isfinite(reduced.value(first[reduced.rest])):
+        raise ModelError("At the starting values no residual variances make the variances of the responses 1. Look for a "
+                         "loading fixed at 0 or, if you gave start=, give another.")
     found, decrement = minimise(reduced, first[reduced.rest])
     theta = reduced.complete(found)
     base = _describe(_Normal(function), theta, decrement, list(items.warnings), ("",), (), "ML", "listwise")
@@ -161,13 +164,14 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
     values = {"npar": fit.model.npar - p + len(fit.polychoric.thresholds), "fmin": fit.fmin / 2, "n": n}
     for suffix, chisq, base in (("", fit.chisq, null), ("_scaled", a * fit.chisq + b, null_a * null + null_b)):
         low, high = rmsea_interval(chisq, df, n - 1)
-        values |= {name + suffix: value for name, value in {
+        part = {
             "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
             "baseline_chisq": base, "baseline_df": null_df, "cfi": cfi(chisq, df, base, null_df), "tli": tli(chisq, df, base, null_df),
             "nfi": (base - chisq) / base, "ifi": (base - chisq) / (base - df),
             "rfi": max(1 - (chisq / df) / (base / null_df), 0.0) if df else 1.0,
             "rmsea": rmsea(chisq, df, n - 1, 1), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
-            "rmsea_pvalue": 1 - _noncentral(chisq, df, (n - 1) * df * 0.05**2) if df else np.nan}.items()}
+            "rmsea_pvalue": 1 - _noncentral(chisq, df, (n - 1) * df * 0.05**2) if df else np.nan}
+        values |= {name + suffix: value if np.isfinite(chisq) else np.nan for name, value in part.items()}
     tau = fit.polychoric.thresholds["est"].to_numpy()
     gfi = 1 - fit.chisq / (null + (n - 1) * float((tau**2 / np.diag(fit.polychoric.gamma)[:len(tau)]).sum()))
     values |= {"chisq_scaling_factor": 1 / a if df else np.nan, "chisq_shift": b if df else np.nan, **_robust(fit, function),
@@ -286,6 +290,11 @@ class _Normal(Discrepancy):
     def __init__(self, whole: _Correlations):
         super().__init__(whole.model, whole.samples)
         self.value = whole.value
+
+    def information(self, theta: np.ndarray) -> np.ndarray:
+        """Expected Hessian; its diagonal is raised by less than counts, so that it can always be inverted."""
+        information = super().information(theta)
+        return information + 1e-13 * np.diag(np.diag(information))
 
 
 def _scaled_shifted(df: int, u_gamma: np.ndarray) -> tuple[float, float]:

@@ -20,8 +20,10 @@ CATEGORIES = 12
 """An item with more distinct answers is refused: its table is too sparse, and a normal-theory estimator fits."""
 BOUND = 0.999
 """A polychoric correlation stops here, as in lavaan; the answers then fix the order of one item by the other."""
-FLOOR = float(np.sqrt(np.finfo(float).eps))
-"""Cells are not less probable than this, as in lavaan."""
+FLOOR = 1e-13
+"""Below this a cell's probability is rounding error, and a correlation that gives it to a cell in use is too far out.
+lavaan stops at 1.5e-8 and goes on, so that a few answers against the order of all others hardly count in it: where
+all but two of 263 rows agree it says .999, the likelihood .933."""
 FAR = 38.0
 """A threshold beyond which the normal distribution has no mass in double precision."""
 
@@ -67,14 +69,18 @@ def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric
     -----
     R: ``lavaan::lavCor(frame, ordered = names(frame))``; gamma ``lavInspect(fit, "gamma")``.
     """
+    from scipy.special import ndtri
+
     codes, levels, notes = _codes(frame, missing)
     names, (n, p), width = [str(name) for name in frame.columns], codes.shape, max(map(len, levels))
     answered = codes[:, :, None] == np.arange(width)
     flat = answered.reshape(n, -1).astype(float)
     a, b = np.triu_indices(p, 1)
     tables = (flat.T @ flat).reshape(p, width, p, width)[a, :, b, :]
-    from scipy.special import ndtri
-
+    together = tables.sum(axis=(1, 2)).astype(int)
+    if not together.all():
+        one, other = names[a[together.argmin()]], names[b[together.argmin()]]
+        raise DataError(f"Nobody answered both '{one}' and '{other}', so their correlation is unknown. Leave one of them out.")
     known = answered.any(axis=2).sum(axis=0)
     below = np.cumsum(answered.sum(axis=0), axis=1)[:, :-1] / known[:, None]
     real = np.arange(width - 1) < np.array([len(level) for level in levels])[:, None] - 1
@@ -84,10 +90,7 @@ def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric
     rho = _correlate(np.where(corrected[:, None, None], _filled(tables), tables), tau[a], tau[b])
     correlations, pairs = np.eye(p), np.diag(known).astype(int)
     correlations[a, b] = correlations[b, a] = rho
-    pairs[a, b] = pairs[b, a] = tables.sum(axis=(1, 2))
-    if (pairs == 0).any():
-        raise DataError(f"Nobody answered both '{names[a[tables.sum(axis=(1, 2)).argmin()]]}' and "
-                        f"'{names[b[tables.sum(axis=(1, 2)).argmin()]]}'. Leave one of them out.")
+    pairs[a, b] = pairs[b, a] = together
     influence = _influence(codes, tables, tau, real, rho, below, known)
     where = [(i, k) for i in range(p) for k in range(len(levels[i]) - 1)]
     labels = [f"{names[i]}|t{k + 1}" for i, k in where] + [f"{names[i]}~~{names[j]}" for i, j in zip(a, b, strict=True)]
@@ -138,7 +141,7 @@ def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], l
     used, notes = frame[kept], []
     if dropped := int((~kept).sum()):
         what, zh = ("a", "有") if missing == "listwise" else ("only", "全为")
-        notes.append({"en": f"{dropped} of {len(frame)} rows have {what} missing value{'s' * (what == 'only')} in these items "
+        notes.append({"en": f"{dropped} of {len(frame)} rows have {what} missing value{'' if what == 'a' else 's'} in these items "
                             f"and were left out; {len(used)} were used.",
                       "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值,已剔除;使用 {len(used)} 行。"})
     if missing == "pairwise" and (holes := int(used.isna().any(axis=1).sum())):
@@ -203,8 +206,8 @@ def _judge(names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.nda
     return notes
 
 
-def _upper(h: np.ndarray, k: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    """Bivariate normal distribution function by Owen's T (Owen 1956, doi:10.1214/aoms/1177728074)."""
+def _bivariate_normal(h: np.ndarray, k: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """Distribution function of two normals correlated `rho`, by Owen's T (Owen 1956, doi:10.1214/aoms/1177728074)."""
     from scipy.special import ndtr, owens_t
 
     h, k, root = np.where(h == 0, 1e-300, h), np.where(k == 0, 1e-300, k), np.sqrt(1 - rho**2)
@@ -223,7 +226,7 @@ def _probable(tau_a: np.ndarray, tau_b: np.ndarray, rho: np.ndarray) -> tuple[np
     from scipy.special import ndtr
 
     h, k, r = tau_a[:, :, None], tau_b[:, None, :], rho[:, None, None]
-    inner = _upper(h, k, r)
+    inner = _bivariate_normal(h, k, r)
     below = np.pad(inner, ((0, 0), (1, 1), (1, 1)))
     below[:, 1:-1, -1], below[:, -1, 1:-1], below[:, -1, -1] = ndtr(tau_a), ndtr(tau_b), 1
     rest = 1 - r**2
@@ -233,17 +236,19 @@ def _probable(tau_a: np.ndarray, tau_b: np.ndarray, rho: np.ndarray) -> tuple[np
 
 
 def _correlate(tables: np.ndarray, tau_a: np.ndarray, tau_b: np.ndarray) -> np.ndarray:
-    """The correlation of every pair: Newton steps kept inside the interval where the score changes sign."""
+    """The correlation of every pair: Newton steps inside the interval where the score changes sign, or halving it."""
     rho, low, high = np.zeros(len(tables)), np.full(len(tables), -BOUND), np.full(len(tables), BOUND)
     open_ = np.arange(len(tables))
-    for _ in range(60):
+    for turn in range(60):
         probable, slope, curve = _probable(tau_a[open_], tau_b[open_], rho[open_])
         ratio = slope / probable
         score = (tables[open_] * ratio).sum(axis=(1, 2))
         second = (tables[open_] * (curve / probable - ratio**2)).sum(axis=(1, 2))
+        beyond = ((tables[open_] > 0) & (probable <= FLOOR)).any(axis=(1, 2))
+        score = np.where(beyond, -rho[open_], score)
         low[open_], high[open_] = np.where(score > 0, rho[open_], low[open_]), np.where(score > 0, high[open_], rho[open_])
         ahead = rho[open_] - score / np.where(second < 0, second, -np.inf)
-        inside = (second < 0) & (ahead > low[open_]) & (ahead < high[open_])
+        inside = ~beyond & (second < 0) & (ahead > low[open_]) & (ahead < high[open_]) & (turn < 25)
         ahead = np.where(inside, ahead, (low[open_] + high[open_]) / 2)
         moved = np.abs(ahead - rho[open_])
         rho[open_] = ahead
@@ -277,6 +282,6 @@ def _influence(codes: np.ndarray, tables: np.ndarray, tau: np.ndarray, real: np.
     scores = ratio[np.arange(len(rho)), codes[:, a], codes[:, b]]
     scores[absent[:, a] | absent[:, b]] = 0
     thresholds = thresholds[:, real]
-    pooled = (tables * ratio**2).sum(axis=(1, 2))
+    pooled = (tables * ratio**2).sum(axis=(1, 2))  # no information: the likelihood is flat there
     pooled[pooled <= 1e-12 * tables.sum(axis=(1, 2))] = np.nan
     return np.hstack([thresholds, (scores - thresholds @ across[:, real].T) / pooled])

