@@ -79,7 +79,7 @@ def power(
     method.  One path in large samples: Φ(|b|/se − z₁₋α/₂) + Φ(−|b|/se − z₁₋α/₂).  Respondents count as independent.
     R: ``simsem::sim(reps, n, model, generate)``, then ``getPower``.
     """
-    from cxlib.sem import kernel, lockstep
+    from cxlib.sem import kernel, lockstep, resampling
 
     parsed, cov = sem.parse(study.syntax(model)), _covariance(study, model, population)
     n = n or getattr(population, "n_used", None) or (study.truth or {}).get("n")
@@ -91,7 +91,7 @@ def power(
     exact = np.abs(tests.z(at.theta[None], 1)[0])  # z in the population at n = 1
     rows, failed = [], 0
     for size in sorted({int(n), *(sizes or (round(n * share) for share in (0.25, 0.5, 0.75, 1.5, 2)))}):
-        drawn = lockstep.given([_wishart(cov.to_numpy(), size, reps, rng)], [np.zeros((reps, len(cov)))], [size])
+        drawn = lockstep.given([resampling.simulate_covariances(cov.to_numpy(), size, reps, rng)], [np.zeros((reps, len(cov)))], [size])
         refits = lockstep.refit(compiled, drawn, at.theta)
         theta = refits.theta[refits.status != "failed"]
         failed += reps - len(theta)
@@ -214,15 +214,6 @@ def _covariance(study: Study, model: str, population: pd.DataFrame | Fit | Mappi
         constructs = {code: study.constructs[code] for code in named}
         study = study.model_copy(update={"truth": declared, "constructs": constructs})
     return truth.population(study).covariance(study, rounded=population is None)
-
-
-def _wishart(cov: np.ndarray, n: int, reps: int, rng: np.random.Generator) -> np.ndarray:
-    """Covariance matrices (divisor n) of samples of n normal rows, by Bartlett's decomposition."""
-    p = len(cov)
-    t = np.tril(rng.standard_normal((reps, p, p)), -1)
-    t[:, np.arange(p), np.arange(p)] = np.sqrt(rng.chisquare(n - 1 - np.arange(p), size=(reps, p)))
-    root = np.linalg.cholesky(cov) @ t
-    return root @ root.transpose(0, 2, 1) / n
 
 
 def wald_power(ratio: float, alpha: float = 0.05) -> float:

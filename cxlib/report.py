@@ -28,13 +28,13 @@ WORDS = {
     "details": {"en": "The walk, step by step", "zh": "分步结果"},
     "provenance": {"en": "How it was made", "zh": "计算说明"},
     "table": {"en": "Table", "zh": "表"},
-    "estimate": {"en": "Estimate (95% interval)", "zh": "估计值(95% 区间)"},
+    "estimate": {"en": "Estimate (95% interval)", "zh": "估计值（95% 区间）"},
     "simulated": {
         "en": "SIMULATED DATA. The responses were drawn from a declared truth. What follows demonstrates the method; it is not "
         "evidence about any customer or company.",
-        "zh": "模拟数据。本研究的回答由事先声明的总体参数生成,以下结果仅演示方法,不构成关于任何客户或企业的证据。",
+        "zh": "模拟数据。本研究的回答由事先声明的总体参数生成，以下结果仅演示方法，不构成关于任何客户或企业的证据。",
     },
-    "real": {"en": "Real data: {source}", "zh": "真实数据:{source}"},
+    "real": {"en": "Real data: {source}", "zh": "真实数据：{source}"},
     "rows": {"en": "{n} respondents analysed", "zh": "分析样本 {n} 人"},
     "more": {"en": "all rows: tables/{name}.csv", "zh": "全部数据见 tables/{name}.csv"},
 }

@@ -160,7 +160,7 @@ class Run:
             + self.say(
                 {
                     "en": f"Computed here because it was not there yet: {', '.join(absent)}.",
-                    "zh": f"此前尚未运行,已在此补算:{', '.join(absent)}。",
+                    "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。",
                 }
             )
             + "</em></p>"
@@ -199,7 +199,7 @@ class Run:
 
 ORIGIN = {
     "real": {"en": "real data", "zh": "真实数据"},
-    "simulated": {"en": "SIMULATED data: a demonstration, not evidence", "zh": "模拟数据:仅作演示,不构成证据"},
+    "simulated": {"en": "SIMULATED data: a demonstration, not evidence", "zh": "模拟数据：仅作演示，不构成证据"},
 }
 
 

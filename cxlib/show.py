@@ -149,7 +149,7 @@ def picture(draw: Callable) -> Callable[..., Picture]:
             figure, caption = draw(*args, language=drawn, **kwargs)
             pyplot.close(figure)
         if drawn != language:
-            caption = {**caption, "zh": caption["zh"] + "(本机没有中文字体,图中用英文;安装 Noto Sans CJK 后重跑即可。)"}
+            caption = {**caption, "zh": caption["zh"] + "（本机没有中文字体，图中用英文；安装 Noto Sans CJK 后重跑即可。）"}
         return Picture(figure, caption, drawn)
 
     return wrapped
@@ -189,7 +189,7 @@ def block(result: Result, language: str = "en", rows: int = 60) -> str:
     if len(result.table) > rows:
         more = {
             "en": f"{rows} of {len(result.table)} rows; the file has all.",
-            "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行,文件中为全部。",
+            "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行，文件中为全部。",
         }
         parts.append(f"<p><small>{more[language]}</small></p>")
     parts.append(f"<p>{escape(result.text[language])}</p>")
@@ -277,6 +277,11 @@ HEADINGS = {
     "name": "名称",
     "role": "角色",
     "wording": "题目",
+    "cr": "组合信度", "ave": "AVE", "msv": "MSV", "max_htmt": "最大 HTMT", "mi": "修正指数", "epc": "预期变化", "check": "检查",
+    "r2": "R²", "a": "构念一", "b": "构念二", "predictor": "预测变量", "outcome": "结果", "weight": "权重", "rank_1": "居首比例",
+    "grouping": "分组", "column": "列", "quota": "配额", "difference": "差值", "trustworthy": "可信", "proper": "恰当",
+    "improper": "不恰当", "failed": "失败", "sample": "样本", "family": "族", "scale": "尺度", "power": "功效", "holds": "成立",
+    "share": "比例", "reverse": "反向", "low": "下限", "high": "上限", "rate": "比率", "n_needed": "所需样本", "problem": "问题",
     "note": "说明",
     "figure": "来源数字",
     "unit": "单位",

@@ -19,7 +19,7 @@ from cxlib.study import find, load
 
 
 def cxlib(*arguments, **more):
-    return subprocess.run([sys.executable, "-m", "cxlib.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300, **more)
+    return subprocess.run([sys.executable, "-m", "cxlib.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False, **more)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_square_tables_are_square(folder, name):
 
 def test_loadings_have_a_column_a_factor_and_the_communality(folder):
     loadings, correlations = table(folder, "loadings"), table(folder, "factor_correlations")
-    assert list(loadings.columns)[0] == "item" and list(loadings.columns)[-1] == "communality"
+    assert loadings.columns[0] == "item" and loadings.columns[-1] == "communality"
     assert list(loadings.columns)[1:-1] == list(correlations.columns)[1:]
 
 
