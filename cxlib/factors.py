@@ -189,10 +189,11 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
 def factor_correlations(result: Loadings) -> Result:
     """Correlations of the factors of a solution: factor, one column a factor."""
     r = result.efa.correlations
-    off = r.to_numpy()[np.triu_indices(len(r), 1)]
-    high = float(np.abs(off).max()) if len(off) else np.nan
-    text = {"en": f"The highest correlation between factors is {show.number(high, 2)} in absolute value.",
-            "zh": f"因子间相关的绝对值最高为 {show.number(high, 2)}。"}
+    text = {"en": "There is only one factor.", "zh": "只有一个因子。"}
+    if len(r) > 1:
+        i, j = max(zip(*np.triu_indices(len(r), 1), strict=True), key=lambda pair: abs(r.iloc[pair]))
+        text = {"en": f"The factors that go most together are {r.index[i]} and {r.index[j]} (r = {show.number(r.iloc[i, j], 2)}).",
+                "zh": f"相关最高的因子是 {r.index[i]} 与 {r.index[j]}（r = {show.number(r.iloc[i, j], 2)}）。"}
     return Result(r.rename_axis("factor").reset_index(), text, result.n_used, result.method)
 
 

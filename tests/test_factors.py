@@ -1,0 +1,191 @@
+"""The factors of a study: the contract's tables, factors named after constructs, warnings, figures in both languages."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from planted import a_study, data_set
+
+from cxlib import extraction, factors, show, study
+
+
+@pytest.fixture(scope="module")
+def ecsi() -> study.Study:
+    return study.load("ecsi")
+
+
+@pytest.fixture(scope="module")
+def data(ecsi) -> pd.DataFrame:
+    return data_set("ecsi")[list(ecsi.items)]
+
+
+@pytest.fixture(scope="module")
+def number(ecsi, data) -> factors.FactorNumber:
+    return factors.factor_number(data, ecsi, np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def solution(ecsi, data) -> factors.Loadings:
+    return factors.loadings(data, ecsi, 4)
+
+
+def three_constructs(n: int = 400) -> tuple[pd.DataFrame, study.Study]:
+    """Twelve items of three correlated constructs; C4 is written for C but measures A."""
+    scales = {code: [f"{code}{i}" for i in range(1, 5)] for code in "ABC"}
+    rng = np.random.default_rng(7)
+    latent = rng.multivariate_normal(np.zeros(3), np.full((3, 3), 0.4) + 0.6 * np.eye(3), n)
+    items = [item for own in scales.values() for item in own]
+    frame = pd.DataFrame({item: 0.8 * latent[:, "ABC".index(item[0])] + 0.6 * rng.normal(size=n) for item in items})
+    frame["C4"] = 0.8 * latent[:, 0] + 0.6 * rng.normal(size=n)
+    return frame, a_study(scales)
+
+
+def test_the_tables_of_the_contract(ecsi, data, number, solution):
+    table = factors.factorability(data, ecsi)
+    assert list(table.table.columns) == ["statistic", "value"]
+    assert list(table.table["statistic"]) == ["kmo", "bartlett_chisq", "bartlett_df", "bartlett_p"]
+    assert list(table.table["value"]) == [extraction.kmo(data)[0], *extraction.bartlett(data)]
+    each = factors.kmo_items(data, ecsi)
+    assert dict(each.table[["item", "kmo"]].to_numpy()) == dict(extraction.kmo(data)[1])
+    assert list(number.table["criterion"]) == ["parallel", "map", "kaiser"]
+    assert list(number.eigenvalues.columns) == ["factor", "observed", "random"]
+    assert [solution.table.columns[0], solution.table.columns[-1]] == ["item", "communality"]
+    assert list(solution.table["item"]) == list(ecsi.items)
+    between = factors.factor_correlations(solution).table
+    assert list(between["factor"]) == list(solution.table.columns[1:-1]) == list(between.columns[1:])
+    for result in (table, each, number, solution):
+        assert result.n_used == 250
+        assert result.text["en"]
+        assert result.text["zh"]
+
+
+def test_the_counts_are_those_of_the_eigenvalues(data, number):
+    found = number.table.set_index("criterion")["factors"]
+    roots = number.eigenvalues
+    assert found["kaiser"] == (roots["observed"] > 1).sum()
+    below = roots.loc[roots["observed"] <= roots["random"], "factor"]
+    assert found["parallel"] == below.min() - 1
+    assert found["map"] == extraction.map_test(data).set_index("factors")["map"].idxmin()
+    assert f"finds {found['parallel']} factors" in number.text["en"]
+    assert "fewer than the 7 constructs" in number.warnings[0]["en"]
+
+
+def test_planted_constructs_name_their_factors_and_a_stray_item_is_told():
+    frame, names = three_constructs()
+    number = factors.factor_number(frame, names, np.random.default_rng(0))
+    assert list(number.table["factors"]) == [3, 3, 3]
+    assert number.warnings == ()
+    for rotation in ("oblimin", "promax", "varimax"):
+        result = factors.loadings(frame, names, 3, rotation=rotation)
+        assert set(result.table.columns[1:-1]) == set("ABC")
+        pattern = result.table.set_index("item")[list("ABC")]
+        assert dict(pattern.idxmax(axis=1)) == {item: "A" if item == "C4" else item[0] for item in frame}
+        assert "C4 loads highest on another factor" in result.text["en"]
+        assert "C4在其他因子上载荷最高" in result.text["zh"]
+        assert list(result.efa.variance["factor"]) == list(result.efa.loadings)
+        assert list(result.efa.correlations.index) == list(result.efa.loadings)
+    assert factors.loadings(frame, names).table.shape == (12, 5)
+
+
+def test_names_are_given_once_and_never_taken_from_a_construct():
+    """More factors than constructs: the extra ones stay numbered, in words if a construct is called F1."""
+    frame, _ = three_constructs()
+    names = a_study({"F1": ["A1", "A2", "A3", "A4", "B1", "B2"], "F2": ["B3", "B4", "C1", "C2", "C3", "C4"]})
+    columns = list(factors.loadings(frame, names, 3).efa.loadings)
+    assert len(set(columns)) == 3
+    assert sum(column in names.constructs for column in columns) <= 2
+    assert all(column in names.constructs or column.startswith("Factor ") for column in columns)
+
+
+def test_the_study_changes_names_and_nothing_else(ecsi, data, solution):
+    plain = extraction.efa(data, 4)
+    np.testing.assert_array_equal(solution.efa.loadings, plain.loadings)
+    np.testing.assert_array_equal(solution.table["communality"], plain.communality)
+    np.testing.assert_array_equal(solution.efa.correlations, plain.correlations)
+    assert list(solution.efa.cross["item"]) == list(plain.cross["item"])
+    assert any("Cross-loading" in w["en"] and plain.cross["item"].iloc[0] in w["en"] for w in solution.warnings)
+    named = [c for c in solution.efa.loadings if c in ecsi.constructs]
+    for code in named:
+        home = solution.efa.loadings.abs().idxmax(axis=1)
+        carried = [ecsi.items[item] for item in home.index[home == code]]
+        assert carried.count(code) >= len(carried) / 2
+
+
+def test_items_without_correlations_are_left_out_and_named(ecsi, data):
+    broken = data.assign(IMAG3=7.0, CUSA1=data["PERQ1"])
+    for result in (factors.factorability(broken, ecsi), factors.kmo_items(broken, ecsi),
+                   factors.factor_number(broken, ecsi, np.random.default_rng(0), draws=20), factors.loadings(broken, ecsi, 3)):
+        words = [w["en"] for w in result.warnings]
+        assert any("same answer: IMAG3" in w for w in words)
+        assert any("identical to another item" in w and "CUSA1" in w for w in words)
+    assert "KMO of 22 items" in factors.factorability(broken, ecsi).text["en"]
+
+
+def test_missing_answers_are_counted(ecsi, data):
+    holed = data.copy()
+    holed.loc[:9, "IMAG1"] = np.nan
+    for result in (factors.factorability(holed, ecsi), factors.loadings(holed, ecsi, 3)):
+        assert result.n_used == 240
+        assert any("10 of 250 rows" in w["en"] for w in result.warnings)
+    np.testing.assert_array_equal(factors.loadings(holed, ecsi, 3).efa.loadings, extraction.efa(data.iloc[10:], 3).loadings)
+
+
+def test_no_factor_at_all(ecsi):
+    noise = pd.DataFrame(np.random.default_rng(3).normal(size=(200, 24)), columns=list(ecsi.items))
+    number = factors.factor_number(noise, ecsi, np.random.default_rng(0), draws=100)
+    assert number.table.set_index("criterion").loc["parallel", "factors"] == 0
+    result = factors.loadings(noise, ecsi, 0)
+    assert result.table.shape == (24, 3)
+    assert any("No factor stands out from chance" in w["en"] for w in result.warnings)
+    assert any("KMO below .50" in w["en"] for w in factors.factorability(noise, ecsi).warnings)
+    assert "only one factor" in factors.factor_correlations(result).text["en"]
+    for language in ("en", "zh"):
+        assert "0" in factors.plot_scree(number, ecsi, language=language).text["en"]
+
+
+def test_improper_solutions_are_said_before_all_else(ecsi, data):
+    items = ["CUSL1", "CUSL2", "CUSL3"]
+    result = factors.loadings(data, ecsi, 1, items)
+    assert result.efa.heywood == ("CUSL3",)
+    assert result.warnings[0]["en"].startswith("Heywood case: the communality of CUSL3")
+
+
+def test_mistakes(ecsi, data):
+    with pytest.raises(ValueError, match="no item IMAG9"):
+        factors.factorability(data, ecsi, ["IMAG1", "IMAG9"])
+    with pytest.raises(ValueError, match="no column PERQ2, which the study 'ecsi' declares"):
+        factors.loadings(data.drop(columns="PERQ2"), ecsi)
+    with pytest.raises(ValueError, match="Only 20 of 20 rows are complete, for 24 items"):
+        factors.factor_number(data.head(20), ecsi, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="allowed are 1 to 17"):
+        factors.loadings(data, ecsi, 18)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_figures_say_n_and_nothing_overlaps(ecsi, data, number, solution, language):
+    seven = factors.loadings(data, ecsi)
+    for picture in (factors.plot_scree(number, ecsi, language=language), factors.plot_loadings(solution, ecsi, language=language),
+                    factors.plot_loadings(seven, ecsi, language=language)):
+        assert "n = 250" in picture.text["en"]
+        assert "n = 250" in picture.text["zh"]
+        axis = picture.figure.axes[0]
+        with matplotlib.rc_context(show.theme(picture.language)):
+            picture.figure.canvas.draw()
+            for labels in (axis.texts, axis.get_yticklabels()):
+                boxes = [label.get_window_extent() for label in labels if label.get_text()]
+                assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    colours = {tick.get_text(): tick.get_color() for tick in axis.get_yticklabels()}
+    assert colours == {item: show.ROLES[ecsi.role(item)] for item in ecsi.items}
+    heads = {tick.get_text() for tick in axis.get_xticklabels()}
+    assert {ecsi.name(code, picture.language) for code in seven.efa.loadings if code in ecsi.constructs} <= heads
+
+
+def test_the_scree_plot_fills_the_retained_dots(ecsi, number):
+    picture = factors.plot_scree(number, ecsi)
+    kept = number.table.set_index("criterion").loc["parallel", "factors"]
+    filled, hollow = [line for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
+    assert len(filled.get_xdata()) == kept
+    assert len(hollow.get_xdata()) == 24 - kept
+    assert f"{kept} retained" in [text.get_text() for text in picture.figure.axes[0].texts]
