@@ -1,5 +1,5 @@
 # make run [STUDY=ecsi] · make test · make lab · make bench.  Needs python3 (3.11 or later) and make, nothing else.
-STUDY ?= ecsi
+STUDY ?= vas
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

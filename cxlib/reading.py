@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxlib.show import Text
+from cxlib.show import Result, Text
 from cxlib.study import Column, Study
 
 FORMATS = (".csv", ".xlsx", ".sav", ".parquet")
@@ -119,6 +119,35 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
             }
         )
     return Reading(reading.frame, tuple(notes), reading.changes, reading.ignored)
+
+
+def joins(study: Study, data: pd.DataFrame) -> Result:
+    """Every linked table against the analysis: its key, its rows before and after the join, and who has none.
+
+    Returns
+    -------
+    Result
+        table, key, rows, joined (rows that belong to a respondent of the analysis), respondents, without (respondents
+        that have no row in it).  The join never adds respondents: ``rows: one`` is checked.
+
+    Raises
+    ------
+    DataError
+        As :func:`linked`.
+    """
+    rows, notes = [], []
+    for name, table in study.tables.items():
+        reading = linked(study, name, data)
+        have, wanted = reading.frame[table.key].astype(str), data[table.key].astype(str)
+        rows.append((name, table.key, len(have), int(have.isin(wanted).sum()), len(wanted), int((~wanted.isin(have)).sum())))
+        notes += reading.notes[:-1]
+    table = pd.DataFrame(rows, columns=["table", "key", "rows", "joined", "respondents", "without"])
+    text = {"en": f"{len(rows)} linked tables; {int(table['joined'].sum()):,} of their {int(table['rows'].sum()):,} rows belong to respondents "
+                  "of the analysis. Rows of respondents who were screened out stay unused.",
+            "zh": f"共 {len(rows)} 张关联表；其 {int(table['rows'].sum()):,} 行中有 {int(table['joined'].sum()):,} 行属于分析样本。被筛除者的记录不使用。"}
+    if not rows:
+        text = {"en": "The study declares no linked tables.", "zh": "本研究没有声明关联表。"}
+    return Result(table, text, len(data), "joins checked by key", tuple(notes))
 
 
 def key(study: Study) -> pd.DataFrame | None:

@@ -237,3 +237,21 @@ def test_the_key_is_there_only_where_it_is_declared(tmp_path):
     study = write(tmp_path, SCALES, ANSWERS, screening={"key": "key.csv"})
     pd.DataFrame({"resp_id": ["R1"], "kind": ["speeder"]}).to_csv(tmp_path / "key.csv", index=False)
     assert reading.key(study).to_dict("records") == [{"resp_id": "R1", "kind": "speeder"}]
+
+
+def test_joins_count_rows_before_and_after_and_never_add_respondents():
+    study = load("vas")
+    data = reading.read(study).frame.head(300)
+    table = reading.joins(study, data).table.set_index("table")
+    assert set(table.index) == set(study.tables)
+    log = reading.linked(study, "service_log").frame
+    assert table.loc["service_log", "rows"] == len(log)
+    assert table.loc["service_log", "joined"] == log["resp_id"].isin(data["resp_id"]).sum()
+    assert table.loc["service_log", "without"] == (~data["resp_id"].isin(log["resp_id"])).sum()
+    assert (table["respondents"] == 300).all() and table.loc["firms", "without"] == 0
+
+
+def test_a_study_without_linked_tables_says_so():
+    study = load("ecsi")
+    joined = reading.joins(study, reading.read(study).frame)
+    assert joined.table.empty and "no linked tables" in joined.text["en"]
