@@ -317,8 +317,8 @@ def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
         raise ScaleError(f"A single item ({items}) has no internal consistency, so nothing is estimable.",
                          f"单一题项（{items}）没有内部一致性，无法估计。")
     if n < 3:
-        raise ScaleError(f"Only {n} of {total} rows answer all of {items}; at least 3 are needed.",
-                         f"{total} 行中只有 {n} 行完整回答 {items}，至少需要 3 行。")
+        raise ScaleError(f"Only {show.plural(n, 'row')} answer{'s' if n == 1 else ''} all of {items}; at least 3 are needed.",
+                         f"只有 {n} 行完整回答 {items}，至少需要 3 行。")
     if not np.isfinite(rows.to_numpy()).all():
         raise ScaleError(f"Some answers to {items} are infinite. Correct or blank them.", f"{items} 中有无穷大的值，请更正或置为缺失。")
     same = ", ".join(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()]))

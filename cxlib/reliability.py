@@ -16,6 +16,8 @@ from cxlib.consistency import ScaleError, alpha, bootstrap_alpha, item_statistic
 from cxlib.show import Result
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from cxlib.study import Study
 
     Words = dict[str, str]
@@ -27,6 +29,8 @@ CONVENTIONS = (0.70, 0.80)
 """Enough for early and for basic research (Nunnally 1978, Psychometric Theory): rules of thumb, not tests."""
 WEAK = 0.30
 """A corrected item-total correlation below this is called weak (Nunnally and Bernstein 1994): a rule of thumb."""
+LINES = 55
+"""The figure of the items has another panel for every so many lines."""
 
 
 def reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | None = None,
@@ -79,10 +83,11 @@ def reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | No
     text = {"en": "No scale has an estimable reliability; the warnings say why.", "zh": "没有量表可以估计信度，原因见警告。"}
     if len(known):
         reach, ends = int((known["alpha"] >= CONVENTIONS[0]).sum()), list(known.iloc[[0, -1]].itertuples())
-        en, zh = ([f"{show.number(row.alpha, 2)} ({study.name(row.construct, language)})" for row in ends] for language in ("en", "zh"))
+        en = [f"{show.number(row.alpha, 2)} ({study.name(row.construct)})" for row in ends]
+        zh = [f"{show.number(row.alpha, 2)}（{study.name(row.construct, 'zh')}）" for row in ends]
         text = {"en": f"Cronbach's alpha runs from {en[0]} to {en[1]}; {reach} of {show.plural(len(known), 'scale')} reach .70, "
                       "a convention (Nunnally 1978).",
-                "zh": f"Cronbach α 介于 {zh[0]} 与 {zh[1]} 之间；{len(known)} 个量表中有 {reach} 个达到惯例 .70（Nunnally，1978）。"}
+                "zh": f"Cronbach α 介于 {zh[0]}与 {zh[1]}之间；{len(known)} 个量表中有 {reach} 个达到惯例 .70（Nunnally，1978）。"}
     return Result(table, text, used, "Cronbach's alpha with Feldt's 95% interval; omega total (Σλ)²/((Σλ)² + Σθ), one-factor ML; "
                   "mean Spearman–Brown corrected split half; listwise within a scale", tuple(warnings))
 
@@ -164,9 +169,30 @@ def plot_items(result: Result, study: Study, *, language: str = "en"):
     from matplotlib import pyplot
 
     table, zh = result.table, language == "zh"
-    lines = [line for code, part in table.groupby("construct", sort=False) for line in [(code, None), *((code, r) for r in part.itertuples())]]
-    figure, axes = pyplot.subplots(figsize=(7, 1.0 + 0.21 * len(lines)))
-    left = np.floor(10 * np.nanmin([0, *table["r_drop"]])) / 10
+    blocks = [[(code, None), *((code, row) for row in part.itertuples())] for code, part in table.groupby("construct", sort=False)]
+    size = -(-sum(map(len, blocks)) // LINES)
+    panels: list[list] = [[] for _ in range(size)]
+    for done, block in zip(np.cumsum([0, *map(len, blocks)]), blocks, strict=False):
+        panels[done * size // sum(map(len, blocks))] += block
+    figure, row_of_axes = pyplot.subplots(1, size, figsize=(7 if size == 1 else 5 * size, 1.0 + 0.21 * max(map(len, panels))),
+                                          sharex=True, squeeze=False)
+    lowest = np.nanmin([0, *table["r_drop"]])
+    left = lowest - 0.05 if lowest < 0 else 0
+    for axes, lines in zip(row_of_axes[0], panels, strict=True):
+        _draw_items(axes, lines, study, language)
+        axes.set(xlim=(left, 1.05), ylim=(max(map(len, panels)) - 0.3, -0.7))
+    figure.supxlabel("题项与同量表其余题项之和的相关" if zh else "correlation of an item with the sum of the others of its scale",
+                     fontsize="medium")
+    return figure, {
+        "en": f"Corrected item-total correlations (n = {_sizes(table)}). Items left of the dashed line (.30, a convention) go little with "
+              "their scale; a negative one is perhaps not reverse-coded.",
+        "zh": f"校正后的题总相关（n = {_sizes(table)}）。虚线（.30，惯例）左侧的题项与所属量表关系较弱；若为负，可能未反向计分。"}
+
+
+def _draw_items(axes: Axes, lines: list, study: Study, language: str) -> None:
+    """One panel: the name of a construct, then its items, one a line."""
+    zh = language == "zh"
+    axes.axvline(0, color=show.MUTED, linewidth=0.8, zorder=1)
     axes.axvline(WEAK, color=show.MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     axes.annotate("惯例 .30" if zh else "convention .30", (WEAK, 1), (0, 3), xycoords=axes.get_xaxis_transform(),
                   textcoords="offset points", ha="center", color=show.MUTED, fontsize=8)
@@ -174,24 +200,18 @@ def plot_items(result: Result, study: Study, *, language: str = "en"):
         if row is None:
             continue
         if pd.isna(row.r_drop):
-            axes.text(left + 0.01, y, "不可估计" if zh else "not estimable", va="center", color=show.MUTED, fontsize=8)
+            axes.text(0.01, y, "不可估计" if zh else "not estimable", va="center", color=show.MUTED, fontsize=8)
             continue
         color = show.ROLES[study.role(code)]
-        axes.plot([left, row.r_drop], [y, y], color=color, linewidth=1, alpha=0.5)
+        axes.plot([0, row.r_drop], [y, y], color=color, linewidth=1, alpha=0.5)
         axes.plot(row.r_drop, y, "o", color=color, markersize=6)
-        axes.annotate(show.number(row.r_drop, 2), (row.r_drop, y), (7, 0), textcoords="offset points", va="center", fontsize=8,
-                      fontweight="bold" if row.r_drop < WEAK else "normal", zorder=3,
+        axes.annotate(show.number(row.r_drop, 2), (max(row.r_drop, 0), y), (7, 0), textcoords="offset points",
+                      va="center", fontsize=8, fontweight="bold" if row.r_drop < WEAK else "normal", zorder=3,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     axes.set_yticks(range(len(lines)), [study.name(code, language) if row is None else row.item for code, row in lines], fontsize=8)
     for tick, (_, row) in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if row is None else "normal")
-    axes.set(xlim=(left, 1.02), ylim=(len(lines) - 0.3, -0.7),
-             xlabel="题项与同量表其余题项之和的相关" if zh else "correlation of an item with the sum of the others of its scale")
     axes.grid(axis="y", visible=False)
-    return figure, {
-        "en": f"Corrected item-total correlations (n = {_sizes(table)}). Items left of the dashed line (.30, a convention) go little with "
-              "their scale; a negative one is perhaps not reverse-coded.",
-        "zh": f"校正后的题总相关（n = {_sizes(table)}）。虚线（.30，惯例）左侧的题项与所属量表关系较弱；若为负，可能未反向计分。"}
 
 
 def _sizes(table: pd.DataFrame) -> str:
@@ -208,12 +228,17 @@ def _each(data: pd.DataFrame, study: Study, constructs: Sequence[str] | None, me
         raise ValueError(f"The study '{study.id}' has no scale {', '.join(unknown)}. Its scales are {', '.join(scales)}.")
     if absent := [item for code in wanted for item in scales[code] if item not in data]:
         raise ValueError(f"The data have no column {', '.join(absent)}, which the study '{study.id}' declares. Check the column names.")
-    tables, warnings, used = [], [], np.zeros(len(data), bool)
-    for code in wanted:
+    tables, warnings, used = [], [], np.zeros((len(wanted), len(data)), bool)
+    for code, complete in zip(wanted, used, strict=True):
         frame = data[scales[code]]
-        table, notes = measure(frame)
+        complete[:] = frame.notna().all(axis=1)
+        table, notes = measure(frame[complete])
         tables.append(table.assign(construct=code))
-        used |= frame.notna().all(axis=1).to_numpy()
         for note in {note["en"]: note for note in notes}.values():
             warnings.append({"en": f"{study.name(code)} ({code}): {note['en']}", "zh": f"{study.name(code, 'zh')}（{code}）：{note['zh']}"})
-    return pd.concat(tables, ignore_index=True), int(used.sum()), warnings
+    gaps = sorted((~used).sum(axis=1))
+    if gaps and gaps[-1]:
+        several = f"{gaps[0]:,} to {gaps[-1]:,}" if gaps[0] < gaps[-1] else f"{gaps[0]:,}"
+        warnings.insert(0, {"en": f"A row with a missing answer is left out of that scale: {several} of {len(data):,} rows (column n).",
+                            "zh": f"有缺失答案的行不计入相应量表：各量表剔除 {several.replace(' to ', ' 至 ')} 行，共 {len(data):,} 行（见 n 列）。"})
+    return pd.concat(tables, ignore_index=True), int(used.any(axis=0).sum()), warnings

@@ -173,9 +173,8 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, number, solution, langua
         axis = picture.figure.axes[0]
         with matplotlib.rc_context(show.theme(picture.language)):
             picture.figure.canvas.draw()
-            for labels in (axis.texts, axis.get_yticklabels()):
-                boxes = [label.get_window_extent() for label in labels if label.get_text()]
-                assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+            boxes = [label.get_window_extent() for label in [*axis.texts, *axis.get_yticklabels()] if label.get_text()]
+            assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
     colours = {tick.get_text(): tick.get_color() for tick in axis.get_yticklabels()}
     assert colours == {item: show.ROLES[ecsi.role(item)] for item in ecsi.items}
     heads = {tick.get_text() for tick in axis.get_xticklabels()}

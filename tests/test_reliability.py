@@ -83,7 +83,8 @@ def test_rows_are_counted_for_each_scale(ecsi, data):
     n = result.table.set_index("construct")["n"]
     assert dict(n[["IMAG", "CUSA", "PERQ", "COMP"]]) == {"IMAG": 240, "CUSA": 229, "PERQ": 249, "COMP": 249}
     assert result.n_used == 249
-    assert any(w["en"].startswith("Image (IMAG): 10 of 250 rows") for w in result.warnings)
+    assert "left out of that scale: 1 to 21 of 250 rows" in result.warnings[0]["en"]
+    assert "1 至 21 行" in result.warnings[0]["zh"]
 
 
 def test_a_scale_that_cannot_be_computed_leaves_the_others_alone(ecsi, data, scales):
@@ -97,7 +98,7 @@ def test_a_scale_that_cannot_be_computed_leaves_the_others_alone(ecsi, data, sca
     assert any("same answer to IMAG3" in w["en"] and "Image (IMAG)" in w["en"] for w in result.warnings)
     items = reliability.item_reliability(broken, ecsi)
     assert items.table.set_index("item").loc["IMAG3":"IMAG3", "r_drop"].isna().all()
-    assert any("Only 0 of 250 rows" in w["en"] for w in items.warnings)
+    assert any("Only 0 rows answer all of CUSA1" in w["en"] for w in items.warnings)
 
 
 def test_nothing_estimable_at_all():
@@ -131,6 +132,17 @@ def test_long_scales_say_that_they_need_a_generator():
     assert given.table["split_half"].item() == pytest.approx(given.table["alpha_std"].item(), abs=0.01)
 
 
+def test_many_items_stand_in_panels_of_whole_scales():
+    wide = a_study({code: [f"{code}{i}" for i in range(1, 9)] for code in "ABCDEFGH"})
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.normal(size=(50, 1)) + rng.normal(size=(50, 64)), columns=list(wide.items))
+    picture = reliability.plot_items(reliability.item_reliability(frame, wide), wide)
+    labels = [[tick.get_text() for tick in axis.get_yticklabels()] for axis in picture.figure.axes]
+    assert len(labels) == 2
+    assert [part[0] for part in labels] == ["A in words", "E in words"]
+    assert {name for part in labels for name in part} >= set(wide.items)
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_figures_say_n_and_nothing_overlaps(ecsi, data, language):
     holed = data.copy()
@@ -144,9 +156,8 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, language):
         axis = picture.figure.axes[0]
         with matplotlib.rc_context(show.theme(picture.language)):
             picture.figure.canvas.draw()
-            for labels in (axis.texts, axis.get_yticklabels()):
-                boxes = [label.get_window_extent() for label in labels if label.get_text()]
-                assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+            boxes = [label.get_window_extent() for label in [*axis.texts, *axis.get_yticklabels()] if label.get_text()]
+            assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
         words = " ".join(label.get_text() for label in axis.get_yticklabels())
         assert ecsi.name("CUSA", picture.language) in words
 
