@@ -459,4 +459,4 @@ def _where(result: Interaction, table: pd.DataFrame) -> show.Text:
     if not en:
         return {"en": f"The slope of {x['en']} differs from zero at no level of {w['en']} that occurs.",
                 "zh": f"在出现的任何{w['zh']}水平上，{x['zh']}的斜率都不能与零区分。"}
-    return {"en": f"Along {w['en']}, the slope of {x['en']} is {' and '.join(en)}.", "zh": f"{x['zh']}的斜率随{w['zh']}而变：{'，'.join(zh)}。"}
+    return {"en": f"Along {w['en']}, the slope of {x['en']} is {' and '.join(en)}.", "zh": f"沿{w['zh']}来看，{x['zh']}的斜率{'，'.join(zh)}。"}
