@@ -18,6 +18,8 @@ from cxlib import groups, sem, show
 from cxlib.composites import holm
 from cxlib.groups import Comparison, Ladder, nothing, numbered, together
 from cxlib.sem import invariance, paths
+from cxlib.sem.discrepancy import TOLERANCE
+from cxlib.sem.robust import difference
 from cxlib.show import Result, Text, p_text, plural
 from cxlib.study_check import chains
 
@@ -125,10 +127,9 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
         notes.append({"en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
                             "of equality in all groups.",
                       "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
-    frame, direct = numbered(compared), table["kind"] == "direct"
+    frame, direct, inverse = numbered(compared), table["kind"] == "direct", np.linalg.inv(fit.discrepancy().hessian(fit.theta))
     for at in table.index[direct]:
-        test = _likelihood_ratio(found, frame, effects[at])
-        table.loc[at, ["lr_chisq", "lr_p"]] = test
+        table.loc[at, ["lr_chisq", "lr_p"]] = _likelihood_ratio(found, frame, effects[at], inverse)
     table["p_adjusted"] = np.nan
     for part in (direct, ~direct):
         if part.any():
@@ -280,17 +281,40 @@ def _bootstrap(found: Structures, n_boot: int, rng: np.random.Generator) -> sem.
     return bootstrap(rows, found.fit, n_boot, rng, group=groups.GROUP, cluster=compared.study.cluster or None)
 
 
-def _likelihood_ratio(found: Structures, frame: pd.DataFrame, effect: paths.Effect) -> tuple[float, float]:
-    """Δχ² and p of setting one path equal in all groups; NaN where that has no optimum."""
+def _likelihood_ratio(found: Structures, frame: pd.DataFrame, effect: paths.Effect, inverse: np.ndarray) -> tuple[float, float]:
+    """Δχ² and p of setting one path equal in all groups; `inverse` is that of the Hessian of F at the estimates.
+
+    Newton's steps from the estimates, within the restriction and with that Hessian, which hardly changes on so short a
+    way; where they do not arrive (and with a robust estimator, for its scaling) the restricted model is fitted anew.
+    """
+    from scipy.special import chdtrc
+
     start, end = effect.chains[0]
     compared, fit = found.ladder.compared, found.fit
+    if fit.estimator == "ML":
+        rows = fit.model.table[(fit.model.table["lhs"] == end) & (fit.model.table["op"] == "~") & (fit.model.table["rhs"] == start)]
+        contrast = np.zeros((len(rows) - 1, fit.model.npar))
+        contrast[:, rows["free"].iloc[0] - 1] = 1
+        contrast[np.arange(len(rows) - 1), rows["free"].iloc[1:] - 1] = -1
+        across = inverse @ contrast.T
+        back = across @ np.linalg.inv(contrast @ across)
+        function, theta = fit.discrepancy(), fit.theta - back @ (contrast @ fit.theta)
+        for _ in range(50):
+            gradient = function.gradient(theta)
+            step = inverse @ gradient - back @ (across.T @ gradient)
+            if not np.isfinite(step).all() or (decrement := np.sqrt(max(gradient @ step, 0.0))) > 1:
+                break
+            theta = theta - step
+            if decrement < TOLERANCE:
+                chisq = fit.n_used * function.value(theta) - fit.chisq
+                return chisq, float(chdtrc(len(contrast), max(chisq, 0.0)))
     model = sem.parse(compared.study.syntax(compared.model), means=True)
     freed = {place for place in found.ladder.freed if place[1] == "=~"}
-    held = invariance.fit_level(frame, model, groups.GROUP, _equal(model), freed, [(end, start)], estimator=fit.estimator, missing=fit.missing,
-                                start=fit)
+    held = invariance.fit_level(frame, model, groups.GROUP, _equal(model), freed, [(end, start)], estimator=fit.estimator,
+                                missing=fit.missing, start=fit)
     if not held.converged:
         return np.nan, np.nan
-    test = invariance.difference(held, fit).iloc[0]
+    test = difference(held, fit).iloc[0]
     return test["d_chisq"], test["d_p"]
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from cxlib import sem, show
 from cxlib.composites import holm
 from cxlib.sem import invariance as steps
+from cxlib.sem import permutation
 from cxlib.show import Result, Text, number, p_text, plural
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Ladder:
     final: Mapping[str, Fit] = field(default_factory=dict, repr=False)
     freed: frozenset = frozenset()
     steps: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
-    permuted: steps.Permuted | None = field(default=None, repr=False)
+    permuted: permutation.Permuted | None = field(default=None, repr=False)
     why_not: Text | None = None
 
     def held(self, level: str) -> bool:
@@ -191,7 +192,7 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     permuted = None
     if n_permutations and missing == "listwise":
         cluster = compared.study.cluster or None
-        permuted = steps.permutation(frame, fits, GROUP, n_permutations, rng, cluster)
+        permuted = permutation.permutation(frame, fits, GROUP, n_permutations, rng, cluster)
     return Ladder(compared, criterion, fits, final, frozenset(freed), table, permuted)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.estimate import fit as fit_model
-from cxlib.sem.measures import baseline, cfi, fit_measures
+from cxlib.sem.measures import fit_measures
 from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
 from cxlib.sem.robust import difference
 
@@ -34,14 +34,6 @@ LEAST = 2
 APPROXIMATE = {"d_cfi": -0.010, "d_rmsea": 0.015}
 """A level holds if CFI falls and RMSEA grows by no more (Chen 2007, doi:10.1080/10705510701301834)."""
 MEASURES = ("chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
-
-
-class Permuted(NamedTuple):
-    """χ² and CFI of every level (columns) in every draw (rows), NaN where a level has no optimum, and p of the changes."""
-
-    chisq: pd.DataFrame
-    cfi: pd.DataFrame
-    p: pd.DataFrame
 
 
 def levels(model: Model) -> dict[str, tuple[str, ...]]:
@@ -116,7 +108,7 @@ def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[st
     """
     several = constrain(model, data[group].nunique(), equal, freed, paths)
     return fit_model(data, several, group=group, estimator=estimator, missing=missing,
-                     start=None if start is None else _carried(start.model.values(start.theta), start.model, several))
+                     start=None if start is None else carried(start.model.values(start.theta), start.model, several))
 
 
 def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection[Place] = (), *,
@@ -291,67 +283,6 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
     return fits, freed, pd.DataFrame(steps).reindex(columns=[*dict.fromkeys([*first, *(n for s in steps for n in s)])])
 
 
-def permutation(data: pd.DataFrame, fits: Mapping[str, Fit], group: str, draws: int, rng: np.random.Generator,
-                cluster: str | None = None) -> Permuted:
-    """Test every level by refitting it to groups made at random.
-
-    If groups do not matter, the change of χ² (or CFI) in the real groups is one among those of random groups of the
-    same sizes; p is its place among them.  Nothing is assumed about the distribution of the answers, and configural
-    is tested as well: whether the model misses more in these groups than in any.
-
-    Parameters
-    ----------
-    data : DataFrame
-        What `fits` were fitted to, listwise.
-    fits : mapping
-        From :func:`ladder`.
-    draws : int
-    rng : numpy Generator
-    cluster : str, optional
-        Respondents of one cluster are alike: labels are exchanged within clusters, or between whole clusters if all
-        respondents of a cluster are of one group.
-
-    Raises
-    ------
-    ValueError
-        If the fits are not of complete rows.
-
-    Notes
-    -----
-    Jorgensen, Kite, Chen & Short (2018), doi:10.1037/met0000152.  p = (1 + draws at least as large)/(1 + draws).
-    R: ``semTools::permuteMeasEq(draws, uncon = configural, con = metric, AFIs = c("chisq", "cfi"))``.
-    """
-    from cxlib.sem import kernel, lockstep
-
-    last = list(fits.values())[-1]
-    names = list(last.model.observed)
-    rows = data[data[[*names, group, *([cluster] if cluster else [])]].notna().all(axis=1)]
-    if len(rows) != last.n_used or last.missing != "listwise":
-        raise ValueError(f"The fits used {last.n_used} rows (missing='{last.missing}'), but {len(rows)} rows are complete. "
-                         "A permutation test needs fits of complete rows, missing='listwise', to the same data.")
-    code = np.unique(rows[group], return_inverse=True)[1]
-    labels = _shuffled(code, None if cluster is None else pd.factorize(rows[cluster])[0], draws, rng)
-    x = rows[names].to_numpy(float)
-    features, centre = lockstep.features(x - x.mean(axis=0)), x.mean(axis=0)
-    sums = [(labels == g).astype(float) @ features for g in range(last.model.n_groups - 1)]
-    sums.append(features.sum(axis=0) - sum(sums))
-    samples = lockstep.Resamples(tuple(sums), (None,) * len(sums), (centre,) * len(sums))
-    saturated, null = np.zeros(draws), np.zeros(draws)
-    for sample in samples.take(np.arange(draws)):
-        log_s = np.linalg.slogdet(np.moveaxis(sample.cov, -1, 0))[1]
-        saturated += sample.n * (log_s + len(names))
-        null += sample.n * (np.log(np.einsum("iir->ir", sample.cov)).sum(axis=0) - log_s)
-    one = next(iter(fits.values())).model
-    one = Model(one.observed, one.latent, one.state, number(one.table[one.table["group"] == 0]), one.syntax)
-    pooled = fit_model(rows, one)
-    chisq, at = {}, {(r.lhs, r.op, r.rhs): v for r, v in zip(one.table.itertuples(), one.values(pooled.theta), strict=True)}
-    for level, fit in fits.items():
-        start = _carried(np.array([at.get((r.lhs, r.op, r.rhs), 0.0) for r in fit.model.table.itertuples()]), fit.model, fit.model)
-        found = lockstep.refit(kernel.compile(fit.model), samples, start)
-        chisq[level] = np.where(found.status == "failed", np.nan, len(rows) * found.fmin - saturated)
-    return _places(fits, pd.DataFrame(chisq), null)
-
-
 def latent_means(fit: Fit, reference: int = 0) -> pd.DataFrame:
     """Differences of latent means from those of one group, and as effect sizes.
 
@@ -419,7 +350,7 @@ def _with_means(model: Model, equal: Collection[str]) -> Model:
     return Model(model.observed, model.latent, model.state, table, model.syntax)
 
 
-def _carried(values: np.ndarray, old: Model, new: Model) -> np.ndarray:
+def carried(values: np.ndarray, old: Model, new: Model) -> np.ndarray:
     """Free numbers of `new` from values of every row of ``old.table``: the mean of those that became one, 0 if absent."""
     names = [["lhs", "op", "rhs", "group"]] * 2
     known = dict(zip(old.table[names[0]].itertuples(index=False, name=None), values, strict=True))
@@ -437,36 +368,3 @@ def _anchored(model: Model, freed: Collection[Place], row: NamedTuple) -> bool:
     owners = loads.loc[loads["rhs"] == name, "lhs"]
     gone = {(rhs or lhs) for lhs, op, rhs, _ in freed if op == row.op} | {name}
     return all(len(set(loads.loc[loads["lhs"] == owner, "rhs"]) - gone) >= LEAST for owner in owners)
-
-
-def _shuffled(code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Group numbers in random order, (draws, n), respecting clusters."""
-    if cluster is None:
-        return rng.permuted(np.tile(code, (draws, 1)), axis=1)
-    first = pd.Series(code).groupby(cluster).first().to_numpy()
-    if (first[cluster] == code).all():
-        return rng.permuted(np.tile(first, (draws, 1)), axis=1)[:, cluster]
-    sort, out = np.argsort(cluster, kind="stable"), np.empty((draws, len(code)), dtype=code.dtype)
-    for draw in range(draws):
-        out[draw, np.lexsort((rng.random(len(code)), cluster))] = code[sort]
-    return out
-
-
-def _places(fits: Mapping[str, Fit], chisq: pd.DataFrame, null: np.ndarray) -> Permuted:
-    """Where the changes in the real groups lie among those in random ones."""
-    base_df = baseline(next(iter(fits.values())))[1]
-    drawn = pd.DataFrame({level: [cfi(value, fit.df, base, base_df) for value, base in zip(chisq[level], null, strict=True)]
-                          for level, fit in fits.items()}).where(chisq.notna())
-    rows, before = [], None
-    for level, fit in fits.items():
-        base = baseline(fit)[0]
-        real = np.array([fit.chisq, -cfi(fit.chisq, fit.df, base, base_df)])
-        random = np.array([chisq[level], -drawn[level]])
-        if before:
-            real, random = real - before[0], random - before[1]
-        before = (np.array([fit.chisq, -cfi(fit.chisq, fit.df, base, base_df)]), np.array([chisq[level], -drawn[level]]))
-        good = np.isfinite(random).all(axis=0)
-        reached = (random[:, good] >= real[:, None] - 1e-9).sum(axis=1)
-        rows.append({"level": level, "p_permutation": (1 + reached[0]) / (1 + good.sum()),
-                     "p_permutation_cfi": (1 + reached[1]) / (1 + good.sum()), "permutations": int(good.sum())})
-    return Permuted(chisq, drawn, pd.DataFrame(rows))
