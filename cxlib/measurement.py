@@ -32,7 +32,8 @@ VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
 """At least: Fornell & Larcker (1981), doi:10.1177/002224378101800104."""
 
 
-def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML", missing: str = "listwise") -> Fit:
+def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML", missing: str = "listwise",
+        rng: np.random.Generator | None = None) -> Fit:
     """Fit the measurement part of a model: every construct by its items, all constructs correlated.
 
     Parameters
@@ -43,8 +44,8 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
         Names the constructs and their items.
     model : str
         Which of the study's models; only the constructs it names enter.
-    estimator, missing : str
-        As in :func:`cxlib.sem.fit`: "ML", "MLR" or "MLM"; "listwise" or "fiml".
+    estimator, missing, rng :
+        As in :func:`cxlib.sem.fit`: "ML", "MLR", "MLM" or "WLSMV"; "listwise", "fiml", "mi" (with rng) or "pairwise".
 
     Raises
     ------
@@ -62,7 +63,7 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
                          f"nothing to measure. Name some of these in it: {', '.join(study.constructs)}.")
     alone = [code for code in parts if code not in latent]
     observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
-    return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing)
+    return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing, rng=rng)
 
 
 def fit_table(fit: Fit) -> Result:
@@ -170,7 +171,7 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
                    "are told apart only by other constructs.", "{} 只有两个题项：α 只依赖一个相关，载荷要靠其他构念才能区分。"),
              caution([c for c in own if c not in first], "{} is of second order: it shares items with its parts and has no HTMT.",
                    "{} 是二阶构念：与其组成部分共用题项，没有 HTMT。"),
-             caution([str(len(rows))] if fit.missing == "fiml" else [], "Alpha and HTMT rest on the {} complete rows.",
+             caution([str(len(rows))] if fit.missing in ("fiml", "mi") else [], "Alpha and HTMT rest on the {} complete rows.",
                      "α 与 HTMT 只用 {} 行完整数据。"),
              caution(list(table.index[table["msv"].isna()]), "{} has no other construct to be compared with: no MSV.",
                      "{} 没有可比较的其他构念：没有 MSV。")]
@@ -228,7 +229,7 @@ def method_bias(fit: Fit) -> Result:
     """
     names, own, r = list(fit.model.observed), _indicators(fit), _scaled(fit.sample[0].cov)
     # the rivals are fitted to moments, so is what they are compared with
-    base = sem.fit_moments(fit.sample[0].cov, fit.n_used, fit.model.syntax) if fit.missing == "fiml" else fit
+    base = sem.fit_moments(fit.sample[0].cov, fit.n_used, fit.model.syntax) if fit.missing in ("fiml", "mi") else fit
     one = sem.fit_moments(r, fit.n_used, "SINGLE =~ " + " + ".join(names))
     model = sem.parse("\n".join([
         fit.model.syntax, "METHOD =~ " + " + ".join(f"1*{name}" for name in names if name not in own),

@@ -28,7 +28,7 @@ class StructureError(ValueError):
 
 
 def sem_fit(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML",
-            missing: str = "listwise") -> sem.Fit:
+            missing: str = "listwise", rng: np.random.Generator | None = None) -> sem.Fit:
     """Fit a model of the study by maximum likelihood.
 
     Parameters
@@ -38,8 +38,8 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main", estimator: st
     study : Study
     model : str
         Name of a model of the study.
-    estimator, missing : str
-        As in :func:`cxlib.sem.fit`: "ML", "MLR" or "MLM"; "listwise" or "fiml".
+    estimator, missing, rng :
+        As in :func:`cxlib.sem.fit`: "ML", "MLR", "MLM" or "WLSMV"; "listwise", "fiml", "mi" (with rng) or "pairwise".
 
     Raises
     ------
@@ -54,11 +54,11 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main", estimator: st
     """
     if model not in study.models:
         raise StructureError(f"The study '{study.id}' has no model '{model}'. Its models: {', '.join(study.models)}.")
-    return sem.fit(data, study.syntax(model), estimator=estimator, missing=missing)
+    return sem.fit(data, study.syntax(model), estimator=estimator, missing=missing, rng=rng)
 
 
-def fit_models(data: pd.DataFrame, study: Study, estimator: str = "ML",
-               missing: str = "listwise") -> dict[str, sem.Fit | ValueError]:
+def fit_models(data: pd.DataFrame, study: Study, estimator: str = "ML", missing: str = "listwise",
+               rng: np.random.Generator | None = None) -> dict[str, sem.Fit | ValueError]:
     """Fit every model of the study, ``main`` first; one that cannot be fitted leaves its error in its place.
 
     Raises
@@ -66,11 +66,11 @@ def fit_models(data: pd.DataFrame, study: Study, estimator: str = "ML",
     ModelError, DataError
         The main model cannot be fitted.
     """
-    fits: dict[str, sem.Fit | ValueError] = {"main": sem_fit(data, study, "main", estimator, missing)}
+    fits: dict[str, sem.Fit | ValueError] = {"main": sem_fit(data, study, "main", estimator, missing, rng)}
     for name in study.models:
         if name != "main":
             try:
-                fits[name] = sem_fit(data, study, name, estimator, missing)
+                fits[name] = sem_fit(data, study, name, estimator, missing, rng)
             except (sem.ModelError, sem.DataError) as error:
                 fits[name] = error
     return fits
@@ -212,12 +212,12 @@ def compare(fits: Fits, study: Study) -> show.Result:
             notes.append({"en": f"Model '{name}' could not be fitted: {fit}", "zh": f"模型“{name}”无法拟合：{fit}"})
             continue
         value = sem.reported(sem.fit_measures(fit))
-        row = {"model": name, "n": fit.n_used, **{key: value[key] for key in (
+        row = {"model": name, "n": fit.n_used, **{key: value.get(key, np.nan) for key in (
             "npar", "chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")}}
         row["comparable"] = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
         nested = row["comparable"] and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
         row |= dict.fromkeys(("d_chisq", "d_df", "d_p"), np.nan)
-        if nested and fit.converged and base.converged and fit.df != base.df:
+        if nested and fit.converged and base.converged and fit.df != base.df and fit.missing != "mi" and fit.estimator != "WLSMV":
             sign = 1 if fit.df > base.df else -1
             test = sem.difference(*(fit, base)[::sign]).iloc[0]
             row |= {"d_chisq": sign * test["d_chisq"], "d_df": sign * test["d_df"], "d_p": test["d_p"]}
@@ -236,10 +236,15 @@ def compare(fits: Fits, study: Study) -> show.Result:
 def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.Generator) -> show.Result:
     """Exact fit tested by the Bollen–Stine bootstrap, which does not need normal items (measure, value).
 
-    See :func:`cxlib.sem.bollen_stine.bollen_stine`.
+    See :func:`cxlib.sem.bollen_stine.bollen_stine`.  It resamples complete rows by maximum likelihood; for a fit of another
+    kind the table is empty and says why.
     """
     from cxlib.sem.bollen_stine import bollen_stine as resample
 
+    if fit.missing != "listwise" or fit.estimator == "WLSMV":
+        return show.Result(pd.DataFrame(columns=["measure", "value"]), {
+            "en": f"Not computed: it needs complete rows and maximum likelihood, and this fit is {fit.method}.",
+            "zh": f"未计算：该检验需要完整的行和极大似然估计，而本次拟合为 {fit.method}。"}, fit.n_used, "Bollen–Stine bootstrap")
     found = resample(data, fit, n_boot, rng)
     lost = int(np.isnan(found.chisq).sum())
     value = {"chisq": fit.chisq, "df": fit.df, "bollen_stine_p": found.p, "mean_chisq": np.nanmean(found.chisq),
@@ -475,7 +480,7 @@ def _comparison(table: pd.DataFrame, first: str) -> show.Text:
         en.append(f"'{rich}' fits {'better' if sure else 'no better'} than the simpler '{simple}' ({test}).")
         zh.append(f"“{rich}”的拟合{'优于' if sure else '并不优于'}更简的“{simple}”（{test}）。")
     sound = table[table["comparable"] & table["trustworthy"]]
-    if len(sound) > 1:
+    if len(sound) > 1 and sound["bic"].notna().all():
         best = sound.loc[sound["bic"].idxmin(), "model"]
         en.append(f"The lowest BIC among comparable, trustworthy models is that of '{best}'.")
         zh.append(f"在可比且可信的模型中，“{best}”的 BIC 最低。")

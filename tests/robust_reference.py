@@ -10,6 +10,7 @@ import pandas as pd
 from sem_reference import data, index
 
 from cxlib import sem
+from cxlib.sem.imputation import pool
 
 HERE = Path(__file__).parent / "reference"
 LAVAAN = {"ntotal": "n"}
@@ -57,3 +58,10 @@ def compare_measures(case: str) -> None:
     loose = ours.index.str.contains("baseline|_ci_|cfi|tli|nfi|rfi|ifi")
     np.testing.assert_allclose(ours[loose], theirs[loose], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours[~loose], theirs[~loose], rtol=1e-7, atol=1e-8)
+
+
+@functools.cache
+def pooled(means: bool) -> sem.Fit:
+    """The completed copies that semTools pooled, pooled here."""
+    copies = table("copies")
+    return pool([sem.fit(rows, CASES.loc["hs_mlr", "syntax"], means=means) for _, rows in copies.groupby("copy")])

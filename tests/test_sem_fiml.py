@@ -214,5 +214,7 @@ def test_stages_pass_on_estimator_and_missing_and_report_the_robust_numbers():
     assert d["one_factor", "d_df"] == 6 and d["one_factor", "d_chisq"] > 50
     assert any("complete rows" in note["en"] for note in measurement.validity(x, ecsi, measurement.cfa(
         x, ecsi, missing="fiml")).warnings)
+    imputed = measurement.cfa(x, ecsi, missing="mi", rng=np.random.default_rng(1))
+    assert "pooled" in measurement.fit_table(imputed).method and len(measurement.method_bias(imputed).table)
     table = structure.compare(structure.fit_models(x, ecsi, "MLR", "fiml"), ecsi)
     assert "full-information" in table.method and (table.table["n"] == 250).all()

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cxlib.sem.discrepancy import TOLERANCE, DataError, Discrepancy, Moments, minimise
 from cxlib.sem.fiml import FullInformation, Patterns, account, saturated
-from cxlib.sem.model import Model, ModelError, parse, replicate
+from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
 from cxlib.sem.robust import inference
 
 CONDITION = 100.0
@@ -30,14 +30,15 @@ it does not depend on where the scales begin either."""
 
 
 METHODS = {
-    ("ML", False): "maximum likelihood, standard errors from the expected information",
-    ("MLR", False): "maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler (Mplus variant)",
-    ("MLM", False): "maximum likelihood, robust standard errors, χ² scaled by Satorra and Bentler",
-    ("ML", True): "full-information maximum likelihood, standard errors from the observed information",
-    ("MLR", True): "full-information maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler "
-                   "(Mplus variant)",
+    ("ML", "listwise"): "maximum likelihood, standard errors from the expected information",
+    ("MLR", "listwise"): "maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler (Mplus variant)",
+    ("MLM", "listwise"): "maximum likelihood, robust standard errors, χ² scaled by Satorra and Bentler",
+    ("ML", "mi"): "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3",
+    ("ML", "fiml"): "full-information maximum likelihood, standard errors from the observed information",
+    ("MLR", "fiml"): "full-information maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler "
+                     "(Mplus variant)",
 }
-"""What an estimator does, by its name and whether incomplete rows are used."""
+"""What an estimator does, by its name and the treatment of missing values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Fit:
     converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
     the data determine every parameter, else verdicts are withheld; warnings : reasons, en and zh;
     scaling : what χ² is divided by to be scaled (NaN for "ML"); patterns : the rows of each group, where
-    the rows themselves were used.
+    the rows themselves were used; imputed : the fits that "mi" pooled.
     """
 
     model: Model
@@ -73,6 +74,7 @@ class Fit:
     missing: str = "listwise"
     scaling: float = np.nan
     patterns: tuple[Patterns, ...] = field(default=(), repr=False)
+    imputed: tuple[Fit, ...] = field(default=(), repr=False)
 
     @property
     def df(self) -> int:
@@ -87,7 +89,7 @@ class Fit:
     @property
     def method(self) -> str:
         """What was done, in words."""
-        return METHODS[self.estimator, self.missing == "fiml"]
+        return METHODS[self.estimator, self.missing]
 
     def discrepancy(self, model: Model | None = None) -> Discrepancy:
         """The function that was minimised, or the same of another model of the same variables."""
@@ -118,7 +120,8 @@ class Fit:
 
 def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: str | None = None,
         start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
-        missing: Literal["listwise", "fiml", "pairwise"] = "listwise") -> Fit:
+        missing: Literal["listwise", "fiml", "mi", "pairwise"] = "listwise", rng: np.random.Generator | None = None,
+        imputations: int = 20) -> Fit:
     """Fit a model to raw data by normal-theory maximum likelihood, or ordinal data by WLSMV.
 
     What was done with missing values the warnings say.  Fisher
@@ -146,7 +149,10 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     missing : str
         "listwise" leaves out every row with a missing value in the model's variables; "fiml" uses what
         each row has (:mod:`cxlib.sem.fiml`), with intercepts, and leaves out rows without any value or
-        without one of an observed predictor.  It needs values missing at random given those observed.
+        without one of an observed predictor; "mi" pools the fits of `imputations` completed copies
+        (:mod:`cxlib.sem.imputation`).  Both need values missing at random given those observed.
+    rng : numpy Generator
+        For "mi".
 
     Raises
     ------
@@ -169,35 +175,41 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         if means or group is not None:
             raise ModelError("estimator='WLSMV' is for one group, without intercepts. Leave out means= and group=, or use 'MLR'.")
         return fit_ordinal(data, model, missing=missing, start=start)
-    if (estimator, missing == "fiml") not in METHODS or missing not in ("listwise", "fiml"):
+    if (estimator, missing) not in METHODS:
         raise ValueError(f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
-                         "with missing='listwise' or 'fiml', 'MLM' with 'listwise', 'WLSMV' with 'listwise' or 'pairwise'.")
+                         "with missing='listwise' or 'fiml', 'ML' with 'mi', 'MLM' with 'listwise', 'WLSMV' with 'listwise' "
+                         "or 'pairwise'.")
+    if missing == "mi" and (rng is None or imputations < 2):
+        raise ValueError("missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more.")
     full = missing == "fiml"
     if not isinstance(model, Model):
         model = parse(model, means or full or group is not None)
     elif (means or full) and not model.means:
         raise ModelError("Intercepts (means=True, missing='fiml') need a model that has them. Use parse(syntax, means=True).")
     values = _numeric(data, model, group)
-    kept = values.notna().all(axis=1)
-    if full:
-        kept = values[list(model.fixed_x)].notna().all(axis=1) & values.notna().any(axis=1)
+    needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[missing]
+    kept = needed.notna().all(axis=1) & values.notna().any(axis=1)
     labels = pd.Series("", index=data.index) if group is None else data[group]
     kept &= labels.notna()
     levels = sorted(labels[kept].unique())
     if group is not None and model.n_groups == 1:
         model = replicate(model, len(levels))
-    parts, notes = [values[kept & (labels == level)] for level in levels], []
+    groups, parts, notes = tuple(str(level) for level in levels), [values[kept & (labels == level)] for level in levels], []
+    if missing == "mi":
+        from cxlib.sem.imputation import impute, pool
+
+        copies = [[_moments(impute(part, rng)) for part in parts] for _ in range(imputations)]
+        return pool([_fit(model, copy, start, [], groups) for copy in copies], account(values, kept, needed))
     if full:
-        samples, notes = [saturated(part) for part in parts], account(values, kept, model.fixed_x)
+        samples, notes = [saturated(part) for part in parts], account(values, kept, needed)
     else:
         samples = [_moments(part) for part in parts]
         if dropped := int((~kept).sum()):
             notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were "
                                 f"left out (listwise deletion); {len(data) - dropped} were used.",
-                          "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值,已整行剔除;使用 {len(data) - dropped} 行。"})
+                          "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值，已整行剔除；使用 {len(data) - dropped} 行。"})
     patterns = [Patterns(part.to_numpy()) for part in parts] if full or estimator != "ML" else []
-    return _fit(model, samples, start, notes, tuple(str(level) for level in levels), values[kept], patterns, estimator,
-                missing)
+    return _fit(model, samples, start, notes, groups, values[kept], patterns, estimator, missing)
 
 
 def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Sequence[int], model: str | Model,
@@ -239,37 +251,6 @@ def _moments(rows: pd.DataFrame) -> Moments:
 def _function(model: Model, samples: Sequence[Moments], patterns: Sequence[Patterns]) -> Discrepancy:
     """The discrepancy of rows by pattern, or of moments if there are none."""
     return FullInformation(model, samples, patterns) if patterns else Discrepancy(model, samples)
-
-
-def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
-    """std.all of every row of ``model.table`` at the free numbers `theta`."""
-    return model.values(theta) * scales(model, theta)
-
-
-def scales(model: Model, theta: np.ndarray) -> np.ndarray:
-    """What turns the value of every row of ``model.table`` into std.all.
-
-    A covariance of residuals becomes their correlation, as in lavaan.
-    """
-    table, size = model.table, len(model.latent)
-    at = {name: i for i, name in enumerate((*model.latent, *model.observed))}
-    a, b = (table[side].map(at).fillna(0).to_numpy(int) for side in ("lhs", "rhs"))
-    op, out = table["op"].to_numpy(str), np.empty(len(table))
-    for group in range(model.n_groups):
-        part = model.matrices(theta, group)
-        c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
-        phi = c @ part["psi"] @ c.T
-        sigma = part["lambda"] @ phi @ part["lambda"].T + part["theta"]
-        total = np.append(np.diag(phi)[:size], np.diag(sigma))
-        own = np.append(np.diag(part["psi"])[:size], np.diag(part["theta"]))
-        own[[at[name] for name in model.state[size:]]] = np.diag(part["psi"])[size:]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sd, rest = np.sqrt(total), np.sqrt(np.abs(own))
-            scale = np.select([op == "=~", op == "~", op == "~1", a == b],
-                              [sd[a] / sd[b], sd[b] / sd[a], 1 / sd[a], 1 / total[a]], 1 / (rest[a] * rest[b]))
-        here = table["group"].to_numpy(int) == group
-        out[here] = scale[here]
-    return out
 
 
 def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple,
@@ -418,7 +399,7 @@ def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple,
-              patterns: Sequence[Patterns], estimator: str, missing: str) -> Fit:
+              patterns: Sequence[Patterns], estimator: str, missing: str, vcov: np.ndarray | None = None) -> Fit:
     """Tables and warnings of a solution."""
     from scipy.special import ndtr
 
@@ -430,7 +411,7 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
     values, vectors = _scaled_eigen(rest)
     identified = values[0] > 1e-10 and (not intercepts.any() or _scaled_eigen(block)[0][0] > 1e-10)
     condition = float(np.sqrt(values[-1] / values[0])) if identified else np.inf
-    vcov, scaling, more = inference(function, theta, patterns, estimator)
+    vcov, scaling, more = (vcov, np.nan, []) if vcov is not None else inference(function, theta, patterns, estimator)
     if identified:
         notes.extend(more)
     else:
@@ -456,11 +437,11 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
     converged, flaws = decrement < TOLERANCE, []
     if not converged:
         notes.append({"en": "The estimation found no optimum: the numbers are where it stopped, not estimates.",
-                      "zh": "估计没有收敛:所列数字只是停止处的值,不是估计值。"})
+                      "zh": "估计没有收敛：所列数字只是停止处的值，不是估计值。"})
     for row in parameters[variance & (parameters["est"] < 0)].itertuples():
         where = f" ({row.group})" if model.n_groups > 1 else ""
         flaws.append({"en": f"The variance of {row.lhs}{where} is estimated negative ({row.est:.3f}).",
-                      "zh": f"{row.lhs}{where} 的方差估计值为负({row.est:.3f})。"})
+                      "zh": f"{row.lhs}{where} 的方差估计值为负（{row.est:.3f}）。"})
     implied = []
     for group, sample in enumerate(function.samples):
         at, names = function.point(theta, group), list(model.observed)
@@ -473,8 +454,8 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
                 where = f" ({groups[group]})" if model.n_groups > 1 else ""
                 flaws.append({"en": f"The covariance matrix of the {en}{where} is not positive definite: one of "
                                     "them correlates beyond 1 with the others.",
-                              "zh": f"{zh}{where} 的协方差矩阵非正定:其中一个与其余的(复)相关超出 1。"})
-    notes.extend({"en": flaw["en"] + " The solution is improper.", "zh": flaw["zh"] + "该解不恰当(improper)。"}
+                              "zh": f"{zh}{where} 的协方差矩阵非正定：其中一个与其余的（复）相关超出 1。"})
+    notes.extend({"en": flaw["en"] + " The solution is improper.", "zh": flaw["zh"] + "该解不恰当（improper）。"}
                  for flaw in flaws)
     if condition > CONDITION:
         worst = np.flatnonzero(~intercepts)[np.argsort(-np.abs(vectors[:, 0]))[:3]] + 1
@@ -484,8 +465,8 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
                             f"of the scaled information is {values[0]:.1e}, the condition index {condition:.0f} where "
                             f"{CONDITION:.0f} is the limit. Least determined: {named}. Do not trust their estimates "
                             "and tests.",
-                      "zh": f"数据几乎不能确定该模型(经验识别不足):标准化信息矩阵的最小特征值为 {values[0]:.1e},"
-                            f"条件指数 {condition:.0f}(上限 {CONDITION:.0f})。最不确定的参数:{named};"
+                      "zh": f"数据几乎不能确定该模型（经验识别不足）：标准化信息矩阵的最小特征值为 {values[0]:.1e}，"
+                            f"条件指数 {condition:.0f}（上限 {CONDITION:.0f}）。最不确定的参数：{named}；"
                             "其估计和检验不可信。"})
     return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), r2, max(function.value(theta), 0.0),
                function.n, condition, converged, not flaws, converged and not flaws and condition <= CONDITION,

@@ -136,9 +136,9 @@ class FullInformation(Discrepancy):
         return out
 
 
-def account(values: pd.DataFrame, kept: pd.Series, fixed_x: Sequence[str]) -> list[dict[str, str]]:
-    """What full information did with missing values: rows left out and why, patterns, thin coverage."""
-    notes, rows, x = [], values[kept], ", ".join(fixed_x)
+def account(values: pd.DataFrame, kept: pd.Series, needed: pd.DataFrame) -> list[dict[str, str]]:
+    """What was done with missing values: rows left out and why, patterns, thin coverage."""
+    notes, rows, x = [], values[kept], ", ".join(needed.columns)
     if lost := int((~kept).sum()):
         none = int(values.isna().all(axis=1).sum())
         why = [(none, f"{none} without any value of the model's variables", f"{none} 行在模型变量上全部缺失"),
@@ -146,18 +146,18 @@ def account(values: pd.DataFrame, kept: pd.Series, fixed_x: Sequence[str]) -> li
                 f"{lost - none} 行缺少视为给定的 {x or '分组变量'}")]
         notes.append({"en": f"{lost} of {len(values)} rows were left out: {', '.join(w[1] for w in why if w[0])}; "
                             f"{len(rows)} were used.",
-                      "zh": f"{len(values)} 行中剔除 {lost} 行:{'、'.join(w[2] for w in why if w[0])};使用 {len(rows)} 行。"})
+                      "zh": f"{len(values)} 行中剔除 {lost} 行：{'、'.join(w[2] for w in why if w[0])}；使用 {len(rows)} 行。"})
     if incomplete := int(rows.isna().any(axis=1).sum()):
         kinds = len(np.unique(rows.isna(), axis=0))
         notes.append({"en": f"{incomplete} of {len(rows)} rows are incomplete, in {kinds} patterns; each row counts with what it "
-                            "has (full information), which is right if values are missing at random given the observed ones.",
-                      "zh": f"{len(rows)} 行中有 {incomplete} 行不完整,共 {kinds} 种模式;每行按已有的值计入(全信息),"
+                            "has, which is right if values are missing at random given the observed ones.",
+                      "zh": f"{len(rows)} 行中有 {incomplete} 行不完整，共 {kinds} 种模式；每行按已有的值计入，"
                             "前提是给定观测值后缺失是随机的。"})
     share, a, b = thinnest(rows)
     if share < LEAST_COVERAGE:
         notes.append({"en": f"Only {100 * share:.1f} % of the rows have both {a} and {b}: what relates them rests on the other "
                             "variables and the model more than on data.",
-                      "zh": f"只有 {100 * share:.1f}% 的行同时有 {a} 和 {b}:二者的关系更多依赖其他变量和模型,而非数据。"})
+                      "zh": f"只有 {100 * share:.1f}% 的行同时有 {a} 和 {b}：二者的关系更多依赖其他变量和模型，而非数据。"})
     return notes
 
 

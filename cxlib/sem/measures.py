@@ -50,7 +50,7 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
     chisq, df = fit.chisq, fit.df
     base, base_df = baseline(fit)
     npar = model.npar - model.table.loc[model.table["exo"] == 1, "free"].nunique()
-    logl = _saturated(fit) - chisq / 2
+    logl = np.nan if fit.missing == "mi" else _saturated(fit) - chisq / 2
     gfi = _gfi(fit)
     low, high = rmsea_interval(chisq, df, n, groups)
     values = {
@@ -88,6 +88,12 @@ def baseline(fit: Fit) -> tuple[float, int]:
 
         null, at = independence(fit)
         return fit.n_used * null.value(at), len(fit.sample) * df
+    if fit.missing == "mi":
+        from cxlib.sem.imputation import d3
+
+        alone = np.eye(p) + np.outer(*[np.isin(fit.model.observed, x)] * 2) > 0
+        null = [part._replace(cov=part.cov * alone) for part in fit.sample]
+        return d3(fit, null, [baseline(copy)[0] for copy in fit.imputed], len(null) * df), len(null) * df
     for sample in fit.sample:
         log_x = np.linalg.slogdet(sample.cov.loc[x, x].to_numpy())[1] if x else 0.0
         log_y = np.log(np.diag(sample.cov.loc[rest, rest])).sum()

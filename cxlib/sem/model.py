@@ -203,6 +203,37 @@ def replicate(model: Model, n_groups: int) -> Model:
     return Model(model.observed, model.latent, model.state, number(table), model.syntax)
 
 
+def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
+    """std.all of every row of ``model.table`` at the free numbers `theta`."""
+    return model.values(theta) * scales(model, theta)
+
+
+def scales(model: Model, theta: np.ndarray) -> np.ndarray:
+    """What turns the value of every row of ``model.table`` into std.all.
+
+    A covariance of residuals becomes their correlation, as in lavaan.
+    """
+    table, size = model.table, len(model.latent)
+    at = {name: i for i, name in enumerate((*model.latent, *model.observed))}
+    a, b = (table[side].map(at).fillna(0).to_numpy(int) for side in ("lhs", "rhs"))
+    op, out = table["op"].to_numpy(str), np.empty(len(table))
+    for group in range(model.n_groups):
+        part = model.matrices(theta, group)
+        c = np.linalg.inv(np.eye(len(part["beta"])) - part["beta"])
+        phi = c @ part["psi"] @ c.T
+        sigma = part["lambda"] @ phi @ part["lambda"].T + part["theta"]
+        total = np.append(np.diag(phi)[:size], np.diag(sigma))
+        own = np.append(np.diag(part["psi"])[:size], np.diag(part["theta"]))
+        own[[at[name] for name in model.state[size:]]] = np.diag(part["psi"])[size:]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sd, rest = np.sqrt(total), np.sqrt(np.abs(own))
+            scale = np.select([op == "=~", op == "~", op == "~1", a == b],
+                              [sd[a] / sd[b], sd[b] / sd[a], 1 / sd[a], 1 / total[a]], 1 / (rest[a] * rest[b]))
+        here = table["group"].to_numpy(int) == group
+        out[here] = scale[here]
+    return out
+
+
 def _row(lhs: str, op: str, rhs: str, mark: str | None, state: tuple[str, ...]) -> dict:
     """One row of the table, `row` and `col` still names."""
     label, value = "", np.nan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.model import COLUMNS, Model
+from cxlib.sem.model import COLUMNS, Model, scales
 
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
@@ -45,8 +45,6 @@ def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd
 
     R: ``lavaan::modindices(fit)``.
     """
-    from cxlib.sem.estimate import scales
-
     extended, fixed = _extended(fit.model, ops)
     known = fit.model.npar
     theta = np.append(fit.theta, fixed)

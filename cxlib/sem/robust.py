@@ -33,7 +33,7 @@ def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patte
     if np.linalg.eigvalsh(bread)[0] <= 0:
         return np.full_like(bread, np.nan), np.nan, [{
             "en": "The observed information is not positive definite: there are no standard errors.",
-            "zh": "观测信息矩阵非正定:无法给出标准误。"}]
+            "zh": "观测信息矩阵非正定：无法给出标准误。"}]
     inverse = np.linalg.inv(bread)
     if estimator == "ML":
         return inverse / function.n, np.nan, notes
@@ -42,11 +42,11 @@ def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patte
     scaling = trace / df if df and trace > 0 else np.nan
     if df and trace <= 0:
         notes.append({"en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
-                      "zh": f"χ² 的校正系数为负({trace / df:.3f}):无法给出校正检验。"})
+                      "zh": f"χ² 的校正系数为负（{trace / df:.3f}）：无法给出校正检验。"})
     if function.n <= len(theta):
         notes.append({"en": f"{function.n} rows are too few for robust standard errors of {len(theta)} free numbers: their "
                             "covariance matrix is singular. Do not trust them, nor the scaled test.",
-                      "zh": f"{function.n} 行不足以支持 {len(theta)} 个自由参数的稳健标准误(协方差矩阵奇异);"
+                      "zh": f"{function.n} 行不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
                             "稳健标准误与校正检验不可信。"})
     return inverse @ meat @ inverse / function.n, scaling, notes
 
@@ -99,7 +99,7 @@ def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[
     """χ² that complete data would have given, and its scaling factor.
 
     The moments are the saturated ones, whose larger sampling error the factor takes in (Zhang & Savalei 2022,
-    doi:10.1080/10705511.2022.2118757: their versions V3 with a robust estimator, V6 without).
+    doi:10.1037/met0000445: their versions V3 with a robust estimator, V6 without).
     """
     from scipy.linalg import block_diag
 
@@ -182,12 +182,12 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     lavaan has none.
     R: ``lavaan::lavTestLRT(large, small, method = method)``.
     """
-    alike = (small.n_used == large.n_used and small.estimator == large.estimator and small.missing == large.missing
+    alike = (small.n_used == large.n_used and small.missing != "mi" and small.estimator == large.estimator and small.missing == large.missing
              and set(small.model.observed) == set(large.model.observed) and small.groups == large.groups)
     if not alike or small.df <= large.df:
         raise ValueError(f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
                          f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
-                         "the one it restricts, fitted to the same variables and rows by the same estimator.")
+                         "the one it restricts, fitted to the same variables and rows by the same estimator, and not imputed.")
     from scipy.special import chdtrc
 
     df, scaling, shift = small.df - large.df, 1.0, 0.0

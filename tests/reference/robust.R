@@ -128,3 +128,29 @@ for (name in names(all)) {
   for (column in names(table)) if (is.double(table[[column]])) table[[column]] <- sprintf("%.12g", table[[column]])
   write.csv(table, file.path(out, paste0("robust_", name, ".csv")), row.names = FALSE)
 }
+
+# Completed copies (any will do) pooled by semTools.
+copies <- lapply(1:5, function(copy) {
+  filled <- holes[-7, c("school", paste0("x", 1:9))]
+  for (v in paste0("x", 1:9)) {
+    gone <- is.na(filled[[v]])
+    filled[[v]][gone] <- round(rnorm(sum(gone), mean(filled[[v]], na.rm = TRUE), sd(filled[[v]], na.rm = TRUE)), 3)
+  }
+  filled
+})
+write.csv(do.call(rbind, Map(cbind, copy = 1:5, copies)), file.path(out, "robust_copies.csv"), row.names = FALSE)
+pooled <- NULL
+for (means in c(FALSE, TRUE)) {
+  fit <- suppressMessages(semTools::runMI(three, copies, fun = "cfa", meanstructure = means, optim.force.converged = TRUE,
+                                         control = list(rel.tol = 1e-15)))
+  theta <- getMethod("coef", "lavaan.mi")(fit)
+  se <- sqrt(diag(getMethod("vcov", "lavaan.mi")(fit, scale.W = FALSE)))
+  test <- suppressMessages(semTools::lavTestLRT.mi(fit, test = "D3", asymptotic = TRUE))
+  measures <- suppressMessages(getMethod("fitMeasures", "lavaan.mi")(fit, test = "D3", asymptotic = TRUE,
+                               fit.measures = c("chisq", "baseline.chisq", "cfi", "tli", "rmsea")))
+  pooled <- rbind(pooled, data.frame(means, kind = "est", name = names(theta), value = sprintf("%.12g", theta)),
+                  data.frame(means, kind = "se", name = names(theta), value = sprintf("%.12g", se)),
+                  data.frame(means, kind = "measure", name = names(measures), value = sprintf("%.12g", measures)),
+                  data.frame(means, kind = "test", name = names(test), value = sprintf("%.12g", test)))
+}
+write.csv(pooled, file.path(out, "robust_pooled.csv"), row.names = FALSE)
