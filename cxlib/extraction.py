@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from cxlib import sem
+
 CROSS_LOADING = 0.32
 """A second loading from here up (10 % shared variance) is flagged (Tabachnick and Fidell 2013); a rule of thumb."""
 LOWEST = 0.005
@@ -18,6 +20,7 @@ LOWEST = 0.005
 EXACT = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "maxcor": 30}
 """L-BFGS-B runs until the gradient vanishes or no step lowers the function any more."""
 
+Correlation = Literal["pearson", "polychoric"]
 Extraction = Literal["minres", "ml", "pa"]
 Rotation = Literal["oblimin", "promax", "varimax", "none"]
 
@@ -188,7 +191,7 @@ def map_test(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotation: Rotation = "oblimin",
-        kaiser: bool | None = None) -> EFA:
+        kaiser: bool | None = None, correlation: Correlation = "pearson") -> EFA:
     """Exploratory factor analysis of the correlations.
 
     Extraction runs to full convergence: "minres" minimises the squared residual correlations, "ml" is maximum
@@ -208,6 +211,8 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     kaiser : bool, optional
         Rows scaled to unit length while rotating.  By default as psych: yes for varimax and promax, no for
         oblimin (SPSS normalises that too).
+    correlation : {"pearson", "polychoric"}
+        "polychoric" takes the answers for ordered categories (at most 12 of them).
 
     Returns
     -------
@@ -223,7 +228,7 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     R: ``psych::fa(frame, factors, fm = "minres", rotate = "oblimin")``, whose default tolerances stop at about
     four digits (Harman and Jones 1966, doi:10.1007/BF02289468; Jennrich 2002, doi:10.1007/BF02294706).
     """
-    for value, allowed, name in ((method, ("minres", "ml", "pa"), "method"),
+    for value, allowed, name in ((method, ("minres", "ml", "pa"), "method"), (correlation, ("pearson", "polychoric"), "correlation"),
                                  (rotation, ("oblimin", "promax", "varimax", "none"), "rotation")):
         if value not in allowed:
             raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
@@ -233,7 +238,10 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     if not 1 <= factors <= most:
         raise ValueError(f"factors={factors} is not possible with {p} items: allowed are 1 to {most}, beyond which the model "
                          "has more unknowns than correlations.")
-    r = rows.corr().to_numpy()
+    r = (rows.corr() if correlation == "pearson" else sem.polychoric(rows).correlations).to_numpy()
+    if np.linalg.eigvalsh(r)[0] <= 0:
+        raise ValueError(f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
+                         "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.")
     unique, converged = _extract(r, factors, method)
     raw = _axes(r, unique, factors, method)
     raw = raw * np.where(raw.sum(axis=0) < 0, -1, 1)
@@ -257,7 +265,7 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
         pd.DataFrame({"factor": names, "ss_loadings": explained, "proportion": explained / p,
                       "cumulative": explained.cumsum() / p}),
         cross, tuple(np.array(items)[communality > 1 - LOWEST - 1e-6]), float(np.sqrt((residual**2).mean())), converged and turned, n,
-        f"{method} extraction, " + ("no rotation" if rotation == "none" or factors == 1 else
+        f"{method} extraction of {correlation.capitalize()} correlations, " + ("no rotation" if rotation == "none" or factors == 1 else
                                     f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"))
 
 

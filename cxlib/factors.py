@@ -13,7 +13,19 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
-from cxlib.extraction import EFA, Extraction, Rotation, bartlett, efa, halves, kmo, map_test, parallel, rotate
+from cxlib.extraction import (
+    EFA,
+    Correlation,
+    Extraction,
+    Rotation,
+    bartlett,
+    efa,
+    halves,
+    kmo,
+    map_test,
+    parallel,
+    rotate,
+)
 from cxlib.show import Result
 
 if TYPE_CHECKING:
@@ -138,7 +150,8 @@ def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, it
 
 
 def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items: Sequence[str] | None = None,
-             method: Extraction = "minres", rotation: Rotation = "oblimin") -> Loadings:
+             method: Extraction = "minres", rotation: Rotation = "oblimin",
+             correlation: Correlation = "pearson") -> Loadings:
     """Exploratory loadings of a study's items, factors named by the construct whose items they carry.
 
     A factor bears the name of a construct if at least half of the items that load highest on it belong to that
@@ -150,7 +163,7 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
         As :func:`factorability`.
     factors : int, optional
         How many, such as :func:`factor_number` found; by default as many as constructs.
-    method, rotation
+    method, rotation, correlation
         As :func:`cxlib.extraction.efa`.
 
     Returns
@@ -168,7 +181,8 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
         factors = 1
         warnings.append({"en": "No factor stands out from chance; one is shown, and should not be interpreted.",
                          "zh": "没有因子超出随机水平；此处仅列出一个，不宜解释。"})
-    solution = efa(frame, factors or len({study.items[item] for item in frame.columns}), method, rotation)
+    solution = efa(frame, factors or len({study.items[item] for item in frame.columns}), method, rotation,
+                   correlation=correlation)
     solution = _renamed(solution, _names(solution.loadings, study))
     pattern = solution.loadings
     named = [code for code in study.constructs if code in pattern]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from planted import a_study, data_set
 
-from cxlib import consistency, reliability, show, study
+from cxlib import consistency, reading, reliability, sem, show, study
 
 SCALES = ["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half", "mean_r"]
 
@@ -169,3 +169,20 @@ def test_the_dots_are_the_numbers(ecsi, scales):
     assert dots == dict(known.items())
     colours = {line.get_ydata()[0]: line.get_color() for line in axis.lines if line.get_marker() == "o"}
     assert colours[2] == show.ROLES["service"]
+
+
+def test_ordinal_alpha_stands_beside_the_standardised_one():
+    """The value itself is held against psych in test_sem_ordinal.py."""
+    loaded = study.load("ecsi")
+    data = reading.read(loaded).frame
+    table = reliability.ordinal_reliability(data, loaded).table.set_index("construct")
+    assert list(table.index) == list(loaded.scales)
+    assert table.loc["CUSA", "alpha_ordinal"] == sem.ordinal_alpha(data[loaded.scales["CUSA"]])
+    assert (table["alpha_ordinal"].dropna() > table["alpha_std"].dropna()).all()
+
+
+def test_an_ordinal_alpha_that_cannot_be_had_has_its_reason():
+    loaded = study.load("ecsi")
+    result = reliability.ordinal_reliability(reading.read(loaded).frame, loaded)
+    assert np.isnan(result.table.set_index("construct").loc["COMP", "alpha_ordinal"])
+    assert any("COMP" in warning["en"] for warning in result.warnings)
