@@ -221,6 +221,7 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
                 cwd=str(NOTEBOOKS),
                 kernel_name="python3",
                 config=_transport(Path(work)),
+                kernel_manager_class=_quiet_kernels(),
             )
         except PapermillExecutionError as error:
             raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
@@ -232,6 +233,17 @@ def _transport(work: Path) -> Any:
     from traitlets.config import Config
 
     return Config() if sys.platform == "win32" else Config({"KernelManager": {"transport": "ipc", "ip": str(work / "kernel")}})
+
+
+def _quiet_kernels() -> type:
+    """Kernels that do not log to the terminal that they were told to stop; what a cell raises is told by papermill."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class QuietKernelManager(AsyncKernelManager):
+        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+            return super().format_kernel_cmd([*(extra_arguments or []), "--IPKernelApp.log_level=50"])
+
+    return QuietKernelManager
 
 
 def in_language(notebook: str, language: str) -> str:

@@ -230,3 +230,12 @@ def test_other_data_and_unknown_intervals_are_refused(students, fit, drawn):
         resampling.intervals(drawn.theta, fit.theta, kind="normal")
     with pytest.raises(ValueError, match="needs jack="):
         resampling.intervals(drawn.theta, fit.theta)
+
+
+def test_a_fit_of_ordered_categories_is_not_resampled_as_if_it_were_continuous():
+    rng = np.random.default_rng(8)
+    factor = rng.standard_normal(200)
+    data = pd.DataFrame({f"x{i}": np.digitize(factor + rng.standard_normal(200), [-1, 0, 1]) for i in range(4)})
+    fit = sem.fit(data, "F =~ x0 + x1 + x2 + x3", estimator="WLSMV")
+    with pytest.raises(ValueError, match="this fit is WLSMV"):
+        resampling.bootstrap(data, fit, 10, rng)

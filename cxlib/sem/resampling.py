@@ -259,6 +259,9 @@ class _Rows(NamedTuple):
 
 def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None) -> _Rows:
     """Sums of every unit (a row or a cluster) in every group."""
+    if fit.estimator == "WLSMV":
+        raise ValueError("Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust standard "
+                         "errors, or fit with estimator='ML' or 'MLR'.")
     model, several = fit.model, fit.model.n_groups > 1
     if several != (group is not None):
         raise ValueError(f"The fit has {model.n_groups} group(s) but group={group!r}. "
