@@ -9,27 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "cleaning",
-    "description",
-    "factors",
-    "group_paths",
-    "groups",
-    "measurement",
-    "mediation",
-    "missing",
-    "moderation",
-    "open_run",
-    "power",
-    "reading",
-    "reliability",
-    "report",
-    "run",
-    "sem",
-    "show",
-    "simulate",
-    "structure",
-    "study",
-    "verdicts",
+    "cleaning", "description", "discriminant", "factors", "group_paths", "groups", "interaction", "measurement", "mediation",
+    "missing", "moderation", "open_run", "power", "reading", "reliability", "report", "run", "sem", "show", "simulate",
+    "structure", "study", "verdicts",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
