@@ -130,6 +130,7 @@ for (name in names(all)) {
 }
 
 # Completed copies (any will do) pooled by semTools.
+set.seed(7)
 copies <- lapply(1:5, function(copy) {
   filled <- holes[-7, c("school", paste0("x", 1:9))]
   for (v in paste0("x", 1:9)) {
