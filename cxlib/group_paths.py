@@ -127,7 +127,7 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
         notes.append({"en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
                             "of equality in all groups.",
                       "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
-    frame, direct, inverse = numbered(compared), table["kind"] == "direct", np.linalg.inv(fit.discrepancy().hessian(fit.theta))
+    frame, direct, inverse = numbered(compared), table["kind"] == "direct", np.linalg.pinv(fit.discrepancy().hessian(fit.theta), hermitian=True)
     for at in table.index[direct]:
         table.loc[at, ["lr_chisq", "lr_p"]] = _likelihood_ratio(found, frame, effects[at], inverse)
     table["p_adjusted"] = np.nan
@@ -333,7 +333,7 @@ def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
         sure = part[part["p_adjusted"] < 0.05]
         shown = {lang: [paths.label(row.effect, study, lang) + f" ({p_text(row.p_adjusted)})" for row in sure.head(4).itertuples()]
                  for lang in out}
-        out["en"] += f"{len(sure)} of {plural(len(part), en)} {'differs' if len(sure) == 1 else 'differ'} between the groups after Holm's " \
+        out["en"] += f"{len(sure)} of {plural(len(part), en)} {'differs' if 1 in (len(sure), len(part)) else 'differ'} between the groups after Holm's " \
                      f"correction{': ' + '; '.join(shown['en']) if len(sure) else ''}. "
         out["zh"] += f"{len(part)} 条{zh}中有 {len(sure)} 条经 Holm 校正后在组间有差异{'：' + '；'.join(shown['zh']) if len(sure) else ''}。"
     return {"en": out["en"].strip(), "zh": out["zh"]}

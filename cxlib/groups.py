@@ -405,7 +405,7 @@ def plot_ladder(result: Result, study: Study, *, language: str = "en") -> tuple[
         axes.annotate(f"{change}, {test}", (1.04, place), va="center", fontsize=9)
     for side in (0, 1):
         axes.plot([side, side], [-0.35, len(table) - 0.65], color=show.INK, linewidth=2, zorder=0)
-    axes.set_yticks(range(len(table)), [("✓ " if row.holds else "✗ ") + row.level for row in table.itertuples()])
+    axes.set_yticks(range(len(table)), [("✓ " if row.holds else "× ") + row.level for row in table.itertuples()])
     axes.set(xlim=(-0.02, 1.75), ylim=(-0.5, len(table) - 0.3), xticks=[])
     axes.grid(visible=False)
     for spine in axes.spines.values():

@@ -152,7 +152,7 @@ def moderation(data: pd.DataFrame, study: Study, formulas: str = "") -> Result:
     listed = {lang: [f"{_word(study, row.driver, lang)} × {_word(study, row.moderator, lang)} ({p_text(row.p_adjusted)})"
                      for row in sure.itertuples()] for lang in ("en", "zh")}
     return Result(table[MODERATION], {
-        "en": f"{len(sure)} of {plural(len(table), 'interaction')} {'is' if len(sure) == 1 else 'are'} clear after Holm's correction"
+        "en": f"{len(sure)} of {plural(len(table), 'interaction')} {'is' if 1 in (len(sure), len(table)) else 'are'} clear after Holm's correction"
               + (f": {'; '.join(listed['en'])}." if len(sure) else "."),
         "zh": f"{len(table)} 个交互作用中有 {len(sure)} 个经 Holm 校正后明确" + (f"：{'；'.join(listed['zh'])}。" if len(sure) else "。")},
         int(table["n"].max()), "least squares with product terms, " + ("cluster-robust (CR1)" if study.cluster else "HC3")
