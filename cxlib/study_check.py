@@ -15,6 +15,7 @@ TESTS = ("path", "effect", "total", "contrast", "nested", "of", "needs")
 
 
 def uncommented(text: str) -> str:
+    """The lines of a model without comments and blanks."""
     return "\n".join(line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip())
 
 
@@ -213,6 +214,7 @@ def _ordered(where: tuple, holder: Any, key: str) -> Iterator[tuple[tuple, str]]
 
 
 def unknown(kind: str, name: str, known: Mapping) -> str:
+    """That a name is not known, with the nearest one and the list."""
     near = difflib.get_close_matches(str(name), list(known), 1)
     listed = ", ".join(list(known)[:30]) or "none"
     return f"there is no {kind} '{name}'." + (f" Did you mean '{near[0]}'?" if near else "") + f" Known: {listed}."
