@@ -205,8 +205,8 @@ def plot_slopes(result: Result, study: Study, *, language: str = "en") -> tuple[
     figure, axes = pyplot.subplots(down, across, figsize=(5.2 * across, 3.6 * down), squeeze=False)
     for axis in axes.flat[len(panels):]:
         axis.set_axis_off()
-    for axis, ((outcome, driver, moderator), rows) in zip(axes.flat, panels, strict=False):
-        rows = rows.sort_values("y_high")
+    for axis, ((outcome, driver, moderator), lines) in zip(axes.flat, panels, strict=False):
+        rows = lines.sort_values("y_high")
         low, high = rows[["y_low", "y_high"]].min().min(), rows[["y_low", "y_high"]].max().max()
         place = rows["y_high"].to_numpy(copy=True)
         for at in range(1, len(place)):
