@@ -49,6 +49,7 @@ def sample(rng, constructs, items, n, loading=0.0, intercepts=()):
 
 
 def syntax(constructs, items):
+    """The measurement model of the samples."""
     return "\n".join(f"F{k} =~ " + " + ".join(f"x{k * items + i}" for i in range(items)) for k in range(constructs))
 
 
@@ -66,6 +67,7 @@ def lavaan(model, data):
 
 
 def times():
+    """Print how long the ladder and its permutations take."""
     rng = np.random.default_rng(1)
     data, model = sample(rng, 5, 5, 1000), syntax(5, 5)
     invariance.ladder(data, model, "g")  # imports
@@ -85,6 +87,7 @@ def times():
 
 
 def alarms():
+    """Print how often something is found where nothing differs."""
     model, rejected, freed = syntax(2, 5), [], {"chisq": [], "approximate": []}
     for number in range(SAMPLES):
         rng = np.random.default_rng([2, number])
@@ -103,6 +106,7 @@ def alarms():
 
 
 def detections():
+    """Print how often what was planted is found."""
     model, exact, more = syntax(2, 5), 0, 0
     wanted = {("F0", "=~", "x2", 1), ("x2", "~1", "", 1), ("x4", "~1", "", 1), ("x7", "~1", "", 1)}
     for number in range(PLANTED):

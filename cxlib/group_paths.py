@@ -18,8 +18,7 @@ from cxlib import groups, sem, show
 from cxlib.composites import holm
 from cxlib.groups import Comparison, Ladder, nothing, numbered, together
 from cxlib.sem import invariance, paths
-from cxlib.sem.discrepancy import TOLERANCE
-from cxlib.sem.robust import difference
+from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.show import Result, Text, p_text, plural
 from cxlib.study_check import chains
 
@@ -45,8 +44,8 @@ class Structures:
     why_not: Text | None = None
 
 
-def structures(ladder: Ladder, estimator: str = "ML", missing: str = "listwise") -> Structures:
-    """Fit the structural model in all groups at once, loadings equal except those the search freed."""
+def structures(ladder: Ladder) -> Structures:
+    """Fit the structural model in all groups at once, loadings equal except those the search freed; estimator as the ladder's."""
     compared, study = ladder.compared, ladder.compared.study
     why_not = ladder.why_not
     if why_not is None and "metric" not in ladder.final:
@@ -55,9 +54,10 @@ def structures(ladder: Ladder, estimator: str = "ML", missing: str = "listwise")
     if why_not is not None:
         return Structures(ladder, why_not=why_not)
     model = sem.parse(study.syntax(compared.model), means=True)
-    freed = {place for place in ladder.freed if place[1] == "=~"}
+    freed, used = {place for place in ladder.freed if place[1] == "=~"}, next(iter(ladder.fits.values()))
     try:
-        fit = invariance.fit_level(numbered(compared), model, groups.GROUP, _equal(model), freed, estimator=estimator, missing=missing)
+        fit = invariance.fit_level(numbered(compared), model, groups.GROUP, _equal(model), freed, estimator=used.estimator,
+                                   missing=used.missing)
     except (sem.ModelError, sem.DataError, np.linalg.LinAlgError) as error:
         return Structures(ladder, why_not={"en": f"The structural model cannot be fitted in every group: {error}",
                                            "zh": f"结构模型无法在每个组中拟合：{error}"})
@@ -102,7 +102,8 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
 
     Notes
     -----
-    R: ``lavTestWald(fit, "b1 == b2")``, ``lavTestLRT(fit, fit_with_equal_path)``, ``bootstrapLavaan``.
+    R: ``lavTestWald(fit, "b1 == b2")``, ``lavTestLRT(fit, fit_with_equal_path, method = "satorra.2000", A.method =
+    "exact")``, ``bootstrapLavaan``.
     """
     compared = found.ladder.compared
     if found.why_not is not None:
@@ -127,9 +128,12 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
         notes.append({"en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
                             "of equality in all groups.",
                       "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
-    frame, direct, inverse = numbered(compared), table["kind"] == "direct", np.linalg.pinv(fit.discrepancy().hessian(fit.theta), hermitian=True)
-    for at in table.index[direct]:
-        table.loc[at, ["lr_chisq", "lr_p"]] = _likelihood_ratio(found, frame, effects[at], inverse)
+    direct = table["kind"] == "direct"
+    ratio = likelihood_ratios(fit, [_equalities(fit.model, effects[at]) for at in table.index[direct]])
+    table.loc[direct, ["lr_chisq", "lr_p"]] = ratio[["d_chisq", "d_p"]].to_numpy()
+    if lost := int(ratio["d_p"].isna().sum()):
+        notes.append({"en": f"{plural(lost, 'path')} set equal had no optimum: lr_chisq and lr_p are empty there.",
+                      "zh": f"有 {lost} 条路径设为相等后没有最优解：该处 lr_chisq 与 lr_p 为空。"})
     table["p_adjusted"] = np.nan
     for part in (direct, ~direct):
         if part.any():
@@ -157,7 +161,7 @@ def wald(fit: Fit, effects: Sequence[paths.Effect]) -> dict[str, np.ndarray]:
     return {"wald": chisq, "df": np.full(len(chisq), df), "p": chdtrc(df, chisq)}
 
 
-def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result) -> Result:
+def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimator: str = "ML", missing: str = "listwise") -> Result:
     """Every hypothesis that a path differs between the levels of a column (`by`), for the table of verdicts.
 
     Parameters
@@ -167,6 +171,8 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result) -> Resul
     study : Study
     others : Result
         Tables of other tests with a column id (such as :func:`cxlib.moderation.moderation`), whose rows are added.
+    estimator, missing : str
+        As :func:`cxlib.groups.ladder`.
 
     Returns
     -------
@@ -180,7 +186,8 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result) -> Resul
             continue
         key = hypothesis.model, hypothesis.by
         if key not in made:
-            made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model)))
+            made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model),
+                                                  estimator=estimator, missing=missing))
         if (why := made[key].why_not) is not None:
             notes.append({lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}" for lang in ("en", "zh")})
             continue
@@ -281,41 +288,15 @@ def _bootstrap(found: Structures, n_boot: int, rng: np.random.Generator) -> sem.
     return bootstrap(rows, found.fit, n_boot, rng, group=groups.GROUP, cluster=compared.study.cluster or None)
 
 
-def _likelihood_ratio(found: Structures, frame: pd.DataFrame, effect: paths.Effect, inverse: np.ndarray) -> tuple[float, float]:
-    """Δχ² and p of setting one path equal in all groups; `inverse` is that of the Hessian of F at the estimates.
-
-    Newton's steps from the estimates, within the restriction and with that Hessian, which hardly changes on so short a
-    way; where they do not arrive (and with a robust estimator, for its scaling) the restricted model is fitted anew.
-    """
-    from scipy.special import chdtrc
-
+def _equalities(model: sem.Model, effect: paths.Effect) -> np.ndarray:
+    """The restriction that a path is equal in all groups: rows with 1 and −1."""
     start, end = effect.chains[0]
-    compared, fit = found.ladder.compared, found.fit
-    if fit.estimator == "ML":
-        rows = fit.model.table[(fit.model.table["lhs"] == end) & (fit.model.table["op"] == "~") & (fit.model.table["rhs"] == start)]
-        contrast = np.zeros((len(rows) - 1, fit.model.npar))
-        contrast[:, rows["free"].iloc[0] - 1] = 1
-        contrast[np.arange(len(rows) - 1), rows["free"].iloc[1:] - 1] = -1
-        across = inverse @ contrast.T
-        back = across @ np.linalg.inv(contrast @ across)
-        function, theta = fit.discrepancy(), fit.theta - back @ (contrast @ fit.theta)
-        for _ in range(50):
-            gradient = function.gradient(theta)
-            step = inverse @ gradient - back @ (across.T @ gradient)
-            if not np.isfinite(step).all() or (decrement := np.sqrt(max(gradient @ step, 0.0))) > 1:
-                break
-            theta = theta - step
-            if decrement < TOLERANCE:
-                chisq = fit.n_used * function.value(theta) - fit.chisq
-                return chisq, float(chdtrc(len(contrast), max(chisq, 0.0)))
-    model = sem.parse(compared.study.syntax(compared.model), means=True)
-    freed = {place for place in found.ladder.freed if place[1] == "=~"}
-    held = invariance.fit_level(frame, model, groups.GROUP, _equal(model), freed, [(end, start)], estimator=fit.estimator,
-                                missing=fit.missing, start=fit)
-    if not held.converged:
-        return np.nan, np.nan
-    test = difference(held, fit).iloc[0]
-    return test["d_chisq"], test["d_p"]
+    table = model.table
+    free = table.loc[(table["lhs"] == end) & (table["op"] == "~") & (table["rhs"] == start), "free"].to_numpy(int) - 1
+    out = np.zeros((len(free) - 1, model.npar))
+    out[:, free[0]] = 1
+    out[np.arange(len(free) - 1), free[1:]] = -1
+    return out
 
 
 def _equal(model: sem.Model) -> tuple[str, ...]:

@@ -86,6 +86,7 @@ class Ladder:
     steps: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     permuted: permutation.Permuted | None = field(default=None, repr=False)
     why_not: Text | None = None
+    notes: tuple[Text, ...] = ()
 
     def held(self, level: str) -> bool:
         """Whether a level holds, in part at least."""
@@ -158,8 +159,7 @@ def sizes(compared: Comparison) -> Result:
 
 
 def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] = "approximate", n_permutations: int = 0,
-           rng: np.random.Generator | None = None, estimator: Literal["ML", "MLR"] = "ML",
-           missing: Literal["listwise", "fiml"] = "listwise") -> Ladder:
+           rng: np.random.Generator | None = None, estimator: str = "ML", missing: str = "listwise") -> Ladder:
     """Climb from configural to strict invariance, and where a level does not hold free equalities one at a time.
 
     Parameters
@@ -173,7 +173,8 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     rng : numpy Generator
         For the permutations.
     estimator, missing : str
-        As :func:`cxlib.sem.fit`.
+        As :func:`cxlib.sem.fit`; of what exists for one group only the nearest is taken instead, with a warning: "MLR" for
+        "WLSMV", "fiml" for "mi".
 
     Notes
     -----
@@ -182,6 +183,7 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     if compared.why_not is not None:
         return Ladder(compared, criterion, why_not=compared.why_not)
     frame, model = numbered(compared), sem.parse(compared.study.measurement(compared.model), means=True)
+    estimator, missing, notes = _available(estimator, missing)
     settings = {"estimator": estimator, "missing": missing}
     try:
         fits = steps.ladder(frame, model, GROUP, **settings)
@@ -191,9 +193,13 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
                                                     "zh": f"模型无法在每个组中拟合：{error}"})
     permuted = None
     if n_permutations and missing == "listwise":
-        cluster = compared.study.cluster or None
-        permuted = permutation.permutation(frame, fits, GROUP, n_permutations, rng, cluster)
-    return Ladder(compared, criterion, fits, final, frozenset(freed), table, permuted)
+        permuted = permutation.permutation(frame, fits, GROUP, n_permutations, rng, compared.study.cluster or None)
+        if (lost := n_permutations - int(permuted.p["permutations"].min())) > 0:
+            notes.append({"en": f"{lost} of {n_permutations:,} random groupings had no optimum and were left out.",
+                          "zh": f"{n_permutations:,} 次随机分组中有 {lost} 次没有最优解，已剔除。"})
+    elif n_permutations:
+        notes.append({"en": "There is no permutation test of incomplete rows.", "zh": "含缺失的数据没有置换检验。"})
+    return Ladder(compared, criterion, fits, final, frozenset(freed), table, permuted, notes=tuple(notes))
 
 
 def invariance(ladder: Ladder) -> Result:
@@ -224,7 +230,7 @@ def invariance(ladder: Ladder) -> Result:
                 if not one.trustworthy]
     unsaid = {"en": "The changes of configural, the first level, are empty: there is no level below it.",
               "zh": "configural 为第一级，没有更低的水平可比，其变化量为空。"}
-    return Result(table, words, fit.n_used, fit.method, together(*fit.warnings, *doubtful, unsaid))
+    return Result(table, words, fit.n_used, fit.method, together(*ladder.notes, *fit.warnings, *doubtful, unsaid))
 
 
 def partial_invariance(ladder: Ladder) -> Result:
@@ -324,6 +330,21 @@ def together(*notes: Text | tuple[Text, ...] | None) -> tuple[Text, ...]:
 def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> Result:
     """An empty, marked result."""
     return Result(pd.DataFrame(columns=list(columns)), why, 0, "not computed", together(notes, why))
+
+
+def _available(estimator: str, missing: str) -> tuple[str, str, list[Text]]:
+    """Estimator and treatment of missing values that exist for several groups, and what was taken instead."""
+    notes: list[Text] = []
+    wanted, treated = estimator, missing
+    if treated == "mi":
+        missing = "fiml"
+        notes.append({"en": "Imputed data sets are not compared between groups; every answer given is used instead (fiml).",
+                      "zh": "多重填补不用于分组比较；改为使用所有已给出的回答（fiml）。"})
+    if wanted == "WLSMV" or (wanted == "MLM" and missing == "fiml"):
+        estimator = "MLR"
+        notes.append({"en": f"There is no {wanted} of these data in several groups; MLR is used instead, answers taken as numbers.",
+                      "zh": f"多组比较没有适用于此数据的 {wanted}；改用 MLR，把回答当作数值。"})
+    return estimator, missing, notes
 
 
 def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: int) -> tuple[tuple[Text, ...], Text | None]:

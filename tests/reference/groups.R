@@ -162,7 +162,7 @@ for (estimator in c("ML", "MLR")) {
     wald <- lavTestWald(fit, sprintf("%s1 == %s2", letter, letter))
     same <- run("hs", "metric", model = gsub(sprintf("c\\(%s1, %s2\\)", letter, letter), sprintf("c(%s, %s)", letter, letter),
                                             sub("\ni1 :=.*", "", paths)), estimator = estimator)
-    ratio <- lavTestLRT(fit, same)
+    ratio <- lavTestLRT(fit, same, method = if (estimator == "ML") "default" else "satorra.2000", A.method = "exact")
     test_rows <- rbind(test_rows, data.frame(estimator = estimator, path = letter, wald = wald$stat, df = wald$df, p = wald$p.value,
       lr_chisq = ratio[2, "Chisq diff"], lr_p = ratio[2, "Pr(>Chisq)"]))
   }
