@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (StudyError, FileNotFoundError, ValueError) as error:
         print(f"cxlib: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         print(f"cxlib: {error}", file=sys.stderr)
         return 1
 
@@ -74,7 +74,7 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from cxlib.notebooks import execute
+    from cxlib.notebooks import choose, execute
 
     folder = execute(
         options.study,
@@ -86,7 +86,8 @@ def _run(options: argparse.Namespace) -> int:
         progress=not options.quiet and sys.stderr.isatty(),
     )
     report = folder / "report.html"
-    print(report if report.is_file() else folder)
+    written = report.is_file() and "14_report" in choose(options.only)
+    print(report if written else folder)
     return 0
 
 

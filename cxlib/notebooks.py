@@ -18,6 +18,8 @@ from cxlib.study import load
 
 FIRST, LAST = "01_cleaning", "14_report"
 OWN_OPTIONS = ("study", "out", "language")
+LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
+"""The smallest values that make sense."""
 
 
 def notebooks() -> list[str]:
@@ -85,10 +87,13 @@ def _typed(name: str, text: str, default: Any) -> Any:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        return kind(text)
+        value = kind(text)
     except (KeyError, ValueError):
         wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind.__name__]
         raise RunError(f"--set {name}={text}: {wanted} is wanted, such as {default!r}.") from None
+    if name in LEAST and value < LEAST[name]:
+        raise RunError(f"--set {name}={text}: at least {LEAST[name]} is wanted, such as {default!r}.")
+    return value
 
 
 def execute(
@@ -123,12 +128,7 @@ def execute(
     chosen = choose(only)
     given = settings(pairs or [], chosen)
     final = Path(out).resolve() if out else ROOT / "runs" / loaded.id
-    if final.exists() and not (final / "run.json").is_file() and any(final.iterdir()):
-        raise RunError(f"--out {final}: the folder is not empty and is not a run. Give a new folder.")
-    stage = final.with_name(f".{final.name}.part{os.getpid()}")
-    for old in final.parent.glob(f".{final.name}.part*"):
-        shutil.rmtree(old, ignore_errors=True)
-    (stage / "notebooks").mkdir(parents=True)
+    stage = _stage(final)
     try:
         if only and final.is_dir():
             shutil.copytree(final, stage, dirs_exist_ok=True)
@@ -145,6 +145,25 @@ def execute(
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return final
+
+
+def _stage(final: Path) -> Path:
+    """A staging folder beside the run folder; those of runs that died are cleared away."""
+    import psutil
+
+    if final.exists() and not (final.is_dir() and ((final / "run.json").is_file() or not any(final.iterdir()))):
+        raise RunError(f"--out {final}: this is not an empty folder and not a run. Give a new folder.")
+    for old in final.parent.glob(f".{final.name}.part*"):
+        owner = int(old.name.rpartition("part")[2])
+        if owner != os.getpid() and psutil.pid_exists(owner):
+            raise RunError(f"--out {final}: another run (process {owner}) is writing there. Wait for it, or give another folder.")
+        shutil.rmtree(old, ignore_errors=True)
+    stage = final.with_name(f".{final.name}.part{os.getpid()}")
+    try:
+        (stage / "notebooks").mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"--out {final}: no folder can be made there ({error.strerror}). Give another place.") from None
+    return stage
 
 
 def _in_order(

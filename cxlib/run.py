@@ -231,9 +231,10 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
     identity = {"study": loaded.id, "fingerprint": fingerprint(loaded), "language": language, "seed": seed}
     file = folder / "run.json"
     if file.is_file() and {k: json.loads(file.read_text("utf-8")).get(k) for k in identity} != identity:
-        for part in ("notes", "tables", "figures"):
+        for part in ("notes", "tables", "figures", "notebooks"):
             shutil.rmtree(folder / part, ignore_errors=True)
-        file.unlink()
+        for part in ("responses.parquet", "report.html", "report.docx", "run.json"):
+            (folder / part).unlink(missing_ok=True)
     if not file.is_file():
         made = {
             **identity,

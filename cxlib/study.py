@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from cxlib.study_check import TESTS, explain, inconsistencies, line_at, lines_of, repeated, uncommented
+from cxlib.study_check import TESTS, explain, inconsistencies, line_at, lines_of, repeated, uncommented, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 """Where the studies that ship with the suite live."""
-MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+MODEL_NAME = re.compile(r"[^\W\d][\w.]*")
 
 
 class StudyError(ValueError):
@@ -48,7 +48,8 @@ def _pair(value: Any) -> Any:
 
 def _text_key(value: Any) -> Any:
     """YAML reads 1: as a number and yes: as a truth value; levels are kept as they are in the data file."""
-    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+    words = {True: "yes", False: "no"}
+    return {words[k] if isinstance(k, bool) else str(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
 class _Frozen(BaseModel):
@@ -244,6 +245,8 @@ class Study(_Frozen):
 
     def model_constructs(self, model: str = "main") -> list[str]:
         """The constructs a model names, with the first-order ones below a second-order one."""
+        if model not in self.models:
+            raise ValueError(unknown("model", model, self.models))
         named = set(MODEL_NAME.findall(uncommented(self.models[model])))
         named |= {part for code in named & set(self.constructs) for part in self.constructs[code].of}
         return [code for code in self.constructs if code in named]

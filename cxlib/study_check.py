@@ -105,6 +105,10 @@ def inconsistencies(raw: Mapping) -> Iterator[tuple[tuple, str]]:
         for part in parts:
             if part not in constructs:
                 yield ("constructs", code, "of"), unknown("construct", part, constructs)
+        for name in (code, *items):
+            if not re.fullmatch(r"[^\W\d][\w.]*", name):
+                yield ("constructs", code), (f"'{name}' cannot be a code in a model. Allowed: letters, digits, '_' and '.', not beginning with "
+                                             "a digit. Rename it here and in the file of answers, or in its header only the wording.")
         for item in items:
             if item in owner:
                 yield (
@@ -160,10 +164,15 @@ def _model_problems(name: str, text: Any, constructs: Mapping, columns: Mapping)
                 "measurement part ('=~') follows from the constructs."
             )
             continue
-        for term in (relation[1], *relation[3].split("+")):
-            code = term.split("*")[-1].strip()
+        codes = [term.split("*")[-1].strip() for term in (relation[1], *relation[3].split("+"))]
+        if relation[2] == "~" and codes[0] in codes[1:]:
+            yield f"model '{name}': '{codes[0]}' is explained by itself. Take it off the right-hand side."
+        for code in codes:
+            kind = _mapping(columns.get(code)).get("kind")
             if code not in constructs and code not in columns:
                 yield f"model '{name}': " + unknown("construct", code, constructs)
+            elif code not in constructs and kind not in ("number", "flag"):
+                yield f"model '{name}': column '{code}' is of kind '{kind}'. Allowed in a model: number, flag (compare the levels of others as groups)."
 
 
 def chains(effect: str) -> list[tuple[str, ...]]:

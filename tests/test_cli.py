@@ -102,6 +102,8 @@ def test_data_no_model_can_be_fitted_to_end_with_a_message_and_no_run(study, tmp
     [
         ("n_bot=500", "no chosen notebook has this parameter"),
         ("n_boot=many", "a whole number is wanted"),
+        ("n_boot=1", "at least 100 is wanted"),
+        ("seed=-1", "at least 0 is wanted"),
         ("n_boot", "write it as name=value"),
         ("study=vas", "no chosen notebook has this parameter"),
     ],
@@ -117,8 +119,27 @@ def test_a_notebook_that_is_not_there():
 
 def test_a_folder_that_is_not_a_run_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path), "not empty and is not a run", code=1)
+    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path), "not an empty folder and not a run", code=1)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_a_file_in_place_of_the_run_folder_is_left_alone(tmp_path):
+    (tmp_path / "out").write_text("precious")
+    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out"), "not an empty folder and not a run", code=1)
+    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out" / "deeper"), "no folder can be made there", code=1)
+
+
+def test_a_run_that_is_being_written_is_not_disturbed(tmp_path):
+    (tmp_path / f".run.part{os.getpid()}").mkdir()
+    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "run"), "another run", str(os.getpid()), code=1)
+
+
+def test_a_partial_run_of_another_study_does_not_pass_off_the_old_report(tmp_path):
+    out = tmp_path / "run"
+    assert cxlib("run", "ecsi", "--only", "01", "--out", out).returncode == 0
+    (out / "report.html").write_text("of another study")
+    done = cxlib("run", "ecsi", "--only", "01", "--out", out, "--set", "seed=7")
+    assert done.stdout.strip() == str(out) and not (out / "report.html").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process differently on Windows")

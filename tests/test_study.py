@@ -116,6 +116,9 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
     [
         ("S ~ Q   #", "S = Q   #", "cannot be read"),
         ("  main: |", "  other: |", "no model called 'main'"),
+        ("S ~ Q   #", "S ~ gender   #", "is of kind 'category'. Allowed in a model: number, flag"),
+        ("S ~ Q   #", "S ~ Q + S   #", "'S' is explained by itself"),
+        ("      q1:", "      q-1:", "'q-1' cannot be a code in a model"),
         ('path: "S ~ Q"', 'path: "Q ~ S"', "has no path 'Q ~ S'"),
         ('path: "S ~ Q"', 'effect: "Q -> Z"', "no construct 'Z'"),
         ('path: "S ~ Q", ', "", "nothing to test it"),
@@ -132,6 +135,21 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
 def test_a_mistake_names_what_is_wrong_and_what_to_do(tmp_path, old, new, words):
     assert old in GOOD
     assert any(words in message for _, message in problems(tmp_path, GOOD.replace(old, new)))
+
+
+def test_codes_may_be_chinese(tmp_path):
+    text = GOOD.replace("  Q:", "  质量:").replace("S ~ Q", "S ~ 质量")
+    assert load(write(tmp_path, text)).model_constructs() == ["质量", "S"]
+
+
+def test_yes_and_no_as_levels_stay_words(tmp_path):
+    study = load(write(tmp_path, GOOD.replace("levels: {1: {en: male, zh: 男}, 2: {en: female, zh: 女}}", "levels: {yes: 是, no: 否}")))
+    assert list(study.columns["gender"].levels) == ["yes", "no"]
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="no model 'mian'. Did you mean 'main'"):
+        load(write(tmp_path, GOOD)).syntax("mian")
 
 
 def test_text_that_is_not_yaml_is_told_with_its_line(tmp_path):
