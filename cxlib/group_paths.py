@@ -114,7 +114,10 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
     two = len(names) == 2
     columns = {"se": "se", "ci_low": "ci_low", "ci_high": "ci_high"}
     if two:
-        draws = _bootstrap(found, n_boot, rng) if n_boot else None
+        draws = _bootstrap(found, n_boot, rng) if n_boot and fit.missing == "listwise" else None
+        if n_boot and draws is None:
+            notes.append({"en": "Incomplete rows are not resampled: there are no bootstrap intervals.",
+                          "zh": "含缺失的数据不作重抽样：没有自助区间。"})
         both = _gap(fit, effects, draws)
         delta = both[both["interval"] == "delta"].reset_index(drop=True)
         table = table.assign(est=delta["est"], **{new: delta[old] for new, old in columns.items()}, group_a=names[0], group_b=names[1])
