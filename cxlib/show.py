@@ -162,7 +162,8 @@ def render(shown: Picture) -> tuple[bytes, bytes]:
     import matplotlib
 
     png, svg = io.BytesIO(), io.BytesIO()
-    with matplotlib.rc_context(theme(shown.language)):
+    # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
+    with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
         shown.figure.savefig(png, format="png", metadata={"Software": None})
         shown.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return png.getvalue(), svg.getvalue()

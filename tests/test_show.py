@@ -93,3 +93,11 @@ def test_every_role_has_a_colour_of_its_own():
 
     assert set(show.ROLES) == set(get_args(Construct.model_fields["role"].annotation))
     assert len(set(show.ROLES.values())) == len(show.ROLES)
+
+
+def test_a_figure_that_lays_itself_out_is_saved_without_complaint():
+    from cxlib import sem
+    from cxlib.study import load
+
+    drawn = sem.plot_conceptual(load("ecsi"), "main")
+    assert show.render(drawn) == show.render(drawn)  # matplotlib's own layout would warn, and warnings are errors
