@@ -89,7 +89,7 @@ def group_paths(found: Structures) -> Result:
     total = len(direct) // len(compared.large)
     return Result(table[PATHS], {"en": f"Of {plural(total, 'path')}, clear of zero (p < .05): {said['en']}.",
                                  "zh": f"共 {total} 条路径，显著不为零（p < .05）的条数：{said['zh']}。"},
-                  fit.n_used, f"{fit.method}; loadings equal", together(*fit.warnings))
+                  fit.n_used, f"{fit.method}; loadings equal", together(_doubt(found), *fit.warnings))
 
 
 def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generator | None = None) -> Result:
@@ -143,7 +143,7 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
             table.loc[part, "p_adjusted"] = holm(table.loc[part, "p"])
     table = table.assign(grouping=compared.column, n=fit.n_used).reindex(columns=DIFFERENCES)
     return Result(table, _differences(table, compared), fit.n_used, "Wald, delta method and likelihood ratio; Holm's correction",
-                  together(*notes))
+                  together(_doubt(found), *notes))
 
 
 def wald(fit: Fit, effects: Sequence[paths.Effect]) -> dict[str, np.ndarray]:
@@ -191,7 +191,7 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
         if key not in made:
             made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model),
                                                   estimator=estimator, missing=missing))
-        if (why := made[key].why_not) is not None:
+        if (why := made[key].why_not or _doubt(made[key])) is not None:
             notes.append({lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}" for lang in ("en", "zh")})
             continue
         rows.append(_path_test(code, hypothesis, made[key]))
@@ -291,6 +291,16 @@ def _bootstrap(found: Structures, n_boot: int, rng: np.random.Generator) -> sem.
     return bootstrap(rows, found.fit, n_boot, rng, group=groups.GROUP, cluster=compared.study.cluster or None)
 
 
+def _doubt(found: Structures) -> Text | None:
+    """Why the paths of the groups should not be compared."""
+    if not found.fit.trustworthy:
+        return {"en": "The solution of the structural model in the groups cannot be trusted.", "zh": "各组结构模型的解不可信。"}
+    if not found.ladder.held("metric"):
+        return {"en": "Loadings differ between the groups, even after the search: their paths do not have one unit.",
+                "zh": "即使经过搜索，各组载荷仍不相等：各组路径没有共同的单位。"}
+    return None
+
+
 def _equalities(model: sem.Model, effect: paths.Effect) -> np.ndarray:
     """The restriction that a path is equal in all groups: rows with 1 and −1."""
     start, end = effect.chains[0]
@@ -315,8 +325,9 @@ def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
         if not len(part):
             continue
         sure = part[part["p_adjusted"] < 0.05]
-        shown = {lang: [paths.label(row.effect, study, lang) + f" ({p_text(row.p_adjusted)})" for row in sure.head(4).itertuples()]
-                 for lang in out}
+        form = {"en": "{} ({})", "zh": "{}（{}）"}
+        shown = {lang: [form[lang].format(paths.label(row.effect, study, lang), p_text(row.p_adjusted))
+                        for row in sure.head(4).itertuples()] for lang in out}
         out["en"] += f"{len(sure)} of {plural(len(part), en)} {'differs' if 1 in (len(sure), len(part)) else 'differ'} between the groups after Holm's " \
                      f"correction{': ' + '; '.join(shown['en']) if len(sure) else ''}. "
         out["zh"] += f"{len(part)} 条{zh}中有 {len(sure)} 条经 Holm 校正后在组间有差异{'：' + '；'.join(shown['zh']) if len(sure) else ''}。"

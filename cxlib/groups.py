@@ -246,7 +246,9 @@ def partial_invariance(ladder: Ladder) -> Result:
     table["group"] = ["" if np.isnan(g) else compared.large[int(g)] for g in table["group"].astype(float)]
     table.insert(0, "grouping", compared.column)
     done = table[table["freed"] != ""]
-    listed = {lang: [f"{row.freed} ({compared.name(row.group, lang)}, {number(row.epc, 2)})" for row in done.itertuples()] for lang in ("en", "zh")}
+    form = {"en": "{} ({}, {})", "zh": "{}（{}，{}）"}
+    listed = {lang: [form[lang].format(row.freed, compared.name(row.group, lang), number(row.epc, 2)) for row in done.itertuples()]
+              for lang in form}
     last = table.iloc[-1]
     end = {"holds": ("every level then holds", "此后各级均成立"), "does not hold": ("the configural model does not fit", "构型模型不拟合"),
            "no anchors left": (f"{last['level']} does not hold, and freeing more would leave a construct without two equal "
@@ -307,7 +309,7 @@ def level_name(study: Study, column: str, level: str, language: str) -> str:
 
 def level_of(value: object) -> str:
     """A value of a grouping column as the study file writes it."""
-    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+    return str(int(value)) if isinstance(value, float | bool | np.bool_) and value == int(value) else str(value)
 
 
 def _items(study: Study, model: str) -> list[str]:

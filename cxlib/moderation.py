@@ -149,8 +149,9 @@ def moderation(data: pd.DataFrame, study: Study, formulas: str = "") -> Result:
         notes.append({"en": "A moderator of more than two levels has several product terms: est is empty, p is of all of them.",
                       "zh": "多于两个水平的调节变量有多个乘积项：est 为空，p 为联合检验。"})
     sure = table[table["p_adjusted"] < 0.05]
-    listed = {lang: [f"{_word(study, row.driver, lang)} × {_word(study, row.moderator, lang)} ({p_text(row.p_adjusted)})"
-                     for row in sure.itertuples()] for lang in ("en", "zh")}
+    form = {"en": "{} × {} ({})", "zh": "{} × {}（{}）"}
+    listed = {lang: [form[lang].format(_word(study, row.driver, lang), _word(study, row.moderator, lang), p_text(row.p_adjusted))
+                     for row in sure.itertuples()] for lang in form}
     return Result(table[MODERATION], {
         "en": f"{len(sure)} of {plural(len(table), 'interaction')} {'is' if 1 in (len(sure), len(table)) else 'are'} clear after Holm's correction"
               + (f": {'; '.join(listed['en'])}." if len(sure) else "."),

@@ -144,6 +144,19 @@ def test_hypotheses_by_groups_too_small_are_not_tested_and_say_why():
     assert found.table.empty and found.warnings[0]["en"].startswith("H1: Fewer than two groups of 'g'")
 
 
+def test_where_loadings_differ_paths_carry_a_warning_and_hypotheses_are_not_tested():
+    data = planted(0.4)
+    other = data["g"] == "second"
+    data.loc[other, ["x1", "x4", "x7"]] *= 3
+    data.loc[other, ["x2", "x5", "x8"]] *= 0.3
+    found = group_paths.structures(groups.ladder(groups.compare(data, study(**TWO), "g")))
+    said = "Loadings differ between the groups, even after the search"
+    for result in (group_paths.group_paths(found), group_paths.group_differences(found)):
+        assert said in result.warnings[0]["en"] and len(result.table)
+    tested = group_paths.hypothesis_tests(data, study({"H1": BY}, **TWO))
+    assert tested.table.empty and said in tested.warnings[0]["en"]
+
+
 def test_three_groups_have_a_joint_test_and_no_single_difference():
     rng = np.random.default_rng(8)
     data = pd.concat([planted(0.0, 150, 3), planted(0.0, 75, 4).assign(g="third")], ignore_index=True)

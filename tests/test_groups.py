@@ -186,6 +186,13 @@ def test_latent_means_of_a_scale_that_differs_carry_a_warning():
     assert "does not hold" in groups.partial_invariance(ladder).text["en"]
 
 
+def test_what_exists_for_one_group_only_is_replaced_and_said():
+    found = groups.ladder(groups.compare(pupils(), study()), estimator="WLSMV", missing="mi", n_permutations=10)
+    assert (found.fits["metric"].estimator, found.fits["metric"].missing, found.permuted) == ("MLR", "fiml", None)
+    said = words(groups.invariance(found))
+    assert "no WLSMV" in said and "Imputed data sets are not compared" in said and "no permutation test of incomplete rows" in said
+
+
 def test_a_robust_estimator_has_its_own_measures():
     ladder = groups.ladder(groups.compare(pupils(), study()), estimator="MLR")
     found = groups.invariance(ladder).table.set_index("level")
