@@ -175,7 +175,7 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
     if key is None:
         text = {
             "en": "The study has no key of planted rows, as real studies have none: what the rules missed cannot be known.",
-            "zh": "本研究没有预设问题记录的答案(真实研究都没有):规则漏掉了什么无从得知。",
+            "zh": "本研究没有预设问题记录的答案（真实研究都没有）：规则漏掉了什么无从得知。",
         }
         return Result(pd.DataFrame(columns=columns), text, len(table))
     reasons = (
@@ -208,8 +208,8 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
         {
             "en": f"The rules found {bad['hits'].sum()} of {bad['n'].sum()} rows planted for them, kept {mended['hits'].sum()} of "
             f"{mended['n'].sum()} rows with single spoilt answers, and kept {good['hits'].iloc[-1]:,} of {len(honest):,} honest rows.",
-            "zh": f"规则找出了 {bad['n'].sum()} 条应剔除的预设记录中的 {bad['hits'].sum()} 条,保留了 {mended['n'].sum()} 条仅个别答案有误的记录中的 "
-            f"{mended['hits'].sum()} 条,以及 {len(honest):,} 条正常记录中的 {good['hits'].iloc[-1]:,} 条。",
+            "zh": f"规则找出了 {bad['n'].sum()} 条应剔除的预设记录中的 {bad['hits'].sum()} 条，保留了 {mended['n'].sum()} 条仅个别答案有误的记录中的 "
+            f"{mended['hits'].sum()} 条，以及 {len(honest):,} 条正常记录中的 {good['hits'].iloc[-1]:,} 条。",
         },
         len(table),
         "sensitivity and specificity",
@@ -293,7 +293,7 @@ def _not_applicable(frame: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tu
     return frame, (
         {
             "en": f"Answers to questions that did not apply became missing: {listed}.",
-            "zh": f"不适用题目上的回答已设为缺失:{listed}。",
+            "zh": f"不适用题目上的回答已设为缺失：{listed}。",
         },
     )
 
@@ -322,9 +322,9 @@ def _against_their_scale(data: pd.DataFrame, study: Study) -> tuple[Text, ...]:
                     ),
                     "zh": f"题项 {item} 与 {construct} 其余题项方向相反"
                     + (
-                        ",而它已反向计分:数据可能事先已转换,如是,请删去 reverse: true。"
+                        "，而它已反向计分：数据可能事先已转换，如是，请删去 reverse: true。"
                         if turned
-                        else ":若为反向措辞,请声明 reverse: true。"
+                        else "：若为反向措辞，请声明 reverse: true。"
                     ),
                 }
             )
@@ -337,7 +337,7 @@ def _flow(steps: list[tuple[str, int, int]], notes: tuple[Text, ...]) -> Result:
     if len(steps) == 1:
         text = {
             "en": f"The study declares no screening rule: all {received:,} rows received are analysed.",
-            "zh": f"研究文件未声明筛查规则:回收的 {received:,} 行全部进入分析。",
+            "zh": f"研究文件未声明筛查规则：回收的 {received:,} 行全部进入分析。",
         }
     else:
         part = [(STEPS[s], n) for s, n, _ in steps[1:] if n]
@@ -345,9 +345,9 @@ def _flow(steps: list[tuple[str, int, int]], notes: tuple[Text, ...]) -> Result:
             "en": f"Of {received:,} rows received, {received - kept:,} were removed ("
             + (", ".join(f"{w['en']} {n}" for w, n in part) or "none met a rule")
             + f"); {kept:,} ({100 * kept / received:.1f} %) are analysed.",
-            "zh": f"回收 {received:,} 行,剔除 {received - kept:,} 行("
+            "zh": f"回收 {received:,} 行，剔除 {received - kept:,} 行（"
             + ("、".join(f"{w['zh']} {n}" for w, n in part) or "无")
-            + f"),保留 {kept:,} 行({100 * kept / received:.1f}%)。",
+            + f"），保留 {kept:,} 行（{100 * kept / received:.1f}%）。",
         }
     return Result(table, text, kept, "declared screening rules, in order", notes)
 
@@ -378,11 +378,11 @@ def _screening(
     for name, why in (
         (
             "mahalanobis",
-            ("fewer rows than items, or items that determine each other", "行数少于题项数,或题项间完全相关"),
+            ("fewer rows than items, or items that determine each other", "行数少于题项数，或题项间完全相关"),
         ),
         (
             "even_odd",
-            ("fewer than three scales answered, or the same mean in all of them", "可用量表不足三个,或各量表均值全相同"),
+            ("fewer than three scales answered, or the same mean in all of them", "可用量表不足三个，或各量表均值全相同"),
         ),
         ("irv", ("fewer than two answers", "回答少于两题")),
     ):
@@ -398,7 +398,7 @@ def _screening(
     text = {
         "en": f"{show.plural(far, 'kept row lies', 'kept rows lie')} far from the others (Mahalanobis p < .001). This is shown and removes nobody: "
         "an unusual customer is not a careless one.",
-        "zh": f"保留的行中有 {far} 行离群(马氏距离 p < .001)。仅作提示,不剔除:与众不同不等于不认真。",
+        "zh": f"保留的行中有 {far} 行离群（马氏距离 p < .001）。仅作提示，不剔除：与众不同不等于不认真。",
     }
     return Result(result, text, len(frame), "careless-response indices", tuple(warnings))
 
@@ -444,6 +444,6 @@ def plot_flow(flow: pd.DataFrame | Result, study: Study, *, language: str = "en"
     return figure, {
         "en": f"From {received:,} rows received to {kept:,} analysed: {show.plural(gone, 'row')} removed"
         + (" (to the right, each counted at the first rule it met)." if gone else "; no declared rule took one out."),
-        "zh": f"从回收 {received:,} 行到分析 {kept:,} 行:剔除 {gone:,} 行"
-        + ("(右侧;每行只计入最先触发的规则)。" if gone else "。"),
+        "zh": f"从回收 {received:,} 行到分析 {kept:,} 行：剔除 {gone:,} 行"
+        + ("（右侧；每行只计入最先触发的规则）。" if gone else "。"),
     }

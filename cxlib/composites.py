@@ -86,7 +86,7 @@ def correlations(data: pd.DataFrame, study: Study) -> Result:
         "en": f"{clear} of {show.plural(len(table), 'correlation')} differ from zero after Holm's correction; the strongest is "
         f"{study.name(top['construct_a'])} with {study.name(top['construct_b'])}, r = {show.number(top['r'], 2)} "
         f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}], n = {top['n']}.",
-        "zh": f"经 Holm 校正,{len(table)} 个相关中有 {clear} 个不为零;最强的是{study.name(top['construct_a'], 'zh')}与"
+        "zh": f"经 Holm 校正，{len(table)} 个相关中有 {clear} 个不为零；最强的是{study.name(top['construct_a'], 'zh')}与"
         f"{study.name(top['construct_b'], 'zh')},r = {show.number(top['r'], 2)}[{show.number(top['ci_low'], 2)}, "
         f"{show.number(top['ci_high'], 2)}],n = {top['n']}。",
     }
@@ -134,7 +134,7 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
     return figure, {
         "en": f"Correlations of construct scores ({size}). The strongest: {study.name(top['construct_a'])} with "
         f"{study.name(top['construct_b'])}, r = {show.number(top['r'], 2)}. Grey figures do not differ from zero after Holm's correction.",
-        "zh": f"构念得分的相关系数({size})。最强:{study.name(top['construct_a'], 'zh')}与{study.name(top['construct_b'], 'zh')},"
+        "zh": f"构念得分的相关系数（{size}）。最强：{study.name(top['construct_a'], 'zh')}与{study.name(top['construct_b'], 'zh')},"
         f"r = {show.number(top['r'], 2)}。灰色数字经 Holm 校正后与零无显著差异。",
     }
 
@@ -148,6 +148,6 @@ def _without_r(table: pd.DataFrame) -> tuple[Text, ...]:
     return (
         {
             "en": f"No correlation for {pairs}: fewer than four common rows, or a constant score.",
-            "zh": f"{pairs} 无法计算相关:共同样本不足四行,或得分为常数。",
+            "zh": f"{pairs} 无法计算相关：共同样本不足四行，或得分为常数。",
         },
     )

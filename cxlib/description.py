@@ -66,7 +66,7 @@ def items(data: pd.DataFrame, study: Study) -> Result:
         warnings.append(
             {
                 "en": f"No spread in {', '.join(flat)}: skew and kurtosis do not exist.",
-                "zh": f"{'、'.join(flat)} 没有变异,偏度和峰度无定义。",
+                "zh": f"{'、'.join(flat)} 没有变异，偏度和峰度无定义。",
             }
         )
     crowded = table.loc[table["ceiling"] > 0.4, "item"].tolist()
@@ -84,8 +84,8 @@ def items(data: pd.DataFrame, study: Study) -> Result:
             if not skewed
             else f"{show.plural(skewed, 'value')} beyond |skew| 2 or |kurtosis| 7."
         ),
-        "zh": f"题项均值介于 {show.number(worst['mean'], 2)}({worst['item']})与 {show.number(best['mean'], 2)}({best['item']})之间;"
-        + (f"{'、'.join(crowded)} 有 40% 以上的回答位于最高分;" if crowded else "没有题项超过 40% 的回答位于最高分;")
+        "zh": f"题项均值介于 {show.number(worst['mean'], 2)}({worst['item']})与 {show.number(best['mean'], 2)}({best['item']})之间；"
+        + (f"{'、'.join(crowded)} 有 40% 以上的回答位于最高分；" if crowded else "没有题项超过 40% 的回答位于最高分；")
         + ("没有题项超过 |偏度| 2 或 |峰度| 7。" if not skewed else f"有 {skewed} 个值超过 |偏度| 2 或 |峰度| 7。"),
     }
     return Result(table, text, len(data), "item distributions (skew and kurtosis of type 3)", tuple(warnings))
@@ -143,13 +143,13 @@ def profile(data: pd.DataFrame, study: Study) -> Result:
     if table.empty:
         text = {
             "en": "The study declares no category about its respondents, so there is no profile to compare.",
-            "zh": "研究文件未声明受访者的类别变量,无样本结构可比较。",
+            "zh": "研究文件未声明受访者的类别变量，无样本结构可比较。",
         }
         return Result(table, text, len(data), "sample profile", (text,))
     count = table["column"].nunique()
     text = {
         "en": f"{len(data):,} respondents, described by {show.plural(count, 'column')}. No quota is declared.",
-        "zh": f"共 {len(data):,} 名受访者,{count} 个背景变量。未声明配额。",
+        "zh": f"共 {len(data):,} 名受访者，{count} 个背景变量。未声明配额。",
     }
     if tests:
         off = table.loc[table["difference"].abs().idxmax()]
@@ -170,7 +170,7 @@ def profile(data: pd.DataFrame, study: Study) -> Result:
                 else "By a χ² test no column differs from its quotas."
             ),
             "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是{':'.join(places['zh'])}({points} 个百分点)。"
-            + (f"χ² 检验与配额有差异:{told['zh']}。" if told["zh"] else "χ² 检验未发现与配额的差异。"),
+            + (f"χ² 检验与配额有差异：{told['zh']}。" if told["zh"] else "χ² 检验未发现与配额的差异。"),
         }
     return Result(table, text, len(data), "sample profile", tuple(warnings))
 
@@ -202,7 +202,7 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
         text = {
             "en": f"Not tested: {n} complete rows for {p} items, or items that determine each other, leave no invertible "
             "covariance matrix.",
-            "zh": f"未检验:{p} 个题项只有 {n} 个完整行,或题项之间完全相关,协方差矩阵不可逆。",
+            "zh": f"未检验：{p} 个题项只有 {n} 个完整行，或题项之间完全相关，协方差矩阵不可逆。",
         }
         table = pd.DataFrame({"statistic": tests, "value": np.nan, "test": np.nan, "df": np.nan, "p": np.nan, "n": n})
         return Result(table, text, n, method, (text,))
@@ -231,22 +231,22 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
             if normal
             else "the answers are not multivariate normal; use robust standard errors and test statistics."
         ),
-        "zh": f"Mardia 峰度为 {kurtosis:.1f},正态数据应为 {p * (p + 2)}(z = {show.number(z, 2)},{show.p_text(table['p'][1])}):"
-        + ("检验未否定多元正态。" if normal else "数据不服从多元正态,应使用稳健标准误和校正的检验统计量。"),
+        "zh": f"Mardia 峰度为 {kurtosis:.1f}，正态数据应为 {p * (p + 2)}(z = {show.number(z, 2)},{show.p_text(table['p'][1])}):"
+        + ("检验未否定多元正态。" if normal else "数据不服从多元正态，应使用稳健标准误和校正的检验统计量。"),
     }
     warnings: list[Text] = []
     if n < len(frame):
         warnings.append(
             {
                 "en": f"{len(frame) - n} of {len(frame):,} rows have missing answers and were left out.",
-                "zh": f"{len(frame):,} 行中有 {len(frame) - n} 行含缺失,未参与检验。",
+                "zh": f"{len(frame):,} 行中有 {len(frame) - n} 行含缺失，未参与检验。",
             }
         )
     if saturated:
         warnings.append(
             {
                 "en": f"With {p} items the Henze–Zirkler statistic is 1 whatever the answers: it says nothing here.",
-                "zh": f"题项多达 {p} 个时,Henze–Zirkler 统计量恒为 1,此处没有意义。",
+                "zh": f"题项多达 {p} 个时，Henze–Zirkler 统计量恒为 1，此处没有意义。",
             }
         )
     return Result(table, text, n, method, tuple(warnings))
@@ -281,7 +281,7 @@ def nps(answers: pd.Series | None) -> Result:
     if x.empty:
         text = {
             "en": "Likelihood to recommend (0–10) was not asked, so there is no net promoter score.",
-            "zh": "问卷没有询问推荐意愿(0–10 分),因此没有净推荐值。",
+            "zh": "问卷没有询问推荐意愿（0–10 分），因此没有净推荐值。",
         }
         return Result(pd.DataFrame(columns=columns, dtype=float), text, 0, "net promoter score", (text,))
     if ((x < 0) | (x > 10)).any():
@@ -297,7 +297,7 @@ def nps(answers: pd.Series | None) -> Result:
         table,
         {
             "en": f"Net promoter score {show.number(score, 1)} {interval}: {100 * up:.1f} % promoters minus {100 * down:.1f} % detractors, n = {n:,}.",
-            "zh": f"净推荐值 {show.number(score, 1)} {interval}:推荐者 {100 * up:.1f}% 减去贬损者 {100 * down:.1f}%,n = {n:,}。",
+            "zh": f"净推荐值 {show.number(score, 1)} {interval}：推荐者 {100 * up:.1f}% 减去贬损者 {100 * down:.1f}%,n = {n:,}。",
         },
         n,
         "net promoter score, multinomial interval",
@@ -337,13 +337,13 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
         warnings.append(
             {
                 "en": f"No interval for groups of fewer than two answers: {names}.",
-                "zh": f"少于两个回答的组没有区间:{names}。",
+                "zh": f"少于两个回答的组没有区间：{names}。",
             }
         )
     if len(parts) == 1:
         text = {
             "en": "The study declares no groups, so only the whole sample is shown.",
-            "zh": "研究文件未声明分组变量,仅给出全体。",
+            "zh": "研究文件未声明分组变量，仅给出全体。",
         }
         return Result(table, text, len(data), "group means", (text, *warnings))
     first = table[(table["construct"] == chosen[0]) & (table["grouping"] != "all") & (table["n"] >= LEAST_SPOKEN_OF)]
@@ -363,8 +363,8 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     text = {
         "en": f"Among groups of at least {LEAST_SPOKEN_OF}, {study.name(chosen[0])} differs most by "
         f"{study.name(best['grouping'])}: {', '.join(said['en'])}. Whether that is more than chance is tested with the groups.",
-        "zh": f"在不少于 {LEAST_SPOKEN_OF} 人的组中,{study.name(chosen[0], 'zh')}按{study.name(best['grouping'], 'zh')}差异最大:"
-        f"{'、'.join(said['zh'])}。差异是否超出偶然,见分组分析。",
+        "zh": f"在不少于 {LEAST_SPOKEN_OF} 人的组中，{study.name(chosen[0], 'zh')}按{study.name(best['grouping'], 'zh')}差异最大："
+        f"{'、'.join(said['zh'])}。差异是否超出偶然，见分组分析。",
     }
     return Result(table, text, len(data), "group means with t intervals", tuple(warnings))
 
@@ -436,7 +436,7 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
             )
             ends.append((y, share[:below].sum(), share[-below:].sum()))
             places.append(y)
-            mark = {"en": " (R)", "zh": "(反)"}[language] if item in study.reversed else ""
+            mark = {"en": " (R)", "zh": "（反）"}[language] if item in study.reversed else ""
             labels.append(_wrapped(f"{item}{mark}  {study.name(item, language)}", language))
             y += 1
         y += 0.35
@@ -473,9 +473,9 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
         "en": f"Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}). "
         f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
         + (f" Marked (R), recoded so that right is favourable: {', '.join(turned)}." if turned else ""),
-        "zh": f"各题项的回答分布:左为量表低半段,右为高半段,两端为其占比({size})。最高:{top}({100 * high[top]:.0f}%);"
-        f"最低:{bottom}({100 * high[bottom]:.0f}%)。"
-        + (f"标(反)者为反向题,已重新计分(右侧为有利):{'、'.join(turned)}。" if turned else ""),
+        "zh": f"各题项的回答分布：左为量表低半段，右为高半段，两端为其占比（{size}）。最高：{top}({100 * high[top]:.0f}%);"
+        f"最低：{bottom}({100 * high[bottom]:.0f}%)。"
+        + (f"标（反）者为反向题，已重新计分（右侧为有利）:{'、'.join(turned)}。" if turned else ""),
     }
 
 

@@ -38,14 +38,14 @@ def by_item(data: pd.DataFrame, study: Study) -> Result:
     if not total:
         text = {
             "en": f"No answer is missing: all {len(data):,} rows answered all {len(items)} items.",
-            "zh": f"没有缺失:{len(data):,} 名受访者全部回答了 {len(items)} 个题项。",
+            "zh": f"没有缺失：{len(data):,} 名受访者全部回答了 {len(items)} 个题项。",
         }
     else:
         worst = table.loc[table["share"].idxmax()]
         text = {
             "en": f"{total:,} of {cells:,} answers ({100 * total / cells:.1f} %) are missing; {complete:,} of {len(data):,} rows are "
             f"complete. Most are missing in {worst['item']} ({100 * worst['share']:.1f} %).",
-            "zh": f"{cells:,} 个回答中缺失 {total:,} 个({100 * total / cells:.1f}%);{len(data):,} 行中有 {complete:,} 行完整。"
+            "zh": f"{cells:,} 个回答中缺失 {total:,} 个（{100 * total / cells:.1f}%）;{len(data):,} 行中有 {complete:,} 行完整。"
             f"缺失最多的题项是 {worst['item']}({100 * worst['share']:.1f}%)。",
         }
     return Result(table, text, len(data), "missing answers by item")
@@ -81,7 +81,7 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
     used = frame.dropna(how="all")
     if not used.isna().any(axis=None):
         table = pd.DataFrame({"chisq": [np.nan], "df": [0], "p": [np.nan], "patterns": [1], "n": [len(used)]})
-        text = {"en": "No answer is missing, so there is nothing to test.", "zh": "没有缺失值,无需检验。"}
+        text = {"en": "No answer is missing, so there is nothing to test.", "zh": "没有缺失值，无需检验。"}
         return Result(table, text, len(used), "Little's MCAR test", (text,))
     try:
         if len(used) <= used.shape[1]:
@@ -91,7 +91,7 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
         table = pd.DataFrame(
             {"chisq": [np.nan], "df": [0], "p": [np.nan], "patterns": [len(patterns(used))], "n": [len(used)]}
         )
-        text = {"en": f"Not tested. {error}", "zh": "未检验:无法估计协方差矩阵(行数太少、题项无变异或完全相关)。"}
+        text = {"en": f"Not tested. {error}", "zh": "未检验：无法估计协方差矩阵（行数太少、题项无变异或完全相关）。"}
         return Result(table, text, len(used), "Little's MCAR test", (text,))
     values, chisq, df, groups = used.to_numpy(float), 0.0, -len(mean), pattern_rows(used.notna().to_numpy())
     for rows, seen in groups:
@@ -114,12 +114,12 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
         warnings = (
             {
                 "en": f"{len(groups)} patterns in {len(used):,} rows: the test rests on very small groups, do not lean on its p value.",
-                "zh": f"{len(used):,} 行中有 {len(groups)} 种缺失模式:各组样本很小,p 值仅供参考。",
+                "zh": f"{len(used):,} 行中有 {len(groups)} 种缺失模式：各组样本很小，p 值仅供参考。",
             },
         )
     return Result(
         table,
-        {"en": f"Little's test: {told} — {verdict['en']}.", "zh": f"Little 检验:{told},{verdict['zh']}。"},
+        {"en": f"Little's test: {told} — {verdict['en']}.", "zh": f"Little 检验：{told},{verdict['zh']}。"},
         len(used),
         "Little's MCAR test",
         warnings,
@@ -140,7 +140,7 @@ def plot_missing(data: pd.DataFrame, study: Study, *, language: str = "en") -> t
         2, 1, figsize=(width, 3.2 + 0.24 * len(top)), sharex=True, height_ratios=[2, max(0.24 * len(top), 0.5)]
     )
     bars.bar(range(len(items)), share, color=colours)
-    bars.set_ylabel({"en": "missing (%)", "zh": "缺失率(%)"}[language])
+    bars.set_ylabel({"en": "missing (%)", "zh": "缺失率（%）"}[language])
     bars.set_ylim(0, max(share.max() * 1.15, 1))
     bars.grid(axis="x", visible=False)
     for y, row in enumerate(top.itertuples()):
@@ -164,8 +164,8 @@ def plot_missing(data: pd.DataFrame, study: Study, *, language: str = "en") -> t
         f"{complete:,} of {len(data):,} rows are complete. Look for blocks: they mean questions that were not reached or not asked."
         if absent
         else f"No answer is missing in {len(data):,} rows.",
-        "zh": f"各题项缺失率(上)与 {absent} 种缺失模式中最常见的 {len(top)} 种(下);{len(data):,} 行中 {complete:,} 行完整。"
-        "若成块缺失,说明该部分题目未答到或未被询问。"
+        "zh": f"各题项缺失率（上）与 {absent} 种缺失模式中最常见的 {len(top)} 种（下）;{len(data):,} 行中 {complete:,} 行完整。"
+        "若成块缺失，说明该部分题目未答到或未被询问。"
         if absent
         else f"{len(data):,} 行均无缺失。",
     }

@@ -27,7 +27,7 @@ def write(folder: Path, scales: dict[str, list[str]], rows: pd.DataFrame | None 
     codes = list(scales)
     study = {
         "id": "tiny", "title": "Tiny", "origin": "real", "source": "made up for the tests", "responses": {"file": "answers.csv"},
-        "scale": [1, 7], "constructs": constructs, "models": {"main": f"{codes[-1]} ~ {codes[0]}"},
+        "scale": [1, 7], "constructs": constructs, "models": {"main": f"{codes[-1]} {'~' if len(codes) > 1 else '~~'} {codes[0]}"},
     } | declared
     (folder / "study.yml").write_text(yaml.safe_dump(study, allow_unicode=True, sort_keys=False), "utf-8")
     if rows is not None:

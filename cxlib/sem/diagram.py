@@ -160,7 +160,7 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
         "zh": f"看数据之前的设想：{len(nodes)} 个构念、{len(paths)} 条路径，箭头上是假设编号与预期方向。"}
     if bare:
         caption["en"] += f" {show.plural(bare, 'path has', 'paths have')} no hypothesis (dashed)."
-        caption["zh"] += f"其中 {bare} 条没有对应的假设(虚线)。"
+        caption["zh"] += f"其中 {bare} 条没有对应的假设（虚线）。"
     if through:
         caption["en"] += f" Effects through mediators: {', '.join(through)}."
         caption["zh"] += f"经中介变量的假设：{'、'.join(through)}。"
@@ -233,18 +233,18 @@ def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | N
             f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05)"
             if weak else "every path differs from zero (p < .05)")
         zh += f"最粗的路径是{study.name(a, 'zh')}到{study.name(b, 'zh')}({size})；{len(paths)} 条路径中" + (
-            f"有 {weak} 条与零无显著差异(p ≥ .05)" if weak else "每条都显著(p < .05)")
+            f"有 {weak} 条与零无显著差异（p ≥ .05）" if weak else "每条都显著（p < .05）")
         en += " and are left out." if dropped else ", dashed." if weak else "."
         zh += "，图中略去。" if dropped else "，画为虚线。" if weak else "。"
     if marks == "interval":
         rescaled = "std_low" not in paths
         en += " In brackets: the 95 % interval" + (
             " of the estimate, rescaled to the standardised coefficient." if rescaled else ".")
-        zh += "方括号内为 95% 置信区间" + ("(未标准化估计值的区间按标准化系数换算)。" if rescaled else "。")
+        zh += "方括号内为 95% 置信区间" + ("（未标准化估计值的区间按标准化系数换算）。" if rescaled else "。")
     if len(hidden):
         low, high = (_two(v) for v in (hidden["std"].min(), hidden["std"].max()))
         en += f" {show.plural(len(hidden), 'covariance')} ({low} to {high}) not drawn."
-        zh += f"另有 {len(hidden)} 个协方差({low} 至 {high})未画出。"
+        zh += f"另有 {len(hidden)} 个协方差（{low} 至 {high}）未画出。"
     return {"en": en, "zh": zh}
 
 

@@ -454,7 +454,7 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
                 where = f" ({groups[group]})" if model.n_groups > 1 else ""
                 flaws.append({"en": f"The covariance matrix of the {en}{where} is not positive definite: one of "
                                     "them correlates beyond 1 with the others.",
-                              "zh": f"{zh}{where} 的协方差矩阵非正定：其中一个与其余的（复）相关超出 1。"})
+                              "zh": f"{zh}{where}的协方差矩阵非正定：其中一个与其余的（复）相关超出 1。"})
     notes.extend({"en": flaw["en"] + " The solution is improper.", "zh": flaw["zh"] + "该解不恰当（improper）。"}
                  for flaw in flaws)
     if condition > CONDITION:

@@ -202,7 +202,7 @@ def moments(frame: pd.DataFrame, tolerance: float = 1e-10, limit: int = 5000) ->
     values = frame.to_numpy(float)
     flat = [c for c in frame if frame[c].min() == frame[c].max() or frame[c].isna().all()]
     if flat:
-        raise DataError(f"No covariance matrix: {', '.join(flat)} never vary. Leave them out.")
+        raise DataError(f"No covariance matrix: these do not vary, or nobody answered them: {', '.join(flat)}. Leave them out.")
     mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     if not np.isnan(values).any():
         return mean, np.cov(values.T, ddof=0).reshape(len(mean), -1)

@@ -143,11 +143,11 @@ def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], l
         what, zh = ("a", "有") if missing == "listwise" else ("only", "全为")
         notes.append({"en": f"{dropped} of {len(frame)} rows have {what} missing value{'' if what == 'a' else 's'} in these items "
                             f"and were left out; {len(used)} were used.",
-                      "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值,已剔除;使用 {len(used)} 行。"})
+                      "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值，已剔除；使用 {len(used)} 行。"})
     if missing == "pairwise" and (holes := int(used.isna().any(axis=1).sum())):
         notes.append({"en": f"{holes} of {len(used)} rows have missing answers; each correlation rests on the rows that have "
                             "both (pairwise), which is unbiased only if answers are missing completely at random.",
-                      "zh": f"{len(used)} 行中有 {holes} 行有缺失;每个相关系数使用两题都作答的行(成对删除),"
+                      "zh": f"{len(used)} 行中有 {holes} 行有缺失；每个相关系数使用两题都作答的行（成对删除）,"
                             "仅在完全随机缺失时无偏。"})
     codes, levels = np.empty(used.shape, dtype=np.intp), []
     for at, (name, column) in enumerate(used.items()):
@@ -166,7 +166,7 @@ def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], l
         if 0 < len(unused) < CATEGORIES:
             gap = ", ".join(f"{value:g}" for value in unused)
             notes.append({"en": f"Nobody used {gap} of item {name}; its thresholds lie between the categories in use.",
-                          "zh": f"题目 {name} 没有人选 {gap};阈值只在实际使用的类别之间。"})
+                          "zh": f"题目 {name} 没有人选 {gap}；阈值只在实际使用的类别之间。"})
     return codes, levels, notes
 
 
@@ -189,20 +189,20 @@ def _judge(names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.nda
     if corrected.any():
         notes.append({"en": "Two-by-two tables with an empty cell got half a case in it, margins unchanged: "
                             f"{named(corrected)}. Their correlations depend on that.",
-                      "zh": f"以下 2×2 表有空单元格,已在保持边际不变下加 0.5:{named(corrected)};其相关系数取决于此修正。"})
+                      "zh": f"以下 2×2 表有空单元格，已在保持边际不变下加 0.5:{named(corrected)}；其相关系数取决于此修正。"})
     if (near := np.abs(r[a, b]) > 0.99).any():
         notes.append({"en": f"Polychoric correlations beyond .99: {named(near)}. These items ask the same; keep one of each.",
-                      "zh": f"多项相关超过 .99:{named(near)}。这些题目几乎等同,请各留其一。"})
+                      "zh": f"多项相关超过 .99:{named(near)}。这些题目几乎等同，请各留其一。"})
     if blind.any():
         notes.append({"en": f"Too few answers to tell how uncertain these correlations are: {named(blind)}. Their rows of gamma "
                             "are empty.",
-                      "zh": f"作答太少,无法估计以下相关的不确定性:{named(blind)};gamma 中相应的行为空。"})
+                      "zh": f"作答太少，无法估计以下相关的不确定性：{named(blind)};gamma 中相应的行为空。"})
     if (lowest := float(np.linalg.eigvalsh(r)[0])) <= 1e-8:
         notes.append({"en": f"The polychoric correlation matrix is not positive definite (smallest eigenvalue {lowest:.3f}): the "
                             "pairs were estimated one by one and contradict each other, as happens with few rows or sparse "
                             "categories. What needs its inverse is left out.",
-                      "zh": f"多项相关矩阵非正定(最小特征值 {lowest:.3f}):各对相关是分别估计的,彼此矛盾,"
-                            "常见于样本少或类别稀疏;需要逆矩阵的指标从略。"})
+                      "zh": f"多项相关矩阵非正定(最小特征值 {lowest:.3f})：各对相关是分别估计的，彼此矛盾，"
+                            "常见于样本少或类别稀疏；需要逆矩阵的指标从略。"})
     return notes
 
 
