@@ -233,8 +233,9 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str,
                 table = pd.read_parquet(path)
                 header = table.columns
         except Exception as error:  # each reader has its own family of errors
+            reason = str(error).rstrip(".")
             raise DataError(
-                f"'{path.name}' cannot be read as {FORMS[kind]}: {str(error).rstrip(".")}. Open it in the program it comes from and save it "
+                f"'{path.name}' cannot be read as {FORMS[kind]}: {reason}. Open it in the program it comes from and save it "
                 f"again as {kind}, or as CSV UTF-8 (and correct 'file:')."
             ) from error
     names = [n if isinstance(n := _cell(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
