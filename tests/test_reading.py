@@ -67,6 +67,64 @@ def test_headers_are_found_by_code_or_wording(tmp_path, header):
     check(reading.read(study).frame)
 
 
+def test_an_exact_wording_wins_over_a_header_that_begins_with_the_code(tmp_path):
+    rows = ANSWERS.rename(columns={"q1": "Wording of q1."})
+    rows.insert(0, "q1 time (s)", [9, 9, 9])
+    result = reading.read(write(tmp_path, SCALES, rows))
+    check(result.frame)
+    assert result.ignored == ("q1 time (s)",) and result.notes == ()
+
+
+def test_a_time_column_or_another_number_is_not_the_item(tmp_path):
+    for header in ("q1 time (s)", "q1time", "q_11", "q1_1", "q1.1"):
+        with pytest.raises(DataError, match="1 declared in the study"):
+            reading.read(write(tmp_path, SCALES, ANSWERS.rename(columns={"q1": header})))
+    with pytest.raises(DataError, match="q11: nearest column is 'q1_1'"):
+        reading.read(write(tmp_path, {"Q": ["q11", "q2"], "S": ["s1"]}, ANSWERS.rename(columns={"q1": "q1_1"})))
+
+
+def test_two_columns_that_fit_equally_well_are_both_named(tmp_path):
+    rows = ANSWERS.rename(columns={"q1": "q1. before"}).assign(after=1).rename(columns={"after": "q1：after"})
+    with pytest.raises(DataError, match=r"q1 fits several columns of the file: 'q1\. before', 'q1：after'"):
+        reading.read(write(tmp_path, SCALES, rows))
+
+
+def test_a_column_found_by_a_similar_name_is_told(tmp_path):
+    notes = reading.read(write(tmp_path, SCALES, ANSWERS.rename(columns={"q1": "3、题目 q1。", "q2": "Q2"}))).notes
+    assert notes[0]["en"].endswith("please check: q2 = 'Q2', q1 = '3、题目 q1。'.") and "请核对" in notes[0]["zh"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_repeated_header_is_refused(tmp_path, suffix):
+    study = write(tmp_path, SCALES, responses={"file": f"answers{suffix}"})
+    rows = ANSWERS.assign(again=1).rename(columns={"again": "q1"})
+    (rows.to_csv if suffix == ".csv" else rows.to_excel)(tmp_path / f"answers{suffix}", index=False)
+    with pytest.raises(DataError, match=f"'answers{suffix}' has more than one column named q1"):
+        reading.read(study)
+
+
+@pytest.mark.parametrize(("suffix", "form"), [(".xlsx", "an Excel workbook"), (".sav", "SPSS"), (".parquet", "Parquet")])
+def test_a_broken_file_is_told_with_the_remedy(tmp_path, suffix, form):
+    (tmp_path / f"answers{suffix}").write_bytes(b"abc")
+    with pytest.raises(DataError, match=f"cannot be read as {form}: .*save it again as {suffix}"):
+        reading.read(write(tmp_path, SCALES, responses={"file": f"answers{suffix}"}))
+
+
+def test_spss_value_labels_stand_for_the_levels_of_the_study(tmp_path):
+    import pyreadstat
+
+    table = ANSWERS.astype(float).assign(sex=[2.0, 1.0, 2.0])
+    pyreadstat.write_sav(table, tmp_path / "answers.sav", variable_value_labels={"sex": {1: "Male", 2: "Female"}})
+    told = {"responses": {"file": "answers.sav"}}
+    by_label = {"sex": {"kind": "category", "levels": {"Male": "男", "Female": "女"}}}
+    assert reading.read(write(tmp_path, SCALES, columns=by_label, **told)).frame["sex"].tolist() == ["Female", "Male", "Female"]
+    by_code = {"sex": {"kind": "category", "levels": {1: "Male", 2: "Female"}}}
+    assert reading.read(write(tmp_path, SCALES, columns=by_code, **told)).frame["sex"].tolist() == ["2", "1", "2"]
+    crossed = {"sex": {"kind": "category", "levels": {1: "Female", 2: "Male"}}}
+    with pytest.raises(DataError, match="sex: the file labels 1 as 'Male', which the study declares as the level 2, not 1"):
+        reading.read(write(tmp_path, SCALES, columns=crossed, **told))
+
+
 def test_spss_variables_are_found_by_their_labels(tmp_path):
     import pyreadstat
 
@@ -127,6 +185,30 @@ def test_texts_for_missing_and_empty_cells(tmp_path):
     result = reading.read(write(tmp_path, SCALES, rows, missing=["不清楚"]))
     assert result.frame["q1"].tolist()[4] == 4 and result.frame["q1"].isna().sum() == 4
     assert result.changes[["column", "n"]].to_numpy().tolist() == [["q1", 1]]  # empty cells are not a change
+
+
+@pytest.mark.parametrize("word", ["none", "NA", "-"])
+def test_a_declared_level_is_never_an_empty_cell(tmp_path, word):
+    rows = ANSWERS.assign(channel=["phone", word, ""], other=["phone", word, "x"])
+    columns = {"channel": {"kind": "category", "levels": {word: "无", "phone": "电话"}}, "other": {"kind": "text"}}
+    frame = reading.read(write(tmp_path, SCALES, rows, columns=columns)).frame
+    assert frame["channel"].tolist()[:2] == ["phone", word] and frame["channel"].isna().tolist() == [False, False, True]
+    assert frame["other"].isna().tolist() == [False, True, False]
+    columns["channel"] = {"kind": "category", "levels": {"no": "无", "phone": "电话"}, "spellings": {word: "no"}}
+    assert reading.read(write(tmp_path, SCALES, rows, columns=columns)).frame["channel"].tolist()[1] == "no"
+
+
+@pytest.mark.parametrize(("cells", "values", "told"), [
+    (["3,961", "1,234,567", "12"], [3961, 1234567, 12], "parting thousands"),
+    (["3,961", "3,5", "12"], [3.961, 3.5, 12], "the decimal point"),
+    (["0,125", "3,961", "12"], [0.125, 3.961, 12], "the decimal point"),
+    (["3,5", "2,25", "12"], [3.5, 2.25, 12], None),
+    (["1,234.5", "2", "3"], [1234.5, 2, 3], "parting thousands"),
+])
+def test_the_comma_means_the_same_in_the_whole_column(tmp_path, cells, values, told):
+    result = reading.read(write(tmp_path, SCALES, ANSWERS.assign(spend=cells), columns={"spend": {"kind": "number"}}))
+    assert result.frame["spend"].tolist() == values
+    assert [told in note["en"] for note in result.notes] == ([True] if told else [])
 
 
 def test_texts_instead_of_option_numbers_say_how_to_export(tmp_path):
@@ -230,6 +312,26 @@ def test_items_that_cannot_load_on_a_factor_are_named(tmp_path):
     told = [note["en"] for note in reading.check_items(frame, study)]
     assert told[0].startswith("Item s1 has the same answer") and told[1].startswith("Items q1 and q2 have identical answers")
     assert reading.check_items(frame.assign(q2=[3.0, 1, 2], s1=[1.0, 1, 2]), study) == ()
+
+
+def test_an_item_nobody_answered_is_not_called_constant(tmp_path):
+    frame = pd.DataFrame({"q1": [np.nan] * 3, "q2": [1.0, 2, 3], "s1": [4.0, np.nan, 4]})
+    told = [note["en"] for note in reading.check_items(frame, write(tmp_path, SCALES))]
+    assert len(told) == 2
+    assert told[0].startswith("Item q1 has no answer in any row") and told[1].startswith("Item s1 has the same answer")
+
+
+def test_scales_whose_ends_nobody_uses_are_told_as_they_were_answered(tmp_path):
+    study = write(tmp_path, SCALES, reverse=("q2",))
+    narrow = pd.DataFrame({"q1": np.tile([1.0, 2, 3, 4, 5], 10), "q2": np.repeat([1.0, 2, 3, 4, 5], 10), "s1": np.tile([1.0, 7], 25)})
+    told = reading.check_items(narrow, study)
+    assert len(told) == 1 and told[0]["en"].startswith("Q: declared 1–7, observed 1–5 over all items.")
+    turned = narrow.assign(q2=8 - narrow["q2"])
+    turned.attrs["recoded"] = ["q2"]
+    assert reading.check_items(turned, study) == told
+    assert reading.check_items(narrow.head(49), study) == ()
+    for name in ("ecsi", "vas"):
+        assert reading.check_items(reading.read(load(name)).frame, load(name)) == ()
 
 
 def test_the_key_is_there_only_where_it_is_declared(tmp_path):
