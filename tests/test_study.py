@@ -148,7 +148,7 @@ def test_yes_and_no_as_levels_stay_words(tmp_path):
 
 
 def test_an_unknown_model_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="no model 'mian'. Did you mean 'main'"):
+    with pytest.raises(ValueError, match=r"no model 'mian'\. Did you mean 'main'"):
         load(write(tmp_path, GOOD)).syntax("mian")
 
 
