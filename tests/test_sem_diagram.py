@@ -176,7 +176,7 @@ def test_up_to_three_covariances_are_drawn_more_are_told():
     assert overlapping(boxes(few, "node", "label")) == []
     many = plot_diagram(structural(*paths, covariances=tuple(pairs)), study("ecsi"))
     assert len(artists(many, "arrow")) == 4
-    assert "6 covariances (0.20 to 0.70)" in many.text["en"] and "6 个协方差(0.20 至 0.70)" in many.text["zh"]
+    assert "6 covariances (0.20 to 0.70)" in many.text["en"] and "6 个协方差（0.20 至 0.70）" in many.text["zh"]
 
 
 def test_a_circle_of_causes_is_drawn():
