@@ -1,7 +1,6 @@
 """A run: one study, one folder, the notebooks that fill it.
 
-`open_run` is what a notebook calls; `execute` is what the command line calls: it sends the notebooks
-through papermill into a staging folder and puts that in place only when all of them have finished.
+`open_run` is what a notebook calls; what the command line calls is :func:`cxlib.notebooks.execute`.
 """
 
 from __future__ import annotations
@@ -30,8 +29,6 @@ from cxlib.study import Study, load
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-FIRST, LAST = "01_cleaning", "14_report"
-OWN_OPTIONS = ("study", "out", "language")
 PACKAGES = (
     "numpy",
     "pandas",
