@@ -156,7 +156,7 @@ def test_rows_left_out_and_patterns_are_told():
     assert "3 without a value of ageyr, sex" in english(fitted("mimic_fiml"))
     nobody = sem.fit(data("hs_missing").assign(school=lambda x: x["school"].mask(x.index < 2)), THREE, group="school",
                      missing="fiml")
-    assert nobody.n_used == 298 and "2 without a value of the group" in english(nobody)
+    assert nobody.n_used == 298 and "2 without a value of school" in english(nobody)
 
 
 def test_thin_coverage_is_told_and_none_refused():

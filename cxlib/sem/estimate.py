@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ import pandas as pd
 from cxlib.sem.discrepancy import TOLERANCE, DataError, Discrepancy, Moments, minimise
 from cxlib.sem.fiml import FullInformation, Patterns, account, saturated
 from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
-from cxlib.sem.robust import inference
+from cxlib.sem.robust import count_clusters, inference
 
 CONDITION = 100.0
 """Largest condition index of a solution that may be trusted.  The expected information is X'X of the
@@ -31,12 +31,11 @@ it does not depend on where the scales begin either."""
 
 METHODS = {
     ("ML", "listwise"): "maximum likelihood, standard errors from the expected information",
-    ("MLR", "listwise"): "maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler (Mplus variant)",
+    ("MLR", "listwise"): "maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
     ("MLM", "listwise"): "maximum likelihood, robust standard errors, χ² scaled by Satorra and Bentler",
     ("ML", "mi"): "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3",
     ("ML", "fiml"): "full-information maximum likelihood, standard errors from the observed information",
-    ("MLR", "fiml"): "full-information maximum likelihood, Huber-White standard errors, χ² scaled by Yuan and Bentler "
-                     "(Mplus variant)",
+    ("MLR", "fiml"): "full-information maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
 }
 """What an estimator does, by its name and the treatment of missing values."""
 
@@ -51,7 +50,8 @@ class Fit:
     of each group; r2 : variable, r2; condition : largest variance inflation of an estimate;
     converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
     the data determine every parameter, else verdicts are withheld; warnings : reasons, en and zh;
-    scaling : what χ² is divided by to be scaled (NaN for "ML"); patterns : the rows of each group, where
+    scaling : what χ² is divided by to be scaled (NaN for "ML"); cluster : column whose clusters the standard errors
+    take as the independent units (empty: rows); patterns : the rows of each group, where
     the rows themselves were used; imputed : the fits that "mi" pooled.
     """
 
@@ -72,6 +72,7 @@ class Fit:
     groups: tuple[str, ...] = ("",)
     estimator: str = "ML"
     missing: str = "listwise"
+    cluster: str = ""
     scaling: float = np.nan
     patterns: tuple[Patterns, ...] = field(default=(), repr=False)
     imputed: tuple[Fit, ...] = field(default=(), repr=False)
@@ -89,7 +90,9 @@ class Fit:
     @property
     def method(self) -> str:
         """What was done, in words."""
-        return METHODS[self.estimator, self.missing]
+        return METHODS[self.estimator, self.missing].format(
+            robust="Huber-White standard errors" if not self.cluster else "standard errors robust to non-normality and to "
+                   f"respondents of one {self.cluster} ({count_clusters(self.patterns)} clusters)")
 
     def discrepancy(self, model: Model | None = None) -> Discrepancy:
         """The function that was minimised, or the same of another model of the same variables."""
@@ -121,7 +124,7 @@ class Fit:
 def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: str | None = None,
         start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
         missing: Literal["listwise", "fiml", "mi", "pairwise"] = "listwise", rng: np.random.Generator | None = None,
-        imputations: int = 20) -> Fit:
+        imputations: int = 20, cluster: str | None = None) -> Fit:
     """Fit a model to raw data by normal-theory maximum likelihood, or ordinal data by WLSMV.
 
     What was done with missing values the warnings say.  Fisher
@@ -153,6 +156,9 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         (:mod:`cxlib.sem.imputation`).  Both need values missing at random given those observed.
     rng : numpy Generator
         For "mi".
+    cluster : str, optional
+        Column of clusters (customers of one firm): with "MLR" the standard errors and the scaled χ² do not take the
+        rows of one cluster as independent, and the model has intercepts; any other estimator warns that it does.
 
     Raises
     ------
@@ -167,8 +173,14 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     Notes
     -----
     R: ``lavaan::sem(model, data, meanstructure = means, group = group, estimator = estimator,
-    missing = "ml")``.
+    missing = "ml", cluster = cluster)``.
     """
+    if cluster and estimator != "MLR":
+        found = fit(data, model, means=means, group=group, start=start, estimator=estimator, missing=missing, rng=rng,
+                    imputations=imputations)
+        return replace(found, warnings=(*found.warnings, {
+            "en": f"Standard errors take respondents of one {cluster} as independent; estimator='MLR' does not.",
+            "zh": f"标准误把同一 {cluster} 的受访者视为独立；estimator='MLR' 则不然。"}))
     if estimator == "WLSMV":
         from cxlib.sem.ordinal import fit_ordinal
 
@@ -183,18 +195,22 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         raise ValueError("missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more.")
     full = missing == "fiml"
     if not isinstance(model, Model):
-        model = parse(model, means or full or group is not None)
-    elif (means or full) and not model.means:
-        raise ModelError("Intercepts (means=True, missing='fiml') need a model that has them. Use parse(syntax, means=True).")
-    values = _numeric(data, model, group)
-    needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[missing]
+        model = parse(model, means or full or bool(group or cluster))
+    elif (means or full or cluster) and not model.means:
+        raise ModelError("Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True).")
+    columns = [name for name in (group, cluster) if name]
+    values = _numeric(data, model, columns)
+    needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[missing].join(data[columns])
     kept = needed.notna().all(axis=1) & values.notna().any(axis=1)
     labels = pd.Series("", index=data.index) if group is None else data[group]
-    kept &= labels.notna()
+    units = None if cluster is None else pd.factorize(data[cluster])[0]
     levels = sorted(labels[kept].unique())
     if group is not None and model.n_groups == 1:
         model = replicate(model, len(levels))
-    groups, parts, notes = tuple(str(level) for level in levels), [values[kept & (labels == level)] for level in levels], []
+    groups, own = tuple(str(level) for level in levels), [kept & (labels == level) for level in levels]
+    parts, notes = [values[mine] for mine in own], []
+    if cluster is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
+        raise DataError(f"All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=.")
     if missing == "mi":
         from cxlib.sem.imputation import impute, pool
 
@@ -205,11 +221,13 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     else:
         samples = [_moments(part) for part in parts]
         if dropped := int((~kept).sum()):
-            notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables and were "
+            named = {"en": ["the model's variables", *filter(None, [cluster])], "zh": ["模型变量", *filter(None, [cluster])]}
+            notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in {' or '.join(named['en'])} and were "
                                 f"left out (listwise deletion); {len(data) - dropped} were used.",
-                          "zh": f"{len(data)} 行中有 {dropped} 行在模型变量上有缺失值，已整行剔除；使用 {len(data) - dropped} 行。"})
-    patterns = [Patterns(part.to_numpy()) for part in parts] if full or estimator != "ML" else []
-    return _fit(model, samples, start, notes, groups, values[kept], patterns, estimator, missing)
+                          "zh": f"{len(data)} 行中有 {dropped} 行在{'或'.join(named['zh'])}上有缺失值，已整行剔除；使用 {len(data) - dropped} 行。"})
+    patterns = [Patterns(part.to_numpy(), None if cluster is None else units[mine])
+                for part, mine in zip(parts, own, strict=True)] if full or estimator != "ML" else []
+    return _fit(model, samples, start, notes, groups, values[kept], patterns, estimator, missing, cluster or "")
 
 
 def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Sequence[int], model: str | Model,
@@ -255,7 +273,7 @@ def _function(model: Model, samples: Sequence[Moments], patterns: Sequence[Patte
 
 def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple,
          values: pd.DataFrame | None = None, patterns: Sequence[Patterns] = (), estimator: str = "ML",
-         missing: str = "listwise") -> Fit:
+         missing: str = "listwise", cluster: str = "") -> Fit:
     """Check the moments, minimise, and describe what was found."""
     if not samples:
         raise DataError(f"There are 0 complete rows for {len(model.observed)} variables. See which columns have the "
@@ -280,7 +298,7 @@ def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: 
             if found[-1][1] < TOLERANCE:
                 break
     theta, decrement = min(found, key=lambda solution: (solution[1] >= TOLERANCE, function.value(solution[0])))
-    return _describe(function, theta, decrement, notes, groups, patterns, estimator, missing)
+    return _describe(function, theta, decrement, notes, groups, patterns, estimator, missing, cluster)
 
 
 def _start(model: Model, samples: list[Moments]) -> np.ndarray:
@@ -356,9 +374,9 @@ def _present(wanted: Sequence[str], columns: pd.Index) -> None:
                             f"If '{name}' is a latent variable, define it: '{name} =~ item1 + item2 + item3'.")
 
 
-def _numeric(data: pd.DataFrame, model: Model, group: str | None) -> pd.DataFrame:
+def _numeric(data: pd.DataFrame, model: Model, columns: Sequence[str]) -> pd.DataFrame:
     """The model's columns as floats, NaN where missing."""
-    _present([*model.observed, *([group] if group else [])], data.columns)
+    _present([*model.observed, *columns], data.columns)
     out = {}
     for name in model.observed:
         column = data[name]
@@ -399,7 +417,8 @@ def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple,
-              patterns: Sequence[Patterns], estimator: str, missing: str, vcov: np.ndarray | None = None) -> Fit:
+              patterns: Sequence[Patterns], estimator: str, missing: str, cluster: str = "",
+              vcov: np.ndarray | None = None) -> Fit:
     """Tables and warnings of a solution."""
     from scipy.special import ndtr
 
@@ -470,4 +489,4 @@ def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes:
                             "其估计和检验不可信。"})
     return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), r2, max(function.value(theta), 0.0),
                function.n, condition, converged, not flaws, converged and not flaws and condition <= CONDITION,
-               tuple(notes), groups, estimator, missing, scaling, tuple(patterns))
+               tuple(notes), groups, estimator, missing, cluster, scaling, tuple(patterns))

@@ -33,9 +33,9 @@ class Patterns:
     Moments of the likelihood are ordered μ, then the lower triangle of Σ by rows.
     """
 
-    def __init__(self, values: np.ndarray):
-        """Sort the rows into patterns and take the moments of each (divisor its own n)."""
-        self.values, self.n = values, len(values)
+    def __init__(self, values: np.ndarray, cluster: np.ndarray | None = None):
+        """Sort the rows, each of a cluster if there are any, into patterns; take the moments of each (divisor its own n)."""
+        self.values, self.n, self.cluster = values, len(values), cluster
         found = pattern_rows(~np.isnan(values))
         self.rows, self.seen = [rows for rows, _ in found], np.array([seen for _, seen in found])
         self.both = self.seen[:, :, None] & self.seen[:, None, :]
@@ -90,6 +90,13 @@ class Patterns:
             out[rows] = np.hstack([e, (e[:, self.i] * e[:, self.j] - inverse[self.i, self.j]) * self.c])
         return out
 
+    def units(self, scores: np.ndarray) -> pd.DataFrame:
+        """Scores of what is independent, one a row: rows, or J clusters with the factor J/(J − 1) in their squares."""
+        if self.cluster is None:
+            return pd.DataFrame(scores)
+        sums = pd.DataFrame(scores).groupby(self.cluster).sum()
+        return sums * np.sqrt(len(sums) / (len(sums) - 1))
+
 
 class FullInformation(Discrepancy):
     """F = −2/n (log-likelihood − that of the saturated model) of incomplete rows, and its derivatives."""
@@ -137,13 +144,12 @@ class FullInformation(Discrepancy):
 
 
 def account(values: pd.DataFrame, kept: pd.Series, needed: pd.DataFrame) -> list[dict[str, str]]:
-    """What was done with missing values: rows left out and why, patterns, thin coverage."""
+    """What was done with missing values: rows left out and why (none of `needed` may be missing), patterns, thin coverage."""
     notes, rows, x = [], values[kept], ", ".join(needed.columns)
     if lost := int((~kept).sum()):
         none = int(values.isna().all(axis=1).sum())
         why = [(none, f"{none} without any value of the model's variables", f"{none} 行在模型变量上全部缺失"),
-               (lost - none, f"{lost - none} without a value of {x or 'the group'}, which is taken as given",
-                f"{lost - none} 行缺少视为给定的 {x or '分组变量'}")]
+               (lost - none, f"{lost - none} without a value of {x}, which is taken as given", f"{lost - none} 行缺少视为给定的 {x}")]
         notes.append({"en": f"{lost} of {len(values)} rows were left out: {', '.join(w[1] for w in why if w[0])}; "
                             f"{len(rows)} were used.",
                       "zh": f"{len(values)} 行中剔除 {lost} 行：{'、'.join(w[2] for w in why if w[0])}；使用 {len(rows)} 行。"})

@@ -4,7 +4,10 @@ Scores and information of the moments (μ, vech Σ) come from :mod:`cxlib.sem.fi
 pattern.  With A the information of θ, B = Δ' (mean of ss') Δ from the rows' scores s, the covariance of the
 estimates is A⁻¹BA⁻¹/n (Huber 1967; White 1982, doi:10.2307/1912526), and χ² is divided by
 c = [tr(A₁⁻¹B₁) − tr(A⁻¹B)]/df, A₁ and B₁ those of the saturated moments (Yuan & Bentler 2000,
-doi:10.1111/0081-1750.00078, as Mplus computes it; "MLM": Satorra & Bentler 1994).
+doi:10.1111/0081-1750.00078, as Mplus computes it; "MLM": Satorra & Bentler 1994).  Rows of one cluster are not
+independent: their scores are summed first, with the factor J/(J − 1) of J clusters in a group, and the divisor
+stays n (Muthén & Satorra 1995, doi:10.2307/271070; as lavaan's ``cluster=``).  lavaan takes a cluster that crosses
+groups as another one in each; here its scores are summed over the groups too.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from cxlib.sem.model import Model, parse, replicate
 
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
+
+FEWEST_CLUSTERS = 30
+"""Sandwich standard errors of fewer clusters are too small (Cameron, Gelbach & Miller 2008, doi:10.1162/rest.90.3.414)."""
 
 
 def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
@@ -43,12 +49,21 @@ def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patte
     if df and trace <= 0:
         notes.append({"en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
                       "zh": f"χ² 的校正系数为负（{trace / df:.3f}）：无法给出校正检验。"})
-    if function.n <= len(theta):
-        notes.append({"en": f"{function.n} rows are too few for robust standard errors of {len(theta)} free numbers: their "
+    units, kind = (function.n, ("rows", "行")) if patterns[0].cluster is None else (count_clusters(patterns), ("clusters", "个群"))
+    if units <= len(theta):
+        notes.append({"en": f"{units} {kind[0]} are too few for robust standard errors of {len(theta)} free numbers: their "
                             "covariance matrix is singular. Do not trust them, nor the scaled test.",
-                      "zh": f"{function.n} 行不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
+                      "zh": f"{units} {kind[1]}不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
                             "稳健标准误与校正检验不可信。"})
+    elif units < FEWEST_CLUSTERS and kind[0] == "clusters":
+        notes.append({"en": f"Standard errors of only {units} clusters tend to be too small; they need about {FEWEST_CLUSTERS}.",
+                      "zh": f"只有 {units} 个群，标准误往往偏小；约需 {FEWEST_CLUSTERS} 个群。"})
     return inverse @ meat @ inverse / function.n, scaling, notes
+
+
+def count_clusters(patterns: Sequence[Patterns]) -> int:
+    """Number of clusters, one that crosses groups counted once."""
+    return len(np.unique(np.concatenate([part.cluster for part in patterns])))
 
 
 def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.ndarray:
@@ -60,9 +75,9 @@ def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.
 def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
             estimator: str) -> tuple[np.ndarray, float]:
     """B of the free numbers, and tr(A₁⁻¹B₁) of the saturated moments summed over groups."""
-    meat, whole, first = np.zeros((len(theta), len(theta))), 0.0, 0 if function.model.means else len(function.s[0])
+    units, whole, first = [], 0.0, 0 if function.model.means else len(function.s[0])
     x = [name in function.model.fixed_x for name in function.model.observed]
-    for group, (weight, part) in enumerate(zip(function.weight, patterns, strict=True)):
+    for group, part in enumerate(patterns):
         at, delta = function.point(theta, group), function.delta(theta, group)
         own = function.samples[group].mean[list(function.model.observed)].to_numpy(float)
         if estimator == "MLM":  # about what the observed predictors explain; without any, about the means
@@ -73,11 +88,14 @@ def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Pattern
         else:
             free = part.scores(at.mu if function.model.means else own, at.sigma)
             full, where = part.scores(own, function.s[group]), function.s[group]
-        free, full = free @ delta.T, full[:, first:]
+        units.append(part.units(free @ delta.T))
+        full = part.units(full[:, first:]).to_numpy()
         weights = part.information(own, where, expected=estimator == "MLM")[first:, first:]
-        meat += weight * free.T @ free / part.n
         whole += np.trace(np.linalg.solve(weights, full.T @ full)) / part.n
-    return meat, float(whole)
+    scores = pd.concat(units)
+    if part.cluster is not None:
+        scores = scores.groupby(level=0).sum()
+    return scores.to_numpy().T @ scores.to_numpy() / function.n, float(whole)
 
 
 def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
@@ -108,7 +126,7 @@ def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[
     for group, (weight, part) in enumerate(zip(function.weight, fit.patterns, strict=True)):
         own, s = function.mean[group], function.s[group]
         kept = ~np.append(x, x[part.i] & x[part.j])
-        scores, square = part.scores(own, s)[:, kept], np.ix_(kept, kept)
+        scores, square = part.units(part.scores(own, s)[:, kept]).to_numpy(), np.ix_(kept, kept)
         observed.append(weight * part.information(own, s)[square])
         scattered.append(weight * scores.T @ scores / part.n)
         complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
