@@ -92,11 +92,17 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from cxlib.reading import read
+    from cxlib.cleaning import clean
+    from cxlib.reading import joins, read
     from cxlib.study import load
 
     study = load(options.study)
-    print(summary(study, len(read(study).frame)))
+    cleaned = clean(read(study), study)
+    joined = joins(study, cleaned.data)
+    print(summary(study, cleaned.screening.n_used))
+    told = [("analysed", cleaned.flow.text), ("missing", cleaned.missing.text)]
+    told += [("note", text) for text in (*cleaned.flow.warnings, *joined.warnings)]
+    print(*(f"  {what:<12}{text['en']}" for what, text in told), "The study file is in order.", sep="\n")
     return 0
 
 
@@ -132,7 +138,7 @@ def summary(study: Study, n: int) -> str:
     lines.append(
         f"  hypotheses  {len(study.hypotheses)}; claims {len(study.claims)}; groups {', '.join(study.groups) or 'none'}"
     )
-    return "\n".join([*lines, "The study file is in order."])
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

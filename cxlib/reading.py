@@ -6,10 +6,12 @@ missing codes into missing values, labels into codes and mixed units into one, a
 
 from __future__ import annotations
 
+import csv
 import difflib
 import hashlib
 import importlib.util
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -19,15 +21,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxlib.show import Result, Text
+from cxlib.show import Result, Text, plural
 from cxlib.study import Column, Study
 
+MOST_WORDS = 30
+"""More different answers than this are not listed: they do not come from a scale."""
 FORMATS = (".csv", ".xlsx", ".sav", ".parquet")
 BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
 FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
 FORMS = {".xlsx": "an Excel workbook", ".sav": "SPSS", ".parquet": "Parquet"}
 AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
 THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
+NUMBERED = re.compile(r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)")  # a code and its words in one answer: 5-very satisfied
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
@@ -59,14 +64,23 @@ def read(study: Study) -> Reading:
     ------
     DataError
         The file cannot be found or read; declared items or columns are not in it; an answer lies outside its
-        declared range, or a level is unknown, and the study does not say `screening: {out_of_range: missing}`.
+        declared range, is a word that `answers:` does not list, or a level is unknown, and the study does not say
+        `screening: {out_of_range: missing}`; there is no row, or no answer to any item.
     """
     columns = {name: c for name, c in study.columns.items() if c.kind != "private"}
-    items = {item: Column(kind="number", range=study.scale_of(item)) for item in study.items}
+    for name in study.screening.attention.keys() & columns.keys():  # answered on the scale of the items
+        columns[name] = columns[name].model_copy(update={"answers": study.answers | columns[name].answers})
+    items = {item: Column(kind="number", range=study.scale_of(item), answers=study.answers_of(item)) for item in study.items}
     wordings = {item: (study.name(item, "en"), study.name(item, "zh")) for item in items}
     wordings |= {name: (study.name(name, "en"), study.name(name, "zh")) for name in study.columns}
-    loaded = _load(locate(study.responses.file, study, study.responses.package))
-    return _typed(*loaded, {**items, **columns}, wordings, study, study.responses.file)
+    file, path = study.responses.file, locate(study.responses.file, study, study.responses.package)
+    reading = _typed(path, study.responses.header, {**items, **columns}, wordings, study)
+    if reading.frame.empty:
+        raise DataError(f"'{file}' has a header and no row of answers below it. Export the answers again, or correct 'file:'.{_where(study, 'responses')}")
+    if reading.frame[list(items)].isna().all(axis=None):
+        raise DataError(f"None of the {len(items)} items has an answer in any of the {len(reading.frame):,} rows of '{file}': look into the file. "
+            + " ".join(note["en"] for note in reading.notes))
+    return reading
 
 
 def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading:
@@ -82,7 +96,7 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
     table = study.tables[name]
     columns = {table.key: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
-    reading = _typed(*_load(locate(table.file, study)), columns, wordings, study, table.file)
+    reading = _typed(locate(table.file, study), table.header, columns, wordings, study)
     key = reading.frame[table.key]
     repeated = key[key.duplicated()].unique()
     if table.rows == "one" and len(repeated):
@@ -204,25 +218,27 @@ def locate(file: str, study: Study, package: str = "") -> Path:
     return path
 
 
-def _load(path: Path) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str, str]]]:
+def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str, str]]]:
     """The file as text cells (empty as NaN); the labels of its columns and of their values, where it has them."""
     kind, labels, values = path.suffix.lower(), {}, {}
     if kind not in FORMATS:
         raise DataError(f"'{path.name}' is of a kind that cannot be read. Allowed: {', '.join(FORMATS)}.")
     if kind == ".csv":
         text = _decoded(path.read_bytes(), path)
-        separator = max(",;\t|", key=re.sub(r'"[^"]*"', "", text.split("\n", 1)[0]).count)
-        how = {"sep": separator, "dtype": str, "keep_default_na": False, "index_col": False}
+        separator = _separator("".join(text.splitlines(keepends=True)[header_row - 1 : header_row]))
+        how = {"sep": separator, "dtype": str, "keep_default_na": False, "index_col": False, "skiprows": header_row - 1}
         try:
             header = pd.read_csv(io.StringIO(text), header=None, nrows=1, **how).iloc[0]
             table = pd.read_csv(io.StringIO(text), **how)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(f"'{path.name}' cannot be read as a table: {error}. Save it again as CSV UTF-8.") from None
+            raise DataError(f"'{path.name}' cannot be read as a table: {error}. Save it again as CSV UTF-8; if a title "
+                "stands above the header, delete it or say in which row the header is: responses: {file: …, header: 2}.") from None
     else:
         try:
             if kind == ".xlsx":
                 sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
-                header, table = sheet.iloc[0] if len(sheet) else pd.Series(dtype=object), sheet.iloc[1:]
+                header = sheet.iloc[header_row - 1] if len(sheet) >= header_row else pd.Series(dtype=object)
+                table = sheet.iloc[header_row:]
             elif kind == ".sav":
                 import pyreadstat
 
@@ -242,6 +258,27 @@ def _load(path: Path) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str,
     if repeated := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
         raise DataError(f"'{path.name}' has more than one column named {_some(repeated)}. Rename or remove all but one.")
     return pd.DataFrame({n: table.iloc[:, i].map(_cell).astype(object) for i, n in enumerate(names)}), labels, values
+
+
+def _separator(line: str) -> str:
+    """What parts the cells of a line of CSV."""
+    return max(",;\t|", key=re.sub(r'"[^"]*"', "", line).count)
+
+
+def _refuse_title(path: Path, wordings: Mapping[str, Iterable[str]], found: int) -> None:
+    """Say what to do if a row below the first holds more of the declared names: a title stands above the header."""
+    if path.suffix.lower() == ".csv":
+        rows = [next(csv.reader([t], delimiter=_separator(t)), []) for t in _decoded(path.read_bytes(), path).splitlines()[:10]]
+    elif path.suffix.lower() == ".xlsx":
+        rows = pd.read_excel(path, dtype=object, header=None, nrows=10).to_numpy().tolist()
+    else:
+        return
+    held = [sum(bool(_matched([c for v in row if isinstance(c := _cell(v), str)], {}, {name: words})[0])
+                for name, words in wordings.items()) for row in rows]
+    if held and max(held) > found:
+        number = held.index(max(held)) + 1
+        raise DataError(f"Row {number} of '{path.name}' looks like the header: {max(held)} of the {len(wordings)} declared names are in "
+            f"it, in the first row {found}. Delete the rows above it, or say so in the study file: {{file: {path.name}, header: {number}}}.")
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -319,39 +356,48 @@ def _matched(
 
 
 def _typed(
-    table: pd.DataFrame, labels: Mapping[str, str], values: Mapping[str, Mapping[str, str]],
-    columns: Mapping[str, Column], wordings: Mapping[str, Iterable[str]], study: Study, file: str,
+    path: Path, header_row: int, columns: Mapping[str, Column], wordings: Mapping[str, Iterable[str]], study: Study
 ) -> Reading:
-    """The declared columns of a table, each turned into its declared kind."""
+    """The declared columns of a file, each turned into its declared kind."""
+    table, labels, values = _load(path, header_row)
     found, notes = _matched(list(table.columns), labels, wordings)
     absent = [name for name in columns if name not in found]
     unused = [h for h in table.columns if h not in {found[n] for n in columns if n in found}]
     if absent:
+        _refuse_title(path, wordings, len(found))
         lines = []
         for name in absent:
-            alike = (difflib.get_close_matches(word, unused, 1) for word in (name, *wordings[name]))
+            alike = (difflib.get_close_matches(w, unused, 1) or [h for h in unused if len(w) > 1 and w in h] for w in (name, *wordings[name]))
             near = next((f" nearest column is '{words[0]}';" for words in alike if words), "")
             lines.append(f"  {name}:{near} rename the column in the file to '{name}', or correct the code.{_where(study, name)}")
-        raise DataError(f"{len(absent)} declared in the study '{study.id}' but not in '{file}':\n"
+        raise DataError(f"{len(absent)} declared in the study '{study.id}' but not in '{path.name}':\n"
             + "\n".join(lines)
-            + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}.")
-    frame, changes, errors = {}, [], []
+            + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}. A column is found by its code, or by its words (of an "
+            "item en: or zh:, of a column name:).")
+    frame, changes, errors, strays = {}, [], [], []
+    asked = {*study.items, *study.screening.attention}
     for name, column in columns.items():
         levels = _levels(column, values.get(found[name], {}), name)
         cells = _unblank(table[found[name]], levels)
-        frame[name], problems = _convert(cells, column, study.missing, name in study.items, levels)
+        frame[name], problems = _convert(cells, column, study.missing, name in asked, levels)
         notes += _comma_note(cells, name) if column.kind == "number" else ()
         for problem, bad in problems.items():
             if not bad.any():
                 continue
             told, rows = list(dict.fromkeys(cells[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
+            told = [f"{code} ({label})" if (label := values.get(found[name], {}).get(code)) else code for code in told]
             changes.append((name, problem, len(rows), _some(told), _some(rows)))
-            if problem in ("range", "level", "answer") and study.screening.out_of_range == "error":
+            strict = study.screening.out_of_range == "error"
+            if problem == "answer" and (strict or frame[name].isna().all()):  # words throughout are no stray answers
+                strays += [(name, cells.iloc[row - 1], row) for row in rows]
+            elif problem in ("range", "level") and strict:
                 errors.append(_complaint(name, problem, column, told, rows) + _where(study, name))
     if errors:
-        raise DataError(f"'{file}' holds values that the study '{study.id}' does not allow:\n  "
-            + "\n  ".join(errors)
-            + "\n  To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
+        errors.append("To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
+    if strays:
+        errors.append(_undeclared(pd.DataFrame(strays, columns=["item", "text", "row"]), study))
+    if errors:
+        raise DataError(f"'{path.name}' holds values that the study '{study.id}' does not allow:\n  " + "\n  ".join(errors))
     result = pd.DataFrame(frame)
     result.index = pd.RangeIndex(1, len(result) + 1, name="row")
     listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
@@ -359,7 +405,10 @@ def _typed(
 
 
 def _levels(column: Column, labelled: Mapping[str, str], name: str = "") -> dict:
-    """What may stand in a category or flag → its level; `labelled` are the file's own value labels."""
+    """What may stand in a cell → its level, or its number; `labelled` are the file's own value labels."""
+    if column.kind == "number":
+        meant = {_plain(word): number for word, number in column.answers.items()}
+        return meant | {_plain(code): meant[_plain(label)] for code, label in labelled.items() if _plain(label) in meant}
     if column.kind not in ("category", "flag"):
         return {}
     allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
@@ -399,13 +448,30 @@ def _convert(
         return values, {"missing code": coded, "level": given & ~coded & values.isna().to_numpy()}
     point = "." if _commas(cells)[0] else ""
     values = pd.Series([_number(v, column, point) for v in cells], index=cells.index, dtype=float)
+    problems: dict[str, np.ndarray] = {}
+    if allowed and given.any():
+        meant = cells.str.casefold().map(allowed).astype(float)
+        problems["word"] = (meant.notna() & (meant != values)).to_numpy()
+        values = meant.fillna(values)
+    if item and (given & values.isna()).any():
+        number = _numbered(cells.where(values.isna()), allowed or {})
+        problems["numbered"], values = number.notna().to_numpy(), values.fillna(number)
     lower, upper = column.range or (-np.inf, np.inf)
     outside = ((values < lower) | (values > upper)).to_numpy()
     # 99 hours are hours: in a number column with a range, a missing code counts as one only outside that range
     coded = coded & (item | outside | (column.range is None))
     unread = given & ~coded & values.isna().to_numpy()
     outside = outside & ~coded
-    return values.mask(coded | outside), {"missing code": coded, "range": outside, "answer" if item else "number": unread}
+    problems |= {"missing code": coded, "range": outside, "answer" if item else "number": unread}
+    return values.mask(coded | outside), problems
+
+
+def _numbered(cells: pd.Series, answers: Mapping[str, float]) -> pd.Series:
+    """The number before the words ("5-very satisfied"), if in the column each has one wording and none contradicts `answers`."""
+    read = cells.str.casefold().str.extract(f"^{NUMBERED.pattern}$")
+    number, pairs = read[0].astype(float), read.dropna().drop_duplicates()
+    unsure = pairs[0].duplicated().any() or pairs[1].duplicated().any() or (pairs[1].map(answers).fillna(number) != number[pairs.index]).any()
+    return number * np.nan if unsure else number
 
 
 def _plain(text: str) -> str:
@@ -448,20 +514,44 @@ def _complaint(name: str, problem: str, column: Column, values: list, rows: list
     if problem == "range":
         low, high = column.range or (np.nan, np.nan)
         return f"{place}; allowed {low:g} to {high:g}. Correct its scale (range), or add the value to missing:."
-    if problem == "level":
-        return f"{place}; allowed {', '.join(column.levels) or '0, 1, yes, no'}. Add the level to the column, or the value to missing:."
-    return f"{place}; answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add the value to missing:."
+    return f"{place}; allowed {', '.join(column.levels) or '0, 1, yes, no'}. Add the level to the column, or the value to missing:."
+
+
+def _undeclared(strays: pd.DataFrame, study: Study) -> str:
+    """Answers that are words nobody declared (columns item, text, row), with the lines that would declare them."""
+    once = strays[(strays["row"] <= 3) & ~strays["text"].duplicated(keep=False)]
+    heads = [row for row, part in once.groupby("row") if len(part) == len(study.items) > 1]
+    told = [f"Row{'s' * (len(heads) > 1)} {_some(heads)} below the header hold no answers but a second header: delete them."] * bool(heads)
+    strays, lines = strays[~strays["row"].isin(heads)], []
+    for text, part in list(strays.groupby("text", sort=False))[:MOST_WORDS]:
+        digits = re.findall(r"\d+", text)
+        word = text if re.fullmatch(r"[^\W\d][\w ]*", text) else json.dumps(text, ensure_ascii=False)
+        lines.append(f"  {word}: {digits[0] if len(digits) == 1 else ' '}   # {plural(len(part), 'time')}, in {_some(part['item'].unique(), 4)}")
+    if (more := strays["text"].nunique() - MOST_WORDS) > 0:
+        lines.append(f"  # and {more:,} further texts: are these columns answered on a scale?")
+    items = strays["item"].unique()
+    if any(study.answers_of(i) for i in items if i in study.items):
+        told += [f"{_some(items, 12)}: words that answers: does not list. Add these lines to it, each with the number it stands for; what is no "
+                 f"answer goes to missing: instead.{_where(study, 'answers')}", *lines]
+    elif lines:
+        told += [f"{_some(items, 12)}: words where answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add "
+                 "these lines to the study file, at the left margin (or inside one construct, for its items), and write behind each the "
+                 "number it stands for; what is no answer goes to missing: instead.", "answers:", *lines]
+    return "\n".join(told)
 
 
 def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
     """One sentence a problem."""
     words = {
-        "missing code": ("were declared missing codes", "为声明的缺失代码"),
+        "missing code": ("were declared as missing", "为声明的缺失代码"),
         "range": ("lay outside the declared range", "超出声明的取值范围"),
         "level": ("are no declared level", "不是声明的类别"),
         "answer": ("could not be read as numbers", "无法读为数字"),
         "number": ("could not be read as numbers in a known unit", "无法按已知单位读为数字"),
         "date": ("could not be read as dates", "无法读为日期"),
+        "word": ("were words, or codes labelled with them, and became the numbers that answers: declares",
+                 "为文字（或带文字标签的代码），已按 answers: 的声明转为数字"),
+        "numbered": ("held a number and words and were read by the number, please check", "同时含数字和文字，已按数字读取，请核对"),
     }
     notes = []
     for problem, part in changes.groupby("problem", sort=False):
@@ -469,8 +559,11 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
         total = int(part["n"].sum())
         ordered = part.sort_values("n", ascending=False, kind="stable")
         which = _some([f"{r.column} ({r.n})" for r in ordered.itertuples()], 8)
-        notes.append({"en": f"{total:,} value{'s' if total > 1 else ''} {en} and became missing: {which}.",
-            "zh": f"{total:,} 个值{zh}，已设为缺失：{which}。"})
+        if problem in ("word", "numbered"):
+            which += f" ({part['values'].iloc[0]})"
+        else:
+            en, zh = f"{en} and became missing", f"{zh}，已设为缺失"
+        notes.append({"en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.", "zh": f"{total:,} 个值{zh}：{which}。"})
     return tuple(notes)
 
 

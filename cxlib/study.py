@@ -68,6 +68,7 @@ class Wording(_Frozen):
 
 
 Words = Annotated[Wording, BeforeValidator(_both)]
+Answers = Annotated[dict[str, float], BeforeValidator(_text_key)]
 Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
 
 
@@ -88,6 +89,7 @@ class Construct(_Frozen):
     items: dict[str, Item] = {}
     of: tuple[str, ...] = ()
     scale: Range | None = None
+    answers: Answers = {}  # as in Study; these come first
 
 
 class Column(_Frozen):
@@ -101,6 +103,7 @@ class Column(_Frozen):
     units: dict[str, float] = {}
     spellings: dict[str, str] = {}  # other ways a level is written → level
     range: Range | None = None
+    answers: Answers = {}  # of a number: words → number
     only_if: str = ""
     quota: Annotated[dict[str, float], BeforeValidator(_text_key)] = {}
 
@@ -110,6 +113,7 @@ class Responses(_Frozen):
 
     file: str
     package: str = ""
+    header: Annotated[int, Field(ge=1)] = 1  # the row that holds the names of the columns
 
 
 class Screening(_Frozen):
@@ -131,6 +135,7 @@ class Linked(_Frozen):
     file: str
     key: str
     rows: Literal["one", "many"] = "one"
+    header: Annotated[int, Field(ge=1)] = 1
     columns: dict[str, Column] = {}
 
 
@@ -179,9 +184,11 @@ class Study(_Frozen):
     population: Words | None = None
     responses: Responses
     scale: Range
+    answers: Answers = {}  # answers that are words in the file → the number each stands for
     missing: tuple[float | str, ...] = ()
     constructs: dict[str, Construct]
     pairs: dict[str, str] = {}
+    marker: str = ""  # an item, construct or number column that has nothing to do with any construct of the models
     scores: dict[str, tuple[str, ...]] = {}  # 0–100: the mean of these constructs' (or items') means, rescaled
     columns: dict[str, Column] = {}
     tables: dict[str, Linked] = {}
@@ -228,6 +235,10 @@ class Study(_Frozen):
         """The declared range of an item: its own, else its construct's, else the study's."""
         construct = self.constructs[self.items[item]]
         return construct.items[item].scale or construct.scale or self.scale
+
+    def answers_of(self, item: str) -> dict[str, float]:
+        """What the words of an item's answers stand for: its construct's, then the study's."""
+        return self.answers | self.constructs[self.items[item]].answers
 
     def name(self, code: str, language: str = "en") -> str:
         """The words for a construct, item or column; the code itself where the file has none."""

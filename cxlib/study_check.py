@@ -121,9 +121,13 @@ def inconsistencies(raw: Mapping) -> Iterator[tuple[tuple, str]]:
             *((("constructs", code, "items", i), q) for i, q in items.items()),
         ):
             yield from _ordered(where, holder, "scale")
+        yield from _outside(("constructs", code), construct, construct.get("scale") or raw.get("scale"))
     yield from _ordered((), raw, "scale")
+    yield from _outside((), raw, raw.get("scale"))
     for name, column in columns.items():
         yield from _ordered(("columns", name), column, "range")
+        if isinstance(column, dict) and column.get("answers") and column.get("kind") != "number":
+            yield ("columns", name, "answers"), f"column '{name}' is of kind '{column.get('kind')}': answers: turns words into a number. Write levels: and spellings:."
         if name in owner:
             yield ("columns", name), f"'{name}' is an item of '{owner[name]}' and a column too. Keep one."
         if isinstance(column, dict) and column.get("group") and column.get("kind") not in ("category", "flag"):
@@ -144,6 +148,9 @@ def inconsistencies(raw: Mapping) -> Iterator[tuple[tuple, str]]:
         for name in screening.get(key) or []:
             if name not in owner and name not in columns:
                 yield ("screening", key), unknown("column", name, {**owner, **columns})
+    marked, askable = raw.get("marker"), [name for name, c in columns.items() if _mapping(c).get("kind") == "number"]
+    if marked and marked not in (known := [*owner, *(c for c in constructs if _mapping(constructs[c].get("items"))), *askable]):
+        yield ("marker",), f"marker: {unknown('item, construct or number column', marked, known)} Name a question no hypothesis is about."
     for key, where in ((screening.get("duration"), ("screening", "duration")), (raw.get("cluster"), ("cluster",))):
         if key and key not in columns:
             yield where, unknown("column", key, columns)
@@ -220,6 +227,13 @@ def _ordered(where: tuple, holder: Any, key: str) -> Iterator[tuple[tuple, str]]
             (*where, key),
             f"{key} is {value}: the lower end comes first and is smaller. Write [{value[1]}, {value[0]}].",
         )
+
+
+def _outside(where: tuple, holder: Mapping, scale: Any) -> Iterator[tuple[tuple, str]]:
+    """Words that stand for a number the scale does not have."""
+    for word, number in _mapping(holder.get("answers")).items():
+        if isinstance(scale, list) and isinstance(number, int | float) and not scale[0] <= number <= scale[-1]:
+            yield (*where, "answers", word), f"answers: '{word}' stands for {number:g}. Allowed: {scale[0]} to {scale[-1]}, the declared scale."
 
 
 def unknown(kind: str, name: str, known: Mapping) -> str:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import write
@@ -211,9 +212,105 @@ def test_the_comma_means_the_same_in_the_whole_column(tmp_path, cells, values, t
     assert [told in note["en"] for note in result.notes] == ([True] if told else [])
 
 
-def test_texts_instead_of_option_numbers_say_how_to_export(tmp_path):
-    with pytest.raises(DataError, match=r"q1: 比较同意.*answers must be numbers.*按选项序号下载"):
-        reading.read(write(tmp_path, SCALES, ANSWERS.assign(q1=["比较同意", "1", "2"])))
+def told(study):
+    with pytest.raises(DataError) as error:
+        reading.read(study)
+    return str(error.value)
+
+
+WORDS = pd.DataFrame({"q1": ["同意", "不同意", "同意"], "q2": ["不同意", "同意", None], "s1": ["I agree: fully", "同意", "同意(5)"]})
+
+
+def test_answers_in_words_propose_the_lines_that_say_what_they_mean(tmp_path):
+    message = told(write(tmp_path, SCALES, WORDS))
+    assert "q1, q2, s1: words where answers must be numbers" in message and "按选项序号下载" in message
+    proposed = message[message.index("answers:\n"):]
+    assert yaml.safe_load(proposed) == {"answers": {"同意": None, "不同意": None, "I agree: fully": None, "同意(5)": 5}}
+    assert "  同意:     # 4 times, in q1, q2, s1" in proposed
+    filled = {"同意": 5, "不同意": 2, "I agree: fully": 6, "同意(5)": 5}
+    result = reading.read(write(tmp_path, SCALES, WORDS, answers=filled))
+    np.testing.assert_array_equal(result.frame, [[5, 2, 6], [2, 5, 5], [5, np.nan, 5]])
+    assert result.notes[0]["en"].startswith("8 values were words, or codes labelled with them, and became the numbers")
+
+
+def test_a_word_that_answers_does_not_list_is_told_with_its_line(tmp_path):
+    study = write(tmp_path, SCALES, WORDS, answers={"不同意": 2, "i agree: FULLY": 6, "同意(5)": 5})
+    line = next(n for n, text in enumerate((tmp_path / "study.yml").read_text("utf-8").splitlines(), 1) if text == "answers:")
+    message = told(study)
+    assert "q1, q2, s1: words that answers: does not list." in message and f"See study.yml, line {line}." in message
+    assert message.endswith("\n  同意:     # 4 times, in q1, q2, s1") and "out_of_range" not in message
+
+
+def test_the_words_of_a_construct_come_before_those_of_the_study_and_hold_for_attention_checks_too(tmp_path):
+    rows = pd.DataFrame({"q1": ["high", "low"], "q2": ["low", "3"], "s1": ["high", "low"], "check": ["high", "2"]})
+    write(tmp_path, SCALES, rows, answers={"low": 1, "high": 7}, columns={"check": {"kind": "number"}}, screening={"attention": {"check": 7}})
+    content = yaml.safe_load((tmp_path / "study.yml").read_text("utf-8"))
+    content["constructs"]["S"]["answers"] = {"high": 5}
+    (tmp_path / "study.yml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
+    assert reading.read(load(tmp_path / "study.yml")).frame.to_numpy().tolist() == [[7, 1, 5, 7], [1, 3, 1, 2]]
+
+
+def test_words_throughout_never_become_missing(tmp_path):
+    rows = ANSWERS.assign(q1=["low", "low", "high"])
+    assert "q1: words where answers must be numbers" in told(write(tmp_path, SCALES, rows, screening={"out_of_range": "missing"}))
+    assert reading.read(write(tmp_path, SCALES, rows.assign(q1=["low", 1, 2]), screening={"out_of_range": "missing"})).frame["q1"].isna().sum() == 1
+
+
+@pytest.mark.parametrize("cells", [["5-满意", "1-不满意", "5-满意"], ["5 满意", 3, "1．不满意"], ["5、很 满意", "4：满意", None]])
+def test_a_number_before_the_words_is_read_and_told(tmp_path, cells):
+    result = reading.read(write(tmp_path, SCALES, ANSWERS.assign(q1=cells)))
+    np.testing.assert_array_equal(result.frame["q1"], [float(str(c)[0]) if c else np.nan for c in cells])
+    assert "held a number and words and were read by the number, please check: q1" in result.notes[0]["en"].replace("was", "were")
+
+
+@pytest.mark.parametrize(("cells", "answers"), [
+    (["5-满意", "4-满意", "1"], {}),  # one wording, two numbers
+    (["5-满意", "5-不满意", "1"], {}),  # one number, two wordings
+    (["1-3次", "4-6次", "1"], {}),  # a range
+    (["3分", "2", "1"], {}),
+    (["5-满意", "4-一般", "1"], {"满意": 4}),  # against what is declared
+])
+def test_a_number_that_need_not_be_the_answer_is_not_read(tmp_path, cells, answers):
+    assert "q1: words" in told(write(tmp_path, SCALES, ANSWERS.assign(q1=cells), answers=answers))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_title_above_the_header_is_told_and_can_be_declared(tmp_path, suffix):
+    file = f"answers{suffix}"
+    rows = [["Survey, all shops", None, None], [None] * 3, ["q1", "Wording of q2.", "s1"], *ANSWERS.astype(object).to_numpy().tolist()]
+    if suffix == ".csv":
+        body = pd.DataFrame(rows[2:]).to_csv(sep=";", index=False, header=False)
+        (tmp_path / file).write_text("Survey, all shops\n\n" + body, "utf-8")
+    else:
+        pd.DataFrame(rows).to_excel(tmp_path / file, index=False, header=False)
+    message = told(write(tmp_path, SCALES, responses={"file": file}))
+    assert f"Row 3 of '{file}' looks like the header" in message and f"{{file: {file}, header: 3}}" in message
+    check(reading.read(write(tmp_path, SCALES, responses={"file": file, "header": 3})).frame)
+
+
+def test_a_second_header_is_told(tmp_path):
+    heads = pd.DataFrame([["Wording 1", "Wording 2", "Wording 3"], ["{QID1}", "{QID2}", "{QID3}"]], columns=list(ANSWERS))
+    message = told(write(tmp_path, SCALES, pd.concat([heads, ANSWERS.astype(object)])))
+    assert message.endswith("Rows 1, 2 below the header hold no answers but a second header: delete them.")
+
+
+def test_a_file_without_answers_is_refused(tmp_path):
+    assert "'answers.csv' has a header and no row of answers below it" in told(write(tmp_path, SCALES, ANSWERS.head(0)))
+    empty = ANSWERS.assign(q1=99, q2=None, s1=None)
+    message = told(write(tmp_path, SCALES, empty, missing=[99]))
+    assert "None of the 3 items has an answer in any of the 3 rows" in message and "3 values were declared as missing" in message
+
+
+def test_value_labels_turn_codes_into_the_declared_numbers_and_are_shown(tmp_path):
+    import pyreadstat
+
+    labels = {"q1": {1: "Agree", 2: "Disagree", 9: "Do not know"}}
+    pyreadstat.write_sav(ANSWERS.astype(float).assign(q1=[1.0, 2, 9]), tmp_path / "answers.sav", variable_value_labels=labels)
+    more = {"responses": {"file": "answers.sav"}, "answers": {"agree": 7, "disagree": 1}}
+    assert "q1: 9 (Do not know) in 1 row (3)" in told(write(tmp_path, SCALES, **more))
+    result = reading.read(write(tmp_path, SCALES, missing=[9], **more))
+    np.testing.assert_array_equal(result.frame["q1"], [7, 1, np.nan])
+    assert any("q1 (2) (1 (Agree), 2 (Disagree))" in note["en"] for note in result.notes)
 
 
 @given(st.integers(1, 7))
