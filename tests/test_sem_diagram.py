@@ -43,17 +43,17 @@ def simulated(name: str, model: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         est, se = 1.3 * std, 0.11
         z = abs(est / se)
         rows.append((lhs, op, rhs, est, se, est / se, float(np.exp(-0.717 * z - 0.416 * z**2)),
-                     est - 1.96 * se, est + 1.96 * se, std))
-    columns = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
+                     std - 0.17, std + 0.16, std))
+    columns = ["lhs", "op", "rhs", "est", "se", "z", "p", "std_low", "std_high", "std"]
     r2 = pd.DataFrame({"construct": outcomes, "r2": rng.uniform(0.2, 0.7, len(outcomes))})
     return pd.DataFrame(rows, columns=columns), r2
 
 
 def structural(*paths: tuple[str, str, float, float], covariances: tuple = ()) -> pd.DataFrame:
     """A parameter table from (predictor, outcome, std, p) and (a, b, correlation)."""
-    rows = [(b, "~", a, 2 * std, p, 2 * std - 0.2, 2 * std + 0.2, std) for a, b, std, p in paths]
-    rows += [(a, "~~", b, r, 0.001, r - 0.1, r + 0.1, r) for a, b, r in covariances]
-    return pd.DataFrame(rows, columns=["lhs", "op", "rhs", "est", "p", "ci_low", "ci_high", "std"])
+    rows = [(b, "~", a, p, std - 0.1, std + 0.12, std) for a, b, std, p in paths]
+    rows += [(a, "~~", b, 0.001, r - 0.1, r + 0.1, r) for a, b, r in covariances]
+    return pd.DataFrame(rows, columns=["lhs", "op", "rhs", "p", "std_low", "std_high", "std"])
 
 
 def artists(picture: show.Picture, *kinds: str) -> dict[str, object]:
@@ -116,6 +116,21 @@ def test_everything_is_on_the_page(drawn):
         assert x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height, gid
 
 
+def test_printed_on_a_page_no_letter_is_below_six_points(drawn):
+    """A4 with margins of 20 mm and room for a caption, upright or turned."""
+    sizes = [artist.get_fontsize() for artist in artists(drawn, "name", "note", "label", "key").values()]
+    width, height = drawn.figure.get_size_inches() * 25.4
+    assert min(sizes) * min(1, max(min(170 / width, 247 / height), min(257 / width, 165 / height))) >= 6
+
+
+def test_long_chains_are_folded_to_fit():
+    chain = ["IMAG", "CUEX", "PERQ", "PERV", "CUSA", "COMP", "CUSL"]
+    picture = plot_diagram(structural(*((a, b, 0.5, 0.001) for a, b in itertools.pairwise(chain))), study("ecsi"))
+    found = boxes(picture, "node")
+    assert len({round(box[0]) for box in found.values()}) == 4
+    assert overlapping(found) == []
+
+
 def test_labels_stand_on_their_own_arrow(drawn):
     for gid, box in boxes(drawn, "label").items():
         line = artists(drawn, "arrow")[gid.replace("label", "arrow")]
@@ -152,10 +167,12 @@ def test_labels_widths_and_dashes_follow_the_numbers():
     assert [lines[f"arrow:{a}"].get_linestyle() for a in ("PERQ>PERV", "PERV>CUSA", "PERQ>CUSA")] == ["-", "-", "--"]
 
 
-def test_intervals_are_rescaled_and_stay_in_order_for_a_negative_path():
+def test_intervals_are_those_of_the_standardised_paths():
     table = structural(("PERQ", "PERV", -0.3, 0.02))
     assert texts(plot_diagram(table, study("ecsi"), marks="interval"), "label") == {
-        "label:PERQ>PERV": "−0.30\n[−0.40, −0.20]"}
+        "label:PERQ>PERV": "−0.30\n[−0.40, −0.18]"}
+    with pytest.raises(ValueError, match="lacks the columns std_low, std_high"):
+        plot_diagram(table.drop(columns=["std_low", "std_high"]), study("ecsi"), marks="interval")
 
 
 def test_only_significant_drops_the_weak_and_says_so():

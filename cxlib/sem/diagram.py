@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
-from cxlib.sem.layout import STEP, Arrow, Node, arrange, even, place_labels
+from cxlib.sem.layout import STEP, Arrow, Node, arrange, place_labels
+from cxlib.sem.model import parse
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +25,9 @@ ROLE_WORDS = {
     "perception": ("perception", "感知"), "satisfaction": ("satisfaction", "满意"), "loyalty": ("loyalty", "忠诚"),
     "context": ("context", "情境"),
 }
-NAME, NOTE, LABEL, SMALL = 10.0, 8.5, 8.5, 7.0
-"""Font sizes in points: construct, R² and key, coefficient, item and loading."""
+NAME, SMALL = 9.0, 8.0
+"""Font sizes in points: names of constructs, and all else.  They differ little, so that nothing is too small when the
+picture of a large model is reduced to a page."""
 SPACING, GAP = 1.15, 0.05
 """Line spacing, and inches between a name and its R²."""
 MOST_COVARIANCES = 3
@@ -41,7 +43,7 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     Parameters
     ----------
     parameters : DataFrame
-        The table sem_parameters of one group: lhs, op, rhs, est, se, p, ci_low, ci_high, std.
+        The table sem_parameters of one group: lhs, op, rhs, p, std (and std_low, std_high for intervals).
     study : Study
         Gives names and roles.
     r2 : DataFrame, optional
@@ -52,7 +54,7 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
         Also items with their loadings, and the first-order constructs below a second-order one.
     marks : {"stars", "interval"}
         Stars for p < .05, .01, .001, or the 95 % interval of the standardised coefficient: the columns
-        std_low and std_high if `parameters` has them, else that of the estimate, times std / est.
+        std_low and std_high.
     only : {"all", "significant"}
         "significant" leaves out paths with p ≥ .05; the caption says how many.
     language : {"en", "zh"}
@@ -62,7 +64,8 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     Picture
         Arrow width grows with the size of the coefficient; paths with p ≥ .05 are dashed and grey.
         More than three covariances of constructs, and any of items, are not drawn; the caption
-        gives their range.
+        gives their range.  Printed to fill an A4 page, up to ten constructs and forty items, no letter is
+        below 6 points.
 
     Raises
     ------
@@ -89,26 +92,22 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     explained = {} if r2 is None else dict(zip(r2["construct"], r2["r2"], strict=True))
     nodes = {c: _node(study, c, language, observed=c not in factors,
                       note=f"R² = {_two(explained[c])}" if pd.notna(explained.get(c)) else "") for c in names}
-    arrows = [Arrow(row.rhs, row.lhs, _coefficient(row, marks), 0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1),
-                    row.p >= 0.05)
-              for row in paths.itertuples() if not (only == "significant" and row.p >= 0.05)]
+    arrows = [Arrow(row.rhs, row.lhs, _coefficient(row, marks), 0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1), row.p >= 0.05)
+              for row in paths.itertuples() if not (dropped and row.p >= 0.05)]
     if full:
-        arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading")
-                   for row in loadings.itertuples()]
+        arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading") for row in loadings.itertuples()]
         nodes |= {i: Node(i, i, nodes[f].role, "item") for f, i in zip(loadings["lhs"], loadings["rhs"], strict=True)
                   if i not in nodes}
     pairs = table[(table["op"] == "~~") & (table["lhs"] != table["rhs"])
                   & table["lhs"].isin(nodes) & table["rhs"].isin(nodes)]
     drawn = pairs[pairs["lhs"].isin(names) & pairs["rhs"].isin(names)]
     drawn = drawn.head(0 if len(drawn) > MOST_COVARIANCES else None)
-    hidden = pairs.drop(drawn.index)
-    arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance")
-               for row in drawn.itertuples()]
+    arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance") for row in drawn.itertuples()]
     signs = {"en": "dashed: p ≥ .05", "zh": "虚线：p ≥ .05"}[language]
     if marks == "stars":
         signs = "* p < .05   ** p < .01   *** p < .001" + ("" if dropped else f"   {signs}")
-    figure = _picture(nodes, arrows, signs, language)
-    return figure, _caption(study, paths, hidden, n, full, marks, dropped)
+    return (_picture(nodes, arrows, signs, language),
+            _caption(study, paths, pairs.drop(drawn.index), n, full, marks == "interval", dropped))
 
 
 @show.picture
@@ -135,8 +134,8 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
     """
     if model not in study.models:
         raise ValueError(f"model='{model}' is not in study '{study.id}'. Allowed: {', '.join(study.models)}.")
-    paths = [(term.split("*")[-1].strip(), found[1]) for line in study.models[model].splitlines()
-             if (found := re.fullmatch(r"\s*([\w.]+)\s*~(?!~)\s*([^#]+)(#.*)?", line)) for term in found[2].split("+")]
+    table = parse(study.syntax(model)).table
+    paths = list(table.loc[table["op"] == "~", ["rhs", "lhs"]].itertuples(index=False, name=None))
     if not paths:
         raise ValueError(f"Model '{model}' has no path ('outcome ~ predictor'), so there is nothing to draw.")
     mine = {code: h for code, h in study.hypotheses.items() if h.model == model}
@@ -146,9 +145,8 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
             outcome, predictor = (part.strip() for part in hypothesis.path.split("~"))
             sign = {"+": "+", "-": "−", "<>": "±", "0": "0"}[hypothesis.sign]
             about.setdefault((predictor, outcome), []).append(f"{code} ({sign})")
-    drawn = {code for path in paths for code in path}
-    nodes = {c: _node(study, c, language, observed=False) for c in study.constructs if c in drawn}
-    nodes |= {c: _node(study, c, language, observed=True) for c in sorted(drawn - set(nodes))}
+    drawn = dict.fromkeys(code for path in paths for code in path)
+    nodes = {c: _node(study, c, language, observed=c not in study.constructs) for c in [*study.constructs, *drawn] if c in drawn}
     arrows = [Arrow(a, b, "\n".join(about.get((a, b), [])), 1.4, (a, b) not in about) for a, b in paths]
     bare = len(paths) - len(about)
     signs = {"en": "dashed: no hypothesis", "zh": "虚线：无假设"}[language] if bare else ""
@@ -172,8 +170,7 @@ def _checked(parameters: pd.DataFrame, marks: str, only: str) -> pd.DataFrame:
     for name, value, allowed in (("marks", marks, ("stars", "interval")), ("only", only, ("all", "significant"))):
         if value not in allowed:
             raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
-    bounds = ["std_low", "std_high"] if "std_low" in parameters else ["ci_low", "ci_high"]
-    needed = ["lhs", "op", "rhs", "est", "p", "std"] + (bounds if marks == "interval" else [])
+    needed = ["lhs", "op", "rhs", "p", "std"] + (["std_low", "std_high"] if marks == "interval" else [])
     if missing := [name for name in needed if name not in parameters]:
         raise ValueError(f"parameters= lacks the columns {', '.join(missing)}. Give the table sem_parameters.")
     table = parameters[parameters["op"].isin(["=~", "~", "~~"])]
@@ -193,12 +190,7 @@ def _coefficient(row: tuple, marks: str) -> str:
     """The label of a path."""
     if marks == "stars":
         return _two(row.std) + "*" * sum(row.p < bound for bound in (0.05, 0.01, 0.001))
-    if hasattr(row, "std_low"):
-        low, high = row.std_low, row.std_high
-    else:
-        scale = row.std / row.est if row.est else np.nan
-        low, high = sorted((row.ci_low * scale, row.ci_high * scale))
-    return f"{_two(row.std)}\n[{_two(low)}, {_two(high)}]"
+    return f"{_two(row.std)}\n[{_two(row.std_low)}, {_two(row.std_high)}]"
 
 
 def _node(study: Study, code: str, language: str, *, observed: bool, note: str = "") -> Node:
@@ -218,34 +210,27 @@ def _node(study: Study, code: str, language: str, *, observed: bool, note: str =
     return Node(code, text, role, "box" if observed else "ellipse", note)
 
 
-def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | None, full: bool, marks: str,
+def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | None, full: bool, intervals: bool,
              dropped: int) -> dict[str, str]:
     """What the picture shows and what to look at, in both languages."""
-    en = f"{'Full' if full else 'Structural'} model with standardised coefficients"
-    zh = f"{'完整' if full else '结构'}模型，数字为标准化系数"
-    en, zh = (en + f", n = {n:,}.", zh + f"，n = {n:,}。") if n is not None else (en + ".", zh + "。")
-    seen = paths[paths["p"] < 0.05] if dropped else paths
+    said = [(f"{'Full' if full else 'Structural'} model with standardised coefficients" + (f", n = {n:,}." if n is not None else "."),
+             f"{'完整' if full else '结构'}模型，数字为标准化系数" + (f"，n = {n:,}。" if n is not None else "。"))]
+    seen, weak = paths[paths["p"] < 0.05] if dropped else paths, int((paths["p"] >= 0.05).sum())
     if seen["std"].notna().any():
         top = seen.loc[seen["std"].abs().idxmax()]
-        size, (a, b) = _two(top["std"]), (top["rhs"], top["lhs"])
-        weak = int((paths["p"] >= 0.05).sum())
-        en += f" The thickest path runs from {study.name(a)} to {study.name(b)} ({size}); " + (
-            f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05)"
-            if weak else "every path differs from zero (p < .05)")
-        zh += f"最粗的路径是{study.name(a, 'zh')}到{study.name(b, 'zh')}({size})；{len(paths)} 条路径中" + (
-            f"有 {weak} 条与零无显著差异（p ≥ .05）" if weak else "每条都显著（p < .05）")
-        en += " and are left out." if dropped else ", dashed." if weak else "."
-        zh += "，图中略去。" if dropped else "，画为虚线。" if weak else "。"
-    if marks == "interval":
-        rescaled = "std_low" not in paths
-        en += " In brackets: the 95 % interval" + (
-            " of the estimate, rescaled to the standardised coefficient." if rescaled else ".")
-        zh += "方括号内为 95% 置信区间" + ("（未标准化估计值的区间按标准化系数换算）。" if rescaled else "。")
+        said.append((f"The thickest path runs from {study.name(top['rhs'])} to {study.name(top['lhs'])} ({_two(top['std'])});",
+                     f"最粗的路径是{study.name(top['rhs'], 'zh')}到{study.name(top['lhs'], 'zh')}（{_two(top['std'])}）；"))
+        fate = ("and are left out", "图中略去") if dropped else ("dashed", "画为虚线")
+        said.append((f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05){' ' if dropped else ', '}{fate[0]}.",
+                     f"{len(paths)} 条路径中有 {weak} 条与零无显著差异（p ≥ .05），{fate[1]}。") if weak else
+                    ("every path differs from zero (p < .05).", f"{len(paths)} 条路径每条都显著（p < .05）。"))
+    if intervals:
+        said.append(("In brackets: the 95 % interval.", "方括号内为 95% 置信区间。"))
     if len(hidden):
-        low, high = (_two(v) for v in (hidden["std"].min(), hidden["std"].max()))
-        en += f" {show.plural(len(hidden), 'covariance')} ({low} to {high}) not drawn."
-        zh += f"另有 {len(hidden)} 个协方差（{low} 至 {high}）未画出。"
-    return {"en": en, "zh": zh}
+        low, high = (_two(value) for value in (hidden["std"].min(), hidden["std"].max()))
+        said.append((f"{show.plural(len(hidden), 'covariance')} ({low} to {high}) not drawn.",
+                     f"另有 {len(hidden)} 个协方差（{low} 至 {high}）未画出。"))
+    return {"en": " ".join(en for en, _ in said), "zh": "".join(zh for _, zh in said)}
 
 
 def _picture(nodes: dict[str, Node], arrows: list[Arrow], signs: str, language: str) -> Figure:
@@ -286,20 +271,19 @@ def _extent(axes: Axes, text: str, size: float, weight: str = "normal") -> np.nd
 
 def _measure(axes: Axes, nodes: dict[str, Node], arrows: list[Arrow]) -> None:
     """Sizes: constructs all alike, large enough for the longest name; items likewise; every label its own."""
-    item, construct = np.zeros(2), np.array([1.25, 0.7])
+    item, construct = np.zeros(2), np.array([1.1, 0.66])
     for node in nodes.values():
         if node.shape == "item":
             item = np.maximum(item, _extent(axes, node.text, SMALL) + np.array([0.12, 0.1]))
         else:
-            name, note = _extent(axes, node.text, NAME, "bold"), _extent(axes, node.note, NOTE)
+            name, note = _extent(axes, node.text, NAME, "bold"), _extent(axes, node.note, SMALL)
             block = np.array([max(name[0], note[0]), name[1] + note[1] + (GAP if node.note else 0)])
-            construct = np.maximum(construct, block * (1.42 if node.shape == "ellipse" else 1.15))
+            construct = np.maximum(construct, block * [1.34, 1.51])
     for node in nodes.values():
         node.w, node.h = item if node.shape == "item" else construct
     for arrow in arrows:
         if arrow.label:
-            size, margin = (SMALL, (0.05, 0.03)) if arrow.kind == "loading" else (LABEL, (0.12, 0.05))
-            arrow.size = _extent(axes, arrow.label, size) + np.array(margin)
+            arrow.size = _extent(axes, arrow.label, SMALL) + ((0.05, 0.03) if arrow.kind == "loading" else (0.12, 0.05))
 
 
 def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
@@ -309,7 +293,7 @@ def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
     double = arrow.kind == "covariance"
     colour = WEAK if arrow.weak or double else LINE
     long, wide = 0.08 + 0.016 * arrow.width, 0.03 + 0.009 * arrow.width
-    track = even(arrow.track)
+    track = arrow.track
     cut = math.ceil((long - 0.01) / STEP)
     axes.plot(*track[cut - 1 if double else 0:len(track) - cut + 1].T, color=colour, lw=arrow.width, zorder=2,
               solid_capstyle="butt", ls=(0, (4, 2.2)) if arrow.weak else "-", gid=f"arrow:{arrow.tail}>{arrow.head}")
@@ -321,7 +305,7 @@ def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
     if arrow.label:
         half = arrow.size / 2
         axes.add_patch(Rectangle(arrow.spot - half, *(2 * half), facecolor="white", edgecolor="none", zorder=6))
-        axes.text(*arrow.spot, arrow.label, size=SMALL if arrow.kind == "loading" else LABEL, ha="center", va="center",
+        axes.text(*arrow.spot, arrow.label, size=SMALL, ha="center", va="center",
                   linespacing=SPACING, zorder=7, color=show.MUTED if arrow.weak or double else show.INK,
                   gid=f"label:{arrow.tail}>{arrow.head}")
 
@@ -337,12 +321,12 @@ def _draw_node(axes: Axes, node: Node) -> None:
     axes.add_patch(Ellipse((node.x, node.y), node.w, node.h, **style) if node.shape == "ellipse"
                    else Rectangle(node.box[:2], node.w, node.h, **style))
     size, weight = (SMALL, "normal") if item else (NAME, "bold")
-    tall, note = _extent(axes, node.text, size, weight)[1], _extent(axes, node.note, NOTE)[1]
+    tall, note = _extent(axes, node.text, size, weight)[1], _extent(axes, node.note, SMALL)[1]
     shift = (note + GAP) / 2 if node.note else 0.0
     axes.text(node.x, node.y + shift, node.text, size=size, weight=weight, ha="center", va="center",
               linespacing=SPACING, zorder=5, gid=f"name:{node.code}")
     if node.note:
-        axes.text(node.x, node.y - (tall + GAP) / 2, node.note, size=NOTE, ha="center", va="center", zorder=5,
+        axes.text(node.x, node.y - (tall + GAP) / 2, node.note, size=SMALL, ha="center", va="center", zorder=5,
                   gid=f"note:{node.code}")
 
 
@@ -353,6 +337,6 @@ def _key(axes: Axes, nodes: dict[str, Node], signs: str, language: str, corner: 
                for role, words in ROLE_WORDS.items() if role in used]
     x, y = corner + np.array([0, 0.02])
     for text, colour, weight in [*entries, (signs, show.MUTED, "normal")]:
-        axes.text(x, y, text, size=NOTE, color=colour, weight=weight, va="center", gid="key")
-        x += _extent(axes, text, NOTE, weight)[0] + 0.2
+        axes.text(x, y, text, size=SMALL, color=colour, weight=weight, va="center", gid="key")
+        x += _extent(axes, text, SMALL, weight)[0] + 0.2
     return float(x - 0.2)

@@ -8,6 +8,7 @@ through it, so that no arrow passes behind a construct.  One unit is one inch; t
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -15,29 +16,36 @@ from typing import Literal
 import numpy as np
 
 STEP = 0.02
-"""Distance between the points of an evened track."""
-Lane = tuple[int, int]
-"""The passage of a link (its number) through a column (its number)."""
+"""Distance between the points of a track."""
+MOST_COLUMNS, MOST_IN_A_ROW = 4, 4
+Link = tuple["Node", "Node", "Arrow"]
+"""What stands left, what stands right, and the arrow between them."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    """A construct or an item: what it says, its size, where it stands."""
+    """A construct, an item, or the lane of an arrow through a column: what it says, its size, where it stands."""
 
     code: str
     text: str
     role: str
-    shape: Literal["ellipse", "box", "item"]
+    shape: Literal["ellipse", "box", "item", "lane"]
     note: str = ""
     x: float = 0.0
     y: float = 0.0
     w: float = 0.0
     h: float = 0.0
+    items: list[tuple[Node, float, float]] = field(default_factory=list)
+    """Its items, and where they stand from its centre."""
 
     @property
     def box(self) -> np.ndarray:
         """Left, bottom, right, top."""
         return np.array([self.x - self.w / 2, self.y - self.h / 2, self.x + self.w / 2, self.y + self.h / 2])
+
+    def reach(self, way: int) -> float:
+        """Room it takes, with its items, over (1) or under (-1) its centre."""
+        return max([self.h / 2, *(way * up + item.h / 2 for item, _, up in self.items)])
 
     def border(self, x: float, y: float) -> np.ndarray:
         """The point of the border that faces (x, y)."""
@@ -77,42 +85,51 @@ def arrange(nodes: dict[str, Node], arrows: list[Arrow], stretch: float = 1.0) -
     stretch : float
         Factor of the spaces between nodes.
     """
-    constructs = [code for code, node in nodes.items() if node.shape != "item"]
     links = _links(nodes, arrows)
-    columns, folded = _columns(constructs, links)
-    where = {code: at for at, column in enumerate(columns) for code in column}
-    chains = [[a, *((k, at) for at in range(where[a] + 1, where[b])), b] for k, (a, b, _) in enumerate(links)]
-    lanes = [name for chain in chains for name in chain[1:-1]]
-    grid = _ordered([column + [lane for lane in lanes if lane[1] == at] for at, column in enumerate(columns)],
-                    chains, folded)
-    items = {code: [a.head for a in arrows if a.kind == "loading" and a.tail == code and nodes[a.head].shape == "item"]
-             for code in constructs}
-    side = {code: -1 if at == 0 else 1 if at == len(columns) - 1 else 0 for code, at in where.items()}
-    tallest = max((a.size[1] for a in arrows if a.kind == "path"), default=0.0)
-    heights = _heights(nodes, grid, chains, items, side, folded, stretch, tallest)
-    arcs = {where[a.tail] for a in arrows if a.kind == "covariance"}
-    widest = max((a.size[0] for a in arrows if a.kind == "path"), default=0.3)
+    columns, stacks = _columns([node for node in nodes.values() if node.shape != "item"], links)
+    where = {node: at for at, column in enumerate(columns) for node in column}
+    widest, tallest = np.max([[0.3, 0.18], *(a.size for a in arrows if a.kind == "path")], axis=0)
+    chains = []
+    for a, b, _ in links:
+        lanes = {Node("", "", "", "lane", h=tallest): at for at in range(where[a] + 1, where[b])}
+        for lane, at in lanes.items():
+            columns[at].append(lane)
+        where |= lanes
+        chains.append([a, *lanes, b])
+    steps = [(a, b) for chain in chains for a, b in pairwise(chain) if where[a] != where[b]]
+    _order(columns, steps, where, stacks)
+    side = {node: -1 if at == 0 else int(at == len(columns) - 1) for node, at in where.items()}
+    arcs = {where[nodes[a.tail]] for a in arrows if a.kind == "covariance"}
     zone: list[tuple[float, float]] = []
     left = 0.0
     for at, column in enumerate(columns):
-        rows = [len(items[c]) * (nodes[items[c][0]].w + 0.08) for c in column if items[c] and not side[c]]
-        width = max([nodes[c].w for c in column] + rows)
-        zone.append((left, left + width))
-        busy = sum(where[chain[0]] <= at < where[chain[-1]] for chain in chains)
-        for code in column:
-            nodes[code].x, nodes[code].y = left + width / 2, heights[code]
-            _place_items(nodes[code], [nodes[i] for i in items[code]], side[code], 0.95 if at in arcs else 0.72)
-        left += width + stretch * (widest + 0.5 + min(0.09 * busy, 1.5))
-    _route(nodes, links, chains, where, zone, heights)
-    _route_rest(nodes, arrows, where, side)
+        half = 0.0
+        for node in [node for node in column if node.shape != "lane"]:
+            own = [nodes[a.head] for a in arrows if (a.tail, a.kind) == (node.code, "loading") and nodes[a.head].shape == "item"]
+            ways = (-1,) if at in stacks and node is not column[0] else (1, -1)[:1 + (len(own) > MOST_IN_A_ROW and not side[node])]
+            _place_items(node, own, side[node], ways, 0.9 if at in arcs else 0.66)
+            half = max([half, node.w / 2, *(abs(x) + item.w / 2 for item, x, _ in node.items if not side[node])])
+        zone.append((left, left + 2 * half))
+        busy = sum(where[a] <= at < where[b] for a, b, _ in links)
+        left += 2 * half + stretch * (widest + 0.35 + min(0.06 * busy, 0.9))
+    _set_heights(columns, steps, [(0.45 if at in stacks else 0.2) + tallest for at in range(len(columns))], stretch)
+    for node in nodes.values():
+        if node in where:
+            node.x = sum(zone[where[node]]) / 2
+            for item, x, y in node.items:
+                item.x, item.y = node.x + x, node.y + y
+    _route(nodes, links, chains, where, zone)
+    _route_rest(nodes, arrows, side)
+    for arrow in arrows:
+        arrow.track = _even(arrow.track)
 
 
-def _links(nodes: dict[str, Node], arrows: list[Arrow]) -> list[tuple[str, str, Arrow]]:
+def _links(nodes: dict[str, Node], arrows: list[Arrow]) -> list[Link]:
     """Arrows between constructs, each from left to right; what would close a circle is turned round."""
-    links: list[tuple[str, str, Arrow]] = []
+    links: list[Link] = []
     for arrow in sorted(arrows, key=lambda arrow: arrow.kind != "loading"):
-        left, right = (arrow.head, arrow.tail) if arrow.kind == "loading" else (arrow.tail, arrow.head)
-        if arrow.kind == "covariance" or "item" in (nodes[left].shape, nodes[right].shape):
+        left, right = (nodes[code] for code in (arrow.tail, arrow.head)[::-1 if arrow.kind == "loading" else 1])
+        if arrow.kind == "covariance" or "item" in (left.shape, right.shape):
             continue
         reached = {right}
         while grown := {b for a, b, _ in links if a in reached} - reached:
@@ -121,159 +138,108 @@ def _links(nodes: dict[str, Node], arrows: list[Arrow]) -> list[tuple[str, str, 
     return links
 
 
-def _columns(names: list[str], links: list[tuple[str, str, Arrow]]) -> tuple[list[list[str]], set[int]]:
-    """Columns by the longest chain of causes, and which of them were folded.
+def _columns(constructs: list[Node], links: list[Link]) -> tuple[list[list[Node]], set[int]]:
+    """Columns by the longest chain of causes, and which of them are stacks.
 
-    A picture of more than five columns is folded: a chain of constructs that stand alone at either
-    end shares one column, its arrows running down.
+    While there are too many columns, two neighbours become one stack whose arrows run up or down: at either
+    end up to three constructs, between them two that no other arrow has to pass.
     """
-    depth = dict.fromkeys(names, 0)
-    for _ in names:
+    depth = dict.fromkeys(constructs, 0)
+    for _ in constructs:
         for a, b, _ in links:
             depth[b] = max(depth[b], depth[a] + 1)
     for a, b, arrow in links:
         if arrow.kind == "loading" and sum(a in link[:2] for link in links) == 1:
             depth[a] = depth[b] - 1
-    columns = [[c for c in names if depth[c] == at] for at in range(max(depth.values()) + 1)]
-    if len(columns) <= 5:
-        return columns, set()
-    pairs = {(a, b) for a, b, _ in links}
+    columns = [[c for c in constructs if depth[c] == at] for at in range(max(depth.values()) + 1)]
+    stacks: list[list[Node]] = []
 
-    def run(ends: list[list[str]]) -> int:
-        """How many columns from one end form a plain chain."""
-        k = 1
-        while k < 3 and len(ends[0]) == len(ends[k]) == 1 and len(
-                {(a, b) for a, b in pairs if {a, b} <= {c[0] for c in ends[:k + 1] if len(c) == 1}}) == k:
-            k += 1
-        return k
+    def stack(at: int) -> list[Node]:
+        """The columns `at` and `at + 1` in one, each next to what it is joined to; empty if that cannot be."""
+        both, outer = columns[at] + columns[at + 1], at == 0 or at + 2 == len(columns)
+        joined = Counter(node for a, b, _ in links if a in both and b in both for node in (a, b))
+        passing = any(depth[a] < depth[both[0]] and depth[b] > depth[both[-1]] for a, b, _ in links)
+        if len(both) > 2 + outer or sorted(joined.values()) != [1, 1, 2][:len(both)] or passing:
+            return []
+        return sorted(both, key=lambda node: both.index(node) if joined[node] == 1 else 0.5)
 
-    head, tail = run(columns), run(columns[::-1])
-    last = len(columns) - tail
-    columns = [[c for column in columns[:head] for c in column], *columns[head:last],
-               [c for column in columns[last:] for c in column]]
-    return columns, {at for at, size in ((0, head), (len(columns) - 1, tail)) if size > 1}
-
-
-def _ordered(columns: list[list], chains: list[list], fixed: set[int]) -> list[list]:
-    """The columns reordered to cross fewer arrows: barycentre sweeps, then single moves while they help."""
-    where = {name: at for at, column in enumerate(columns) for name in column}
-    gaps: list[list[tuple]] = [[] for _ in columns]
-    for chain in chains:
-        for a, b in pairwise(chain):
-            if where[a] != where[b]:
-                gaps[where[a]].append((a, b))
-
-    def crossings(order: list[list]) -> int:
-        rank = {name: at for column in order for at, name in enumerate(column)}
-        total = 0
-        for gap in gaps:
-            ends = np.array([(rank[a], rank[b]) for a, b in gap]).reshape(-1, 2)
-            apart = ends[:, None] - ends[None]
-            total += int((apart[..., 0] * apart[..., 1] < 0).sum()) // 2
-        return total
-
-    def swept(order: list[list]) -> list[list]:
-        order = [list(column) for column in order]
-        for at in (*range(1, len(order)), *range(len(order) - 2, -1, -1), *range(1, len(order))):
-            rank = {name: i - len(column) / 2 for column in order for i, name in enumerate(column)}
-            near = {n: [rank[b if a == n else a] for gap in gaps for a, b in gap if n in (a, b)] for n in order[at]}
-            if at not in fixed:
-                order[at].sort(key=lambda n, near=near, rank=rank: np.mean(near[n]) if near[n] else rank[n])
-        return order
-
-    def moved(order: list[list]) -> list[list]:
-        best, improved = crossings(order), True
-        while improved:
-            improved = False
-            for at, column in enumerate(order):
-                for name in list(column) if at not in fixed else []:
-                    for to in range(len(column)):
-                        trial = [n for n in order[at] if n != name]
-                        trial.insert(to, name)
-                        candidate = [*order[:at], trial, *order[at + 1:]]
-                        if (count := crossings(candidate)) < best:
-                            order, best, improved = candidate, count, True
-        return order
-
-    return min((moved(columns), moved(swept(columns))), key=crossings)
+    while len(columns) > MOST_COLUMNS:
+        order = sorted(range(len(columns) - 1), key=lambda at: (0 < at < len(columns) - 2, at))
+        if not (found := [(at, made) for at in order if (made := stack(at))]):
+            break
+        at, made = found[0]
+        columns[at:at + 2] = [made]
+        stacks.append(made)
+    return columns, {at for at, column in enumerate(columns) if column in stacks}
 
 
-def _heights(nodes: dict[str, Node], grid: list[list], chains: list[list], items: dict, side: dict, folded: set,
-             stretch: float, tallest: float) -> dict[str | Lane, float]:
-    """Height of every construct and lane: near what it is joined to, in the given order, without touching.
+def _place_items(node: Node, own: list[Node], side: int, ways: tuple[int, ...], away: float) -> None:
+    """Where items stand, from the centre of their construct: beside it, or over (1) and under (-1) it."""
+    node.items, size = [], -(-len(own) // len(ways))
+    for at, item in enumerate(own):
+        row, place = divmod(at, size)
+        off = place - (min(size, len(own) - row * size) - 1) / 2
+        node.items.append((item, side * (node.w / 2 + away + item.w / 2), -off * (item.h + 0.06)) if side else
+                          (item, off * (item.w + 0.08), ways[row] * (node.h / 2 + 0.44 + item.h / 2)))
 
-    Lanes have room for the tallest label.
-    """
+
+def _order(columns: list[list[Node]], steps: list[tuple[Node, Node]], where: dict[Node, int], fixed: set[int]) -> None:
+    """Reorder the columns to cross fewer arrows: single moves while they help."""
+    def crossings() -> int:
+        rank = {node: at for column in columns for at, node in enumerate(column)}
+        ends = np.array([(where[a], rank[a], rank[b]) for a, b in steps]).reshape(-1, 3)
+        apart = ends[:, None] - ends
+        return int(((apart[..., 0] == 0) & (apart[..., 1] * apart[..., 2] < 0)).sum())
+
+    best, improved = crossings(), True
+    while improved:
+        improved = False
+        for column in [column for at, column in enumerate(columns) if at not in fixed]:
+            for node in list(column):
+                for to in range(len(column)):
+                    before = list(column)
+                    column.remove(node)
+                    column.insert(to, node)
+                    if (count := crossings()) < best:
+                        best, improved = count, True
+                    else:
+                        column[:] = before
+
+
+def _set_heights(columns: list[list[Node]], steps: list[tuple[Node, Node]], gaps: list[float], stretch: float) -> None:
+    """Height of every construct and lane: near what it is joined to, in the given order, without touching."""
     from scipy.optimize import isotonic_regression
 
-    def reach(name: object) -> tuple[float, float]:
-        """Room over and under the centre."""
-        if isinstance(name, tuple):
-            return max(0.09, tallest / 2), max(0.09, tallest / 2)
-        half = nodes[name].h / 2
-        if not items[name]:
-            return half, half
-        if side[name]:
-            return (max(half, len(items[name]) * (nodes[items[name][0]].h + 0.06) / 2),) * 2
-        return half + 0.55 + nodes[items[name][0]].h, half
-
-    joined: dict = {}
-    for chain in chains:
-        for a, b in pairwise(chain):
-            weight = 4.0 if isinstance(a, tuple) and isinstance(b, tuple) else 1.0
-            joined.setdefault(a, []).append((b, weight))
-            joined.setdefault(b, []).append((a, weight))
+    joined = defaultdict(list)
+    for a, b in steps:
+        weight = 4.0 if a.shape == b.shape == "lane" else 1.0
+        joined[a].append((b, weight))
+        joined[b].append((a, weight))
     offsets = []
-    for at, column in enumerate(grid):
-        steps = [0.0]
-        for a, b in pairwise(column):
-            lanes = isinstance(a, tuple) + isinstance(b, tuple)
-            space = (0.6 if at in folded else 0.25 + tallest, 0.15, 0.08)[lanes]
-            steps.append(reach(a)[1] + reach(b)[0] + stretch * space)
-        offsets.append(np.cumsum(steps))
-    down = {name: y - offset[-1] / 2 for column, offset in zip(grid, offsets, strict=True)
-            for name, y in zip(column, offset, strict=True)}
+    for column, gap in zip(columns, gaps, strict=True):
+        room = [a.reach(-1) + b.reach(1) + stretch * (gap, 0.12, 0.05)[(a.shape, b.shape).count("lane")]
+                for a, b in pairwise(column)]
+        offsets.append(-np.cumsum([0.0, *room]))
+        for node, y in zip(column, offsets[-1] - offsets[-1][-1] / 2, strict=True):
+            node.y = y
     for sweep in range(24):
-        for at in range(len(grid))[::1 if sweep % 2 else -1]:
-            column, offset = grid[at], offsets[at]
-            wish, weight = np.zeros(len(column)), np.full(len(column), 0.05)
-            for i, name in enumerate(column):
-                near = [(down[other], w) for other, w in joined.get(name, []) if other not in column]
-                wish[i] = np.average([y for y, _ in near], weights=[w for _, w in near]) if near else down[name]
-                weight[i] += sum(w for _, w in near)
-            for name, y in zip(column, isotonic_regression(wish - offset, weights=weight).x + offset, strict=True):
-                down[name] = y
-    return {name: -y for name, y in down.items()}
+        for column, offset in list(zip(columns, offsets, strict=True))[::1 if sweep % 2 else -1]:
+            near = [joined[node] or [(node, 0.0)] for node in column]
+            wish = np.array([sum(other.y * (w or 1) for other, w in some) / sum(w or 1 for _, w in some) for some in near])
+            weight = np.array([0.05 + sum(w for _, w in some) for some in near])
+            best = isotonic_regression(wish - offset, weights=weight, increasing=False).x + offset
+            for node, y in zip(column, best, strict=True):
+                node.y = y
 
 
-def _place_items(node: Node, own: list[Node], side: int, away: float) -> None:
-    """Items beside their construct in the outer columns, over it elsewhere."""
-    middle = (len(own) - 1) / 2
-    for at, item in enumerate(own):
-        if side:
-            item.x, item.y = node.x + side * (node.w / 2 + away + item.w / 2), node.y + (middle - at) * (item.h + 0.06)
-        else:
-            item.x, item.y = node.x + (at - middle) * (item.w + 0.08), node.y + node.h / 2 + 0.5 + item.h / 2
-
-
-def _bezier(p: np.ndarray, near_p: np.ndarray, near_q: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Points of the cubic Bézier curve from p to q."""
-    t = np.linspace(0, 1, 61)[:, None]
-    return (1 - t) ** 3 * p + 3 * t * (1 - t) ** 2 * near_p + 3 * t**2 * (1 - t) * near_q + t**3 * q
-
-
-def _curve(points: list[np.ndarray], level: float) -> np.ndarray:
-    """A smooth line from port to port through lanes (pairs of points), level in the lanes.
-
-    At the constructs it is level too (1), or heads straight for where it is bound (0), or in between.
-    """
-    parts = []
+def _curve(points: list[np.ndarray], free: bool) -> np.ndarray:
+    """A smooth line through points, level at each; at its two ends, if `free`, heading for where it is bound."""
+    t, parts = np.linspace(0, 1, 61)[:, None], []
     for at, (p, q) in enumerate(pairwise(points)):
-        flat = np.array([(q[0] - p[0]) / 2, 0])
-        free = level * flat + (1 - level) * 0.3 * (q - p)
-        parts.append(_bezier(p, p + (flat if at else free), q - (flat if at < len(points) - 2 else free), q))
-    line = np.vstack(parts)
-    return line[np.r_[True, np.abs(np.diff(line, axis=0)).sum(axis=1) > 1e-9]]
+        level = np.array([(q[0] - p[0]) / 2, 0])
+        out, into = (0.3 * (q - p) if free and end else level for end in (at == 0, at == len(points) - 2))
+        parts.append((1 - t) ** 3 * p + 3 * t * (1 - t) ** 2 * (p + out) + 3 * t**2 * (1 - t) * (q - into) + t**3 * q)
+    return np.vstack(parts)
 
 
 def _inside(track: np.ndarray, boxes: np.ndarray, margin: float = 0.03) -> np.ndarray:
@@ -283,63 +249,50 @@ def _inside(track: np.ndarray, boxes: np.ndarray, margin: float = 0.03) -> np.nd
             & (y > boxes[:, 1] - margin) & (y < boxes[:, 3] + margin)).sum(axis=0)
 
 
-def _route(nodes: dict[str, Node], links: list, chains: list[list], where: dict, zone: list, heights: dict) -> None:
-    """Tracks between constructs: straight where that is clear, else level through lanes and curved between them."""
-    ends: dict[tuple[str, int], list[tuple[float, int]]] = {}
+def _route(nodes: dict[str, Node], links: list[Link], chains: list[list[Node]], where: dict[Node, int],
+           zone: list[tuple[float, float]]) -> None:
+    """Tracks between constructs: straight where that is clear, else level through the columns and curved between them."""
+    ends = defaultdict(list)
     for k, chain in enumerate(chains):
         if where[chain[0]] != where[chain[-1]]:
-            ends.setdefault((chain[0], 1), []).append((heights[chain[1]], k))
-            ends.setdefault((chain[-1], -1), []).append((heights[chain[-2]], k))
+            ends[chain[0], 1].append((chain[1].y, k))
+            ends[chain[-1], -1].append((chain[-2].y, k))
     port = {}
-    for (code, end), joining in ends.items():
-        room = min(0.43 * nodes[code].h, 0.055 * (len(joining) - 1))
+    for (node, end), joining in ends.items():
+        room = min(0.43 * node.h, 0.06 * (len(joining) - 1)) if len(joining) > 1 else 0.0
         for (_, k), up in zip(sorted(joining), np.linspace(-room, room, len(joining)), strict=True):
-            port[k, end] = nodes[code].port(end, up if len(joining) > 1 else 0.0)
-    boxes = {code: node.box for code, node in nodes.items()}
-    bent: dict[int, tuple[list[np.ndarray], list[bool]]] = {}
+            port[k, end] = node.port(end, up)
     for k, (a, b, arrow) in enumerate(links):
-        if where[a] == where[b]:
-            arrow.track = np.linspace((nodes[a].x, boxes[a][1]), (nodes[b].x, boxes[b][3]), 31)
-            continue
-        p, q = port[k, 1], port[k, -1]
-        others = np.array([box for code, box in boxes.items() if code not in (a, b)]).reshape(-1, 4)
+        p, q = (port[k, 1], port[k, -1]) if (k, 1) in port else (a.border(b.x, b.y), b.border(a.x, a.y))
         arrow.track = np.linspace(p, q, 121)
+        others = np.array([node.box for node in nodes.values() if node not in (a, b)]).reshape(-1, 4)
         if len(chains[k]) > 2 or _inside(arrow.track, others).any():
-            through = [np.array([zone[lane[1]][end], heights[lane]]) for lane in chains[k][1:-1] for end in (0, 1)]
+            through = [np.array([x, lane.y]) for lane in chains[k][1:-1] for x in zone[where[lane]]]
             out, into = np.array([zone[where[a]][1], p[1]]), np.array([zone[where[b]][0], q[1]])
-            tries = [_curve([p, *through, q], level) for level in (0, 0.25, 0.5, 0.75)]
-            tries.append(_curve([p, out, *through, into, q], 1))
-            bent[k] = tries, [bool(_inside(track, others).any()) for track in tries]
-    if bent:  # one bend for all, so that arrows side by side do not cross; another only for those it leads into a box
-        common = int(np.argmin(np.sum([hit for _, hit in bent.values()], axis=0)))
-        for k, (tries, hit) in bent.items():
-            links[k][2].track = tries[int(np.argmin(hit)) if hit[common] else common]
-    for a, _, arrow in links:
-        if arrow.tail != a:
+            arrow.track = _curve([p, *through, q], True)
+            if len(chains[k]) == 2 or _inside(arrow.track, others).any():
+                arrow.track = _curve([p, out, *through, into, q], False)
+        if arrow.tail != a.code:
             arrow.track = arrow.track[::-1]
 
 
-def _route_rest(nodes: dict[str, Node], arrows: list[Arrow], where: dict, side: dict) -> None:
-    """Tracks to items, and arcs of covariances: beside a column, or between columns where the fewest nodes are."""
+def _route_rest(nodes: dict[str, Node], arrows: list[Arrow], side: dict[Node, int]) -> None:
+    """Tracks to items, and arcs of covariances beside their constructs."""
     for arrow in arrows:
         tail, head = nodes[arrow.tail], nodes[arrow.head]
         if arrow.kind == "loading" and head.shape == "item":
-            tip = head.port(-side[tail.code], 0.0) if side[tail.code] else np.array([head.x, head.box[1]])
-            arrow.track = np.linspace(tail.border(*tip), tip, 31)
-        elif arrow.kind == "covariance" and where[tail.code] == where[head.code]:
-            out = -1 if where[tail.code] == 0 else 1
-            up = 0.2 * tail.h * np.sign(head.y - tail.y)
-            away = np.array([out * (0.3 + 0.18 * abs(head.y - tail.y)), 0])
-            p, q = tail.port(out, up), head.port(out, -up)
-            arrow.track = _bezier(p, p + away, q + away, q)
+            if side[tail]:
+                tip = face = head.port(-side[tail], 0.0)
+            else:  # spread where they start, so that the loadings have room side by side
+                tip = np.array([head.x, head.y - np.sign(head.y - tail.y) * head.h / 2])
+                face = tip + np.array([head.x - tail.x, 0])
+            arrow.track = np.linspace(tail.border(*face), tip, 31)
         elif arrow.kind == "covariance":
-            others = np.array([node.box for node in nodes.values() if node not in (tail, head)]).reshape(-1, 4)
-            tries = []
-            for up in (0.4, -0.4, 0.8, -0.8, 1.2, -1.2):
-                away = np.array([0, up])
-                p, q = tail.border(head.x, head.y + 2 * up), head.border(tail.x, tail.y + 2 * up)
-                tries.append(_bezier(p, p + away, q + away, q))
-            arrow.track = min(tries, key=lambda track, others=others: _inside(track, others).sum())
+            out, up = side[tail] or 1, 0.2 * tail.h * np.sign(head.y - tail.y)
+            p, q = tail.port(out, up), head.port(out, -up)
+            bulge = np.array([out * (0.22 + 0.14 * abs(head.y - tail.y)), 0])
+            turn = np.linspace(0, np.pi, 61)[:, None]
+            arrow.track = (p + q) / 2 + (p - q) / 2 * np.cos(turn) + bulge * np.sin(turn)
 
 
 def place_labels(nodes: dict[str, Node], arrows: list[Arrow]) -> bool:
@@ -349,43 +302,34 @@ def place_labels(nodes: dict[str, Node], arrows: list[Arrow]) -> bool:
     from the middle); labels then move one by one to their cheapest place until none moves.
     """
     boxes = np.array([node.box for node in nodes.values()])
-    tracks = [even(arrow.track) for arrow in arrows]
-    tips = np.array([track[-min(6, len(track))] for track in tracks])
+    tips = np.array([arrow.track[-min(6, len(arrow.track))] for arrow in arrows])
     share = np.linspace(0.06, 0.94, 89)
-    spots, costs, halves = [], [], []
-    for at, (arrow, track) in enumerate(zip(arrows, tracks, strict=True)):
-        spot = track[np.round(share * (len(track) - 1)).astype(int)]
-        half = arrow.size / 2
+    live = [arrow for arrow in arrows if arrow.label]
+    spots, costs = [], []
+    for arrow in live:
+        spot, half = arrow.track[np.round(share * (len(arrow.track) - 1)).astype(int)], arrow.size / 2
         area = np.hstack([spot - half, spot + half])
         on_node = ((area[:, None, :2] < boxes[:, 2:]) & (area[:, None, 2:] > boxes[:, :2])).all(axis=2).sum(axis=1)
         on_tip = (np.abs(tips[None] - spot[:, None]) < half + 0.07).all(axis=2).sum(axis=1)
-        on_line = sum((_inside(other, area, 0.02) for k, other in enumerate(tracks) if k != at), np.zeros(len(area)))
+        on_line = sum(_inside(other.track, area, 0.02) for other in arrows if other is not arrow)
         off_middle = (8 if arrow.kind == "loading" else 2) * np.abs(share - 0.5)
         spots.append(spot)
-        halves.append(half)
         costs.append(1e6 * on_node + 40 * on_tip + on_line + off_middle)
-    chosen = [int(np.argmin(cost)) for cost in costs]
-    live = [at for at, arrow in enumerate(arrows) if arrow.label]
-    free = {}
-    for _ in range(40):
-        before = list(chosen)
-        for at in live:
-            cost = costs[at].copy()
-            for other in live:
-                if other != at:
-                    apart = np.abs(spots[at] - spots[other][chosen[other]])
-                    cost += 1e4 * (apart < halves[at] + halves[other]).all(axis=1)
-            chosen[at] = int(np.argmin(cost))
-            free[at] = cost[chosen[at]] < 1e4
-        if chosen == before:
+    for sweep in range(40):
+        free, still = True, True
+        for arrow, spot, own in zip(live, spots, costs, strict=True):
+            cost = own + (0 if sweep == 0 else 1e4) * sum(
+                (np.abs(spot - other.spot) < (arrow.size + other.size) / 2).all(axis=1) for other in live if other is not arrow)
+            best = int(np.argmin(cost))
+            free, still = free and bool(cost[best] < 1e4), still and bool((arrow.spot == spot[best]).all())
+            arrow.spot = spot[best]
+        if still and sweep:
             break
-    for at, arrow in enumerate(arrows):
-        arrow.spot = spots[at][chosen[at]]
-    return all(free.values())
+    return free
 
 
-def even(track: np.ndarray, step: float = STEP) -> np.ndarray:
+def _even(track: np.ndarray) -> np.ndarray:
     """The track at equal steps."""
     along = np.r_[0, np.cumsum(np.hypot(*np.diff(track, axis=0).T))]
-    at = np.linspace(0, along[-1], max(int(along[-1] / step), 30))
+    at = np.linspace(0, along[-1], max(int(along[-1] / STEP), 30))
     return np.column_stack([np.interp(at, along, track[:, i]) for i in (0, 1)])
