@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,27 +18,14 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtr, ndtri
 
-from cxlib.cleaning import where
+from cxlib.conditions import where
 from cxlib.study import Column
 
 ANSWER_SD = 1.3
 """Standard deviation behind a single agreement question before it is rounded."""
 HOURS = {"seconds": 1 / 3600, "minutes": 1 / 60, "hours": 1.0, "days": 24.0}
-DISTRIBUTIONS = (
-    "always",
-    "share",
-    "shares",
-    "likert",
-    "normal",
-    "lognormal",
-    "poisson",
-    "quantiles",
-    "time",
-    "hours",
-    "id",
-    "hash",
-    "sentences",
-)
+LABELS = ("label_sent", "label_theme")
+"""The columns whose tone and theme choose a sentence."""
 
 
 class Declared(BaseModel):
@@ -47,7 +35,7 @@ class Declared(BaseModel):
 
 
 class Draw(Declared):
-    """How a column is drawn: exactly one distribution, and what bends it."""
+    """How a column is drawn: exactly one distribution (the fields that are None without one), and what bends it."""
 
     always: float | None = None
     share: float | None = None  # of ones
@@ -61,8 +49,7 @@ class Draw(Declared):
     hours: str | None = None  # the time that lies in another column
     id: str | None = None  # a pattern such as "R{:05d}"
     hash: int | None = None  # so many hexadecimal digits
-    sentences: str | None = None  # file of texts by tone and theme, chosen by the columns `labels`
-    labels: tuple[str, str] = ("label_sent", "label_theme")
+    sentences: str | None = None  # file of texts by tone and theme, chosen by the columns LABELS
     after: str = ""  # a time: the number drawn is then the delay in `unit`
     unit: Literal["seconds", "minutes", "hours", "days"] = "hours"
     level: Literal["respondent", "cluster"] = "respondent"
@@ -76,18 +63,41 @@ class Draw(Declared):
 
     @model_validator(mode="after")
     def _one(self) -> Draw:
-        found = [name for name in DISTRIBUTIONS if getattr(self, name) is not None]
+        known = [name for name, declared in Draw.model_fields.items() if declared.default is None]
+        found = [name for name in known if getattr(self, name) is not None]
         if len(found) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(DISTRIBUTIONS)}; it has {', '.join(found) or 'none'}")
+            raise ValueError(f"needs exactly one of {', '.join(known)}; it has {', '.join(found) or 'none'}")
         return self
 
+    @property
+    def distribution(self) -> tuple[str, Any]:
+        """The one that is declared, and its numbers."""
+        return next((name, how) for name, how in self if how is not None)
 
+
+@dataclass(frozen=True)
+class Planned:
+    """A column about to be drawn.
+
+    code : names its random numbers and its score; weights : of earlier scores in it, and `chance` of its own;
+    texts : sentences by place, tone and theme.
+    """
+
+    code: str
+    draw: Draw
+    column: Column
+    weights: Mapping[str, float] = field(default_factory=dict)
+    chance: float = 1.0
+    texts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Stream:
-    """Uniform numbers known by seed, name and block."""
+    """Uniform numbers known by seed, block and name; a `prefix` sets those of another purpose apart."""
 
-    def __init__(self, seed: int, block: int, prefix: str = ""):
-        """`prefix` sets the numbers of another purpose apart."""
-        self.seed, self.block, self.prefix = seed, block, prefix
+    seed: int
+    block: int
+    prefix: str = ""
 
     def uniform(self, name: str, *shape: int) -> np.ndarray:
         """Numbers in (0, 1)."""
@@ -99,120 +109,106 @@ class Stream:
         return ndtri(self.uniform(name, *shape))
 
 
+@dataclass
 class Rows:
-    """Rows being drawn: their columns so far, and the score behind each."""
+    """Rows being drawn, of which `first` came before: their columns so far, and the score behind each.
 
-    def __init__(
-        self, n: int, stream: Stream, cells: Mapping | None = None, scores: Mapping | None = None, first: int = 0
-    ):
-        """`first` rows were drawn before these."""
-        self.n, self.stream, self.first = n, stream, first
-        self.cells: dict[str, np.ndarray] = dict(cells or {})
-        self.scores: dict[str, np.ndarray] = dict(scores or {})
-        self.lifted: dict[str, np.ndarray] = {}  # the part of a construct's score that its group brings
+    lifted : the part of a construct's score that its groups bring.
+    """
+
+    n: int
+    stream: Stream
+    first: int = 0
+    cells: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    lifted: dict[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, index: np.ndarray, first: int = 0) -> Rows:
         """Rows below these: respondents of clusters, tickets of respondents."""
-        below = [{name: values[index] for name, values in part.items()} for part in (self.cells, self.scores)]
-        return Rows(len(index), self.stream, *below, first)
+        below = (
+            {name: values[index] for name, values in part.items()} for part in (self.cells, self.scores, self.lifted)
+        )
+        return Rows(len(index), self.stream, first, *below)
 
     def holds(self, condition: str) -> np.ndarray:
         """Which rows meet a condition; all meet an empty one."""
         if not condition:
             return np.ones(self.n, bool)
-        named = [name for name in re.findall(r"[A-Za-z_]\w*", condition) if name in self.cells]
-        frame = pd.DataFrame({name: self.cells[name] for name in named}, index=range(self.n))
-        return where(frame, condition).to_numpy()
+        named = {name: self.cells[name] for name in re.findall(r"[A-Za-z_]\w*", condition) if name in self.cells}
+        return where(pd.DataFrame(named, index=range(self.n)), condition).to_numpy()
 
-    def draw(
-        self,
-        name: str,
-        draw: Draw,
-        column: Column,
-        part: tuple[Mapping[str, float], float],
-        bank: Mapping,
-        code: str = "",
-    ) -> None:
-        """Add a column: `part` holds the sources of its score and the weight of its own chance."""
-        code = code or name
+    def draw(self, name: str, planned: Planned) -> None:
+        """Add a column."""
+        draw, column, code = planned.draw, planned.column, planned.code
         if column.quota or draw.level == "cluster":  # exact shares
-            own = ndtri(
-                (np.argsort(np.argsort(self.stream.uniform(code, self.n), kind="stable"), kind="stable") + 0.5) / self.n
-            )
+            order = np.argsort(self.stream.uniform(code, self.n), kind="stable")
+            own = ndtri((np.argsort(order, kind="stable") + 0.5) / self.n)
         else:
             own = self.stream.normal(code, self.n)
-        z = part[1] * own + sum(weight * self.scores[source] for source, weight in part[0].items())
+        z = planned.chance * own + sum(weight * self.scores[source] for source, weight in planned.weights.items())
         if draw.times or draw.plus:  # what they say of groups is all there is: none comes by way of the constructs
-            z = z - sum(weight * self.lifted.get(source, 0.0) for source, weight in part[0].items())
-        values = self._values(code, draw, column, z, bank)
-        asked = self.holds(column.only_if)
-        if not asked.all():
+            z = z - sum(weight * self.lifted.get(source, 0.0) for source, weight in planned.weights.items())
+        values = self._values(planned, z)
+        if not (asked := self.holds(column.only_if)).all():
             values = pd.Series(values).where(asked).to_numpy()
         self.scores[code], self.cells[name] = z, values
 
-    def _values(self, code: str, draw: Draw, column: Column, z: np.ndarray, bank: Mapping) -> np.ndarray:
+    def _values(self, planned: Planned, z: np.ndarray) -> np.ndarray:
+        """The cells that belong to a score."""
+        draw, code = planned.draw, planned.code
         factor, added = np.ones(self.n), np.zeros(self.n)
         for condition, value in draw.times.items():
             factor[self.holds(condition)] *= value
         for condition, value in draw.plus.items():
             added[self.holds(condition)] += value
-        if draw.share is not None:
-            return (z > ndtri(1 - np.clip(draw.share * factor + added, 0, 1))).astype(float)
-        if draw.shares is not None:
-            return self._level(draw, z)
-        if draw.id is not None:
-            return np.array([draw.id.format(i) for i in range(self.first + 1, self.first + self.n + 1)], object)
-        if draw.hash is not None:
-            return np.array(
-                [f"{int(u * 16**draw.hash):0{draw.hash}x}" for u in self.stream.uniform(code, self.n)], object
-            )
-        if draw.sentences is not None:
-            return self._sentences(code, draw, bank[draw.sentences])
-        if draw.time is not None:
-            seconds = np.floor((ndtr(z) * draw.time[1] + added) * 86400)
-            return np.datetime64(draw.time[0], "s") + seconds.astype("timedelta64[s]")
-        numbers = self._numbers(draw, z, factor, added)
+        match draw.distribution:
+            case "share", share:
+                return (z > ndtri(1 - np.clip(share * factor + added, 0, 1))).astype(float)
+            case "shares", shares:
+                return self._levels(shares, draw.given, z)
+            case "id", pattern:
+                return np.array([pattern.format(self.first + i) for i in range(1, self.n + 1)], object)
+            case "hash", digits:
+                every = self.stream.uniform(code, self.n)
+                return np.array([f"{int(u * 16**digits):0{digits}x}" for u in every], object)
+            case "sentences", _:
+                return self._sentences(code, planned.texts)
+            case "time", (day, days):
+                seconds = np.floor((ndtr(z) * days + added) * 86400)
+                return np.datetime64(day, "s") + seconds.astype("timedelta64[s]")
+            case "likert", (answer, share):
+                numbers = answer - 0.5 + ANSWER_SD * (ndtri(np.clip(share * factor + added, 0, 1)) + z)
+            case "normal", (mean, sd):
+                numbers = mean * factor + sd * z
+            case "lognormal", (median, sd):
+                numbers = median * factor * np.exp(sd * z)
+            case "quantiles", places:
+                numbers = factor * np.interp(ndtr(z), list(places), list(places.values()))
+            case "poisson", mean:
+                from scipy.stats import poisson
+
+                numbers = poisson.ppf(ndtr(z), mean * factor)
+            case "hours", name:
+                numbers = self.cells[name]
+            case "always", number:
+                numbers = np.full(self.n, number)
         if draw.after:
             return self.cells[draw.after] + np.rint(numbers * HOURS[draw.unit] * 3600).astype("timedelta64[s]")
-        return np.clip(np.round(numbers + draw.least, draw.digits), *(column.range or (-np.inf, np.inf)))
+        return np.clip(np.round(numbers + draw.least, draw.digits), *(planned.column.range or (-np.inf, np.inf)))
 
-    def _numbers(self, draw: Draw, z: np.ndarray, factor: np.ndarray, added: np.ndarray) -> np.ndarray:
-        """Numbers before they are rounded."""
-        if draw.likert is not None:
-            answer, share = draw.likert
-            return answer - 0.5 + ANSWER_SD * (ndtri(np.clip(share * factor + added, 0, 1)) + z)
-        if draw.normal is not None:
-            return draw.normal[0] * factor + draw.normal[1] * z
-        if draw.lognormal is not None:
-            return draw.lognormal[0] * factor * np.exp(draw.lognormal[1] * z)
-        if draw.quantiles is not None:
-            return factor * np.interp(ndtr(z), list(draw.quantiles), list(draw.quantiles.values()))
-        if draw.poisson is not None:
-            mean, u = draw.poisson * factor, ndtr(z)
-            chance, count = np.exp(-mean), np.zeros(self.n)
-            total = chance.copy()
-            while (more := (u > total) & (chance > 0)).any():
-                count += more
-                chance = chance * mean / np.maximum(count, 1)
-                total += np.where(more, chance, 0)
-            return count
-        return self.cells[draw.hours] if draw.hours is not None else np.full(self.n, draw.always)
+    def _levels(self, shares: Mapping[str, float], given: Mapping[str, Mapping], z: np.ndarray) -> np.ndarray:
+        """Levels by cutting the score; `given` are other shares, for the rows that meet its condition."""
+        every = np.tile(list(shares.values()), (self.n, 1))
+        for condition, other in given.items():
+            every[self.holds(condition)] = [other.get(level, 0.0) for level in shares]
+        cuts = np.cumsum(every / every.sum(axis=1, keepdims=True), axis=1)[:, :-1]
+        return np.array(list(shares), object)[(ndtr(z)[:, None] > cuts).sum(axis=1)]
 
-    def _level(self, draw: Draw, z: np.ndarray) -> np.ndarray:
-        """Levels by cutting the score; `given` changes the shares of the rows that meet its condition."""
-        names = list(draw.shares or {})
-        shares = np.tile([float(v) for v in (draw.shares or {}).values()], (self.n, 1))
-        for condition, other in draw.given.items():
-            shares[self.holds(condition)] = [other.get(name, 0.0) for name in names]
-        cuts = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)[:, :-1]
-        return np.array(names, object)[(ndtr(z)[:, None] > cuts).sum(axis=1)]
-
-    def _sentences(self, code: str, draw: Draw, bank: Mapping[str, Any]) -> np.ndarray:
+    def _sentences(self, code: str, texts: Mapping[str, Any]) -> np.ndarray:
         """A text of an opening, a sentence of its tone and theme, and a close."""
-        tone, theme = (self.cells[name] for name in draw.labels)
-        u = self.stream.uniform(code + " words", self.n, 3)
         out = np.empty(self.n, object)
-        for i in range(self.n):
-            parts = bank["open"], bank[tone[i]][theme[i]], bank["close"][tone[i]]
-            out[i] = "".join(part[int(u[i, j] * len(part))] for j, part in enumerate(parts))
+        chosen = zip(*(self.cells[name] for name in LABELS), self.stream.uniform(f"{code} words", self.n, 3), strict=True)
+        for i, (tone, theme, u) in enumerate(chosen):
+            parts = texts["open"], texts[tone][theme], texts["close"][tone]
+            out[i] = "".join(part[int(v * len(part))] for part, v in zip(parts, u, strict=True))
         return out

@@ -213,7 +213,7 @@ def _covariance(study: Study, model: str, population: pd.DataFrame | Fit | Mappi
         declared = {"n": 1, "seed": 0, "paths": f"{rest}\n{loads}\n{paths}"}
         constructs = {code: study.constructs[code] for code in named}
         study = study.model_copy(update={"truth": declared, "constructs": constructs})
-    return truth.population(study).covariance(study, rounded=population is None)
+    return truth.population(study).covariance(rounded=population is None)
 
 
 def wald_power(ratio: float, alpha: float = 0.05) -> float:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,6 @@ from cxlib.draws import Stream
 from cxlib.study import Column, Study
 
 FULL_WIDTH = str.maketrans("0123456789.-", "０１２３４５６７８９．－")
-
-
-Cells = dict[str, np.ndarray]
-Fault = Callable[[Cells, Study, int, np.ndarray], "list[str] | None"]
 
 
 def spoil(
@@ -53,7 +51,7 @@ def spoil(
                 break
             if not free[at] or (kind == "duplicate" and (at % size == 0 or not free[at - 1])):
                 continue
-            changed = KINDS[kind](cells, study, int(at), stream.uniform(f"{kind} {ids[at]}", 8))
+            changed = KINDS[kind](_Row(cells, study, int(at), stream.uniform(f"{kind} {ids[at]}", 8)))
             if changed is None:
                 continue
             key.append((at, ids[at], kind, " ".join(changed)))
@@ -63,146 +61,138 @@ def spoil(
     return pd.DataFrame(cells), pd.DataFrame([row[1:] for row in sorted(key)], columns=["resp_id", "kind", "column"])
 
 
-def _items(study: Study, u: np.ndarray, count: int) -> list[str]:
-    """Some items, by chance."""
-    items = list(study.items)
-    return list(dict.fromkeys(items[int(v * len(items))] for v in u[:count]))
+@dataclass
+class _Row:
+    """A row to be spoilt, with its chances `u`."""
+
+    cells: dict[str, np.ndarray]
+    study: Study
+    at: int
+    u: np.ndarray
+
+    def __getitem__(self, name: str) -> Any:
+        return self.cells[name][self.at]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.cells[name][self.at] = value
+
+    def answer(self, items: list[str], new: Callable[[float, float], int | None]) -> list[str]:
+        """Answer items anew, within their scale or without."""
+        for item in items:
+            self[item] = new(*self.study.scale_of(item))
+        return items
+
+    def some(self, count: int) -> list[str]:
+        """So many items by chance, or fewer."""
+        return list(dict.fromkeys(_any(list(self.study.items), v) for v in self.u[:count]))
+
+    def answered(self, fits: Callable[[Column], Any]) -> list[str]:
+        """The columns of a sort that are not empty in this row."""
+        return [name for name, column in self.study.columns.items() if fits(column) and self[name] is not None]
+
+    def times(self) -> list[str]:
+        """The columns in which the questionnaire began and ended, if there are two."""
+        dates = [name for name, column in self.study.columns.items() if column.kind == "date"]
+        return dates[:2] if len(dates) > 1 else []
 
 
-def _any(values: list, u: float):
+def _any(values: list, u: float) -> Any:
     return values[int(u * len(values))]
 
 
-def _columns(study: Study, fits: Callable[[Column], bool]) -> list[str]:
-    return [name for name, column in study.columns.items() if fits(column)]
-
-
-def _duplicate(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
-    for name in list(cells)[1:]:
-        cells[name][at] = cells[name][at - 1]
+def _duplicate(row: _Row) -> list[str]:
+    for name in list(row.cells)[1:]:
+        row[name] = row.cells[name][row.at - 1]
     return []
 
 
-def _speeder(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str] | None:
+def _speeder(row: _Row) -> list[str]:
     """A fifth of the usual time or less, and answers by chance."""
-    name, dates = study.screening.duration, _columns(study, lambda c: c.kind == "date")
-    seconds = int(np.median(cells[name].astype(float)) * (0.05 + 0.15 * u[0]))
-    cells[name][at] = seconds
-    if len(dates) > 1:
-        end = np.datetime64(cells[dates[0]][at]) + np.timedelta64(seconds, "s")
-        cells[dates[1]][at] = str(end)
-    chance = np.random.default_rng(int(u[1] * 2**32)).random(len(study.items))
-    for item, v in zip(study.items, chance, strict=True):
-        low, high = study.scale_of(item)
-        cells[item][at] = int(low + math.floor(v * (high - low + 1)))
+    name = row.study.screening.duration
+    row[name] = int(np.median(row.cells[name].astype(float)) * (0.05 + 0.15 * row.u[0]))
+    if times := row.times():
+        row[times[1]] = str(np.datetime64(row[times[0]]) + np.timedelta64(row[name], "s"))
+    chance = iter(np.random.default_rng(int(row.u[1] * 2**32)).random(len(row.study.items)))
+    row.answer(list(row.study.items), lambda low, high: int(low + math.floor(next(chance) * (high - low + 1))))
     return [name]
 
 
-def _straight(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
+def _straight_liner(row: _Row) -> list[str]:
     """One and the same answer throughout, near the middle or the agreeing end."""
-    for item in study.items:
-        low, high = study.scale_of(item)
-        cells[item][at] = int((low + high) / 2 + math.floor(u[0] * (high - low) / 2))
+    row.answer(list(row.study.items), lambda low, high: int((low + high) / 2 + math.floor(row.u[0] * (high - low) / 2)))
     return []
 
 
-def _inattentive(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
-    name, asked = next(iter(study.screening.attention.items()))
-    low, high = study.columns[name].range or study.scale
-    cells[name][at] = int(_any([v for v in range(int(low), int(high) + 1) if v != asked], u[0]))
+def _attention(row: _Row) -> list[str]:
+    name, asked = next(iter(row.study.screening.attention.items()))
+    low, high = row.study.columns[name].range or row.study.scale
+    row[name] = _any([v for v in range(int(low), int(high) + 1) if v != asked], row.u[0])
     return [name]
 
 
-def _block(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
+def _block_missing(row: _Row) -> list[str]:
     """The last fifth to two fifths of the items were never reached."""
-    items = list(study.items)
-    missed = items[-int(len(items) * (0.2 + 0.2 * u[0])) :]
-    for item in missed:
-        cells[item][at] = None
-    return missed
+    items = list(row.study.items)
+    return row.answer(items[-int(len(items) * (0.2 + 0.2 * row.u[0])) :], lambda low, high: None)
 
 
-def _outside(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
-    found = _items(study, u, 2)
-    for item in found:
-        low, high = study.scale_of(item)
-        cells[item][at] = int(_any([low - 1, high + 1, 11 * high], u[4]))
-    return found
+def _out_of_range(row: _Row) -> list[str]:
+    return row.answer(row.some(2), lambda low, high: int(_any([low - 1, high + 1, 11 * high], row.u[4])))
 
 
-def _unknown(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
-    found = _items(study, u, 4)
-    for item in found:
-        cells[item][at] = int(study.missing[0])
-    return found
+def _not_known(row: _Row) -> list[str]:
+    return row.answer(row.some(4), lambda low, high: int(row.study.missing[0]))
 
 
-def _full_width(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str]:
+def _full_width(row: _Row) -> list[str]:
     """Typed with a Chinese input method."""
-    found = [
-        name for name in (*study.items, *_columns(study, lambda c: c.kind == "number")) if cells[name][at] is not None
-    ]
+    found = [item for item in row.study.items if row[item] is not None] + row.answered(lambda c: c.kind == "number")
     for name in found:
-        cells[name][at] = str(cells[name][at]).translate(FULL_WIDTH)
+        row[name] = str(row[name]).translate(FULL_WIDTH)
     return found
 
 
-def _units(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str] | None:
+def _mixed_units(row: _Row) -> list[str] | None:
     """Numbers written with a unit, the declared one or another."""
-    found = [name for name in _columns(study, lambda c: bool(c.units)) if cells[name][at] is not None]
+    found = row.answered(lambda c: c.units)
     for name in found:
-        value, units = cells[name][at], study.columns[name].units
-        exact = [
-            (unit, value / factor)
-            for unit, factor in units.items()
-            if abs(round(value / factor, 2) - value / factor) < 1e-9
-        ]
-        unit, number = _any(exact, u[2])
-        cells[name][at] = f"{round(number, 2):g}{unit}" if abs(number) < 1e5 else f"{number:.0f}{unit}"
+        every = [(unit, row[name] / factor) for unit, factor in row.study.columns[name].units.items()]
+        unit, number = _any([(unit, value) for unit, value in every if abs(round(value, 2) - value) < 1e-9], row.u[2])
+        row[name] = f"{round(number, 2):g}{unit}" if abs(number) < 1e5 else f"{number:.0f}{unit}"
     return found or None
 
 
-def _label(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str] | None:
+def _label(row: _Row) -> list[str] | None:
     """Words, in simplified or traditional characters, where a code belongs."""
-    found = [name for name in _columns(study, lambda c: bool(c.spellings)) if cells[name][at] is not None]
+    found = row.answered(lambda c: c.spellings)
     for name in found:
-        column, level = study.columns[name], cells[name][at]
-        cells[name][at] = _any(
-            [column.levels[level].zh, *(w for w, meant in column.spellings.items() if meant == level)], u[0]
-        )
+        column, level = row.study.columns[name], row[name]
+        others = [word for word, meant in column.spellings.items() if meant == level]
+        row[name] = _any([column.levels[level].zh, *others], row.u[0])
     return found or None
 
 
-def _contradictory(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str] | None:
+def _contradictory(row: _Row) -> list[str] | None:
     """An answer to a question that was not to be asked."""
-    named = " ".join(study.screening.contradictions.values())
-    for name in _columns(study, lambda c: bool(c.only_if) and c.kind == "number"):
-        if name in named and cells[name][at] is None:
-            cells[name][at] = _any([v for v in cells[name] if v is not None and not isinstance(v, str)], u[0])
+    named = " ".join(row.study.screening.contradictions.values())
+    for name, column in row.study.columns.items():
+        if column.only_if and column.kind == "number" and name in named and row[name] is None:
+            row[name] = _any([v for v in row.cells[name] if v is not None and not isinstance(v, str)], row.u[0])
             return [name]
     return None
 
 
-def _reversed(cells: Cells, study: Study, at: int, u: np.ndarray) -> list[str] | None:
-    dates = _columns(study, lambda c: c.kind == "date")[:2]
-    if len(dates) < 2:
-        return None
-    cells[dates[0]][at], cells[dates[1]][at] = cells[dates[1]][at], cells[dates[0]][at]
-    return dates
+def _reversed_dates(row: _Row) -> list[str] | None:
+    if times := row.times():
+        row[times[0]], row[times[1]] = row[times[1]], row[times[0]]
+    return times or None
 
 
-KINDS: dict[str, Fault] = {
-    "duplicate": _duplicate,
-    "speeder": _speeder,
-    "straight_liner": _straight,
-    "attention": _inattentive,
-    "block_missing": _block,
-    "out_of_range": _outside,
-    "not_known": _unknown,
-    "full_width": _full_width,
-    "mixed_units": _units,
-    "label": _label,
-    "contradictory": _contradictory,
-    "reversed_dates": _reversed,
-}
+KINDS: dict[str, Callable[[_Row], list[str] | None]] = {
+    fault.__name__[1:]: fault
+    for fault in (
+        _duplicate, _speeder, _straight_liner, _attention, _block_missing, _out_of_range, _not_known, _full_width,
+        _mixed_units, _label, _contradictory, _reversed_dates,
+    )
+}  # fmt: skip
 """Kind of fault → what makes it: returns the cells it changed, or None where a row does not lend itself."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from scipy.special import ndtr
 from cxlib.draws import Declared, Draw
 from cxlib.spoil import KINDS
 from cxlib.study import Study
+
+TERM = re.compile(r"\+?\s*(-?\s*[\d.]+)\s*\*\s*(\w+)\s*")
 
 
 class TruthError(ValueError):
@@ -76,42 +78,40 @@ class Truth(Declared):
 class Population:
     """What a truth implies.
 
-    paths : outcome, predictor, value (standardised); order : constructs, causes before effects; residual :
-    standard deviation of each construct's disturbance; disturbances : their correlations; latent :
-    correlations of the constructs; loadings : item → standardised loading; means : item → mean, and sd : spread of
-    all, before rounding.
+    paths : outcome, predictor, value (standardised); order : constructs, causes before effects; total : their total
+    effects, outcome × cause, with 1 on the diagonal; disturbances, latent : covariances of the disturbances and of
+    the constructs; items : construct, loading (standardised), mean (before rounding), low, high (the scale), and
+    rounded, spread, slope of the answers (see :func:`rounded_moments`).
     """
 
+    truth: Truth
     paths: pd.DataFrame
     order: tuple[str, ...]
-    residual: pd.Series
+    total: pd.DataFrame
     disturbances: pd.DataFrame
     latent: pd.DataFrame
-    loadings: pd.Series
-    means: pd.Series
-    sd: float
+    items: pd.DataFrame
 
-    def matrix(self) -> pd.DataFrame:
-        """Paths as a matrix, outcome × predictor."""
-        b = pd.DataFrame(0.0, list(self.order), list(self.order))
-        for outcome, predictor, value in self.paths.itertuples(index=False):
-            b.loc[outcome, predictor] = value
-        return b
-
-    def covariance(self, study: Study, rounded: bool = False) -> pd.DataFrame:
+    def covariance(self, rounded: bool = False) -> pd.DataFrame:
         """Correlations of the items, reverse ones turned round; `rounded`: to the scale, which lowers the loadings.
 
         The correlation of rounded answers is taken as linear in that behind them (its first Hermite term).
         """
-        loadings = self.loadings.copy()
-        if rounded:
-            for item in loadings.index:
-                _, spread, slope = rounded_moments(self.means[item], self.sd, study.scale_of(item))
-                loadings[item] *= slope / spread
-        owner = [study.items[item] for item in loadings.index]
-        full = self.latent.loc[owner, owner].to_numpy() * np.outer(loadings, loadings)
+        items = self.items
+        loadings = items["loading"] * (items["slope"] / items["spread"] if rounded else 1)
+        full = self.latent.loc[items["construct"], items["construct"]].to_numpy() * np.outer(loadings, loadings)
         np.fill_diagonal(full, 1.0)
-        return pd.DataFrame(full, loadings.index, loadings.index)
+        return pd.DataFrame(full, items.index, items.index)
+
+    def score(self, codes: tuple[str, ...]) -> tuple[float, pd.Series]:
+        """Expected 0–100 score (mean of the means of constructs or items, rescaled); its slope on every construct."""
+        mean, slopes = 0.0, pd.Series(0.0, list(self.order))
+        for code in codes:
+            own = self.items[(self.items["construct"] == code) | (self.items.index == code)]
+            points = 100 / (own["high"] - own["low"]) / len(own) / len(codes)
+            mean += float((points * (own["rounded"] - own["low"])).sum())
+            slopes[own["construct"].iloc[0]] += (points * own["loading"] * own["slope"]).sum()
+        return mean, slopes
 
 
 def read(study: Study) -> Truth:
@@ -148,25 +148,23 @@ def population(study: Study) -> Population:
     With η = Aζ, corr(ζ) = R and a new construct η = b'η₀ + sζ: s² + 2s·b'A₀r + b'A₀RA₀'b = 1.
     """
     declared = read(study)
-    relations = [(lhs, op, name, float(value.replace(" ", "") or 1)) for lhs, op, value, name in _terms(declared.paths)]
-    known = [code for code in study.constructs if any(code in (r[0], r[2]) for r in relations)]
-    for lhs, _, name, _ in relations:
-        for code in (lhs, name):
-            if code not in known:
-                raise TruthError(f"truth.paths: there is no construct '{code}'. Known: {', '.join(study.constructs)}.")
-    paths = [(r[2], r[0], r[3]) if r[1] == "=~" else (r[0], r[2], r[3]) for r in relations if r[1] != "~~"]
-    order = _sorted(known, paths)
+    relations = list(_relations(declared.paths))
+    named = dict.fromkeys(code for left, _, right, _ in relations for code in (left, right))
+    if unknown := [code for code in named if code not in study.constructs]:
+        raise TruthError(f"truth.paths: there is no construct '{unknown[0]}'. Known: {', '.join(study.constructs)}.")
+    turned = [(right, op, left, value) if op == "=~" else (left, op, right, value) for left, op, right, value in relations]
+    paths = [(effect, cause, value) for effect, op, cause, value in turned if op != "~~"]
+    order = _sorted([code for code in study.constructs if code in named], paths)
     r = pd.DataFrame(np.eye(len(order)), order, order)
-    for lhs, op, name, value in relations:
+    for left, op, right, value in relations:
         if op == "~~":
-            r.loc[lhs, name] = r.loc[name, lhs] = value
-    if np.linalg.eigvalsh(r).min() <= 0:
+            r.loc[left, right] = r.loc[right, left] = value
+    if (lowest := np.linalg.eigvalsh(r).min()) <= 0:
         raise TruthError(
             "truth.paths: the correlations of the disturbances (~~) contradict one another: their matrix has a "
-            f"negative eigenvalue ({np.linalg.eigvalsh(r).min():.3f}). Lower some of them."
+            f"negative eigenvalue ({lowest:.3f}). Lower some of them."
         )
-    a = pd.DataFrame(np.zeros((len(order), len(order))), order, order)
-    residual = pd.Series(1.0, order)
+    a, sd = pd.DataFrame(0.0, order, order), pd.Series(1.0, order)
     for code in order:
         a.loc[code] = sum((value * a.loc[cause] for effect, cause, value in paths if effect == code), a.loc[code])
         explained, shared = a.loc[code] @ r @ a.loc[code], r.loc[code] @ a.loc[code]
@@ -175,66 +173,62 @@ def population(study: Study) -> Population:
                 f"truth.paths: the paths to {code} already give it a variance of {explained:.3f}; "
                 "standardised, all of it is 1. Make them smaller."
             )
-        residual[code] = s
-        a.loc[code, code] = s
-    loadings, means = _by_item(study, declared.loadings, 0.75), _by_item(study, declared.means, sum(study.scale) / 2)
-    if (loadings.abs() >= 1).any():
-        raise TruthError(
-            f"truth.loadings: {', '.join(loadings.index[loadings.abs() >= 1])}: a standardised loading lies "
-            "between -1 and 1."
-        )
-    unplaced = sorted({study.items[item] for item in loadings.index} - set(order))
-    if unplaced:
+        a.loc[code, code] = sd[code] = s
+    items = _items(study, declared)
+    if unplaced := sorted(set(study.scales) - set(order)):
         raise TruthError(
             f"truth.paths: nothing is said of {', '.join(unplaced)}. Give each a path, or write "
             f"'{unplaced[0]} ~~ 0*{order[0]}'."
         )
     table = pd.DataFrame(paths, columns=["outcome", "predictor", "value"])
-    return Population(table, tuple(order), residual, r, a @ r @ a.T, loadings, means, declared.sd)
+    return Population(declared, table, tuple(order), a / sd, r * np.outer(sd, sd), a @ r @ a.T, items)
 
 
-def _terms(text: str) -> Iterator[tuple[str, str, str, str]]:
-    """(left, operator, number, name) of every term of the path text."""
+def _relations(text: str) -> Iterator[tuple[str, str, str, float]]:
+    """(left, operator, right, number) of every term of the path text."""
     for line in text.splitlines():
         if not (line := line.split("#")[0].strip()):
             continue
         read = re.fullmatch(r"(\w+)\s*(=~|~~|~)\s*(.+)", line)
-        terms = re.findall(r"\+?\s*(-?\s*[\d.]+)\s*\*\s*(\w+)\s*", read[3]) if read else []
-        if not read or re.sub(r"\+?\s*(-?\s*[\d.]+)\s*\*\s*(\w+)\s*", "", read[3]):
+        if not read or TERM.sub("", read[3]):
             raise TruthError(
                 f"truth.paths: '{line}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', "
                 "'whole =~ .7*part' or 'a ~~ .2*b', each term with its number."
             )
-        yield from ((read[1], read[2], value, name) for value, name in terms)
+        yield from ((read[1], read[2], right, float(value.replace(" ", ""))) for value, right in TERM.findall(read[3]))
 
 
 def _sorted(known: list[str], paths: list[tuple[str, str, float]]) -> list[str]:
     """Causes before effects."""
     order: list[str] = []
-    while len(order) < len(known):
-        ready = [
-            c for c in known if c not in order and all(cause in order for effect, cause, _ in paths if effect == c)
-        ]
-        if not ready:
-            raise TruthError(
-                f"truth.paths: {', '.join(c for c in known if c not in order)} form a circle. Take one path out."
-            )
-        order += ready
+    while waiting := [code for code in known if code not in order]:
+        held = {effect for effect, cause, _ in paths if cause in waiting}
+        if held >= set(waiting):
+            raise TruthError(f"truth.paths: {', '.join(waiting)} form a circle. Take one path out.")
+        order += [code for code in waiting if code not in held]
     return order
 
 
-def _by_item(study: Study, given: Mapping[str, Any], default: float) -> pd.Series:
-    """One number an item, from one number or a list a construct."""
-    out: dict[str, float] = {}
+def _items(study: Study, declared: Truth) -> pd.DataFrame:
+    """What is known of every item: its numbers from one or a list a construct."""
+    rows = {}
     for code, items in study.scales.items():
-        value = given.get(code, default)
-        values = value if isinstance(value, list) else [value] * len(items)
-        if len(values) != len(items):
-            raise TruthError(
-                f"truth: {code} has {len(items)} items but {len(values)} numbers. Give one an item, or one for all."
-            )
-        out |= dict(zip(items, values, strict=True))
-    return pd.Series(out, dtype=float)
+        each = []
+        for given, default in ((declared.loadings, 0.75), (declared.means, sum(study.scale) / 2)):
+            values = given.get(code, default)
+            each.append(values if isinstance(values, list) else [values] * len(items))
+            if len(each[-1]) != len(items):
+                raise TruthError(
+                    f"truth: {code} has {len(items)} items but {len(each[-1])} numbers. Give one an item, or one for all."
+                )
+        for item, loading, mean in zip(items, *each, strict=True):
+            scale = study.scale_of(item)
+            rows[item] = (code, loading, mean, *scale, *rounded_moments(mean, declared.sd, scale))
+    names = ["construct", "loading", "mean", "low", "high", "rounded", "spread", "slope"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    if len(beyond := table.index[table["loading"].abs() >= 1]):
+        raise TruthError(f"truth.loadings: {', '.join(beyond)}: a standardised loading lies between -1 and 1.")
+    return table
 
 
 def rounded_moments(mean: float, sd: float, scale: tuple[float, float]) -> tuple[float, float, float]:
@@ -251,18 +245,3 @@ def rounded_moments(mean: float, sd: float, scale: tuple[float, float]) -> tuple
     expected = float(above.sum())
     spread = math.sqrt(float(((2 * steps - 1) * above).sum()) - expected**2)
     return scale[0] + expected, spread, float(np.exp(-(z**2) / 2).sum()) / math.sqrt(2 * math.pi)
-
-
-def score_mean(study: Study, codes: tuple[str, ...]) -> tuple[float, pd.Series]:
-    """Expected 0–100 score (mean of the means of constructs or items, rescaled) and its slope on every construct."""
-    people = population(study)
-    mean, slopes = 0.0, pd.Series(0.0, list(people.order))
-    for code in codes:
-        items = list(study.constructs[code].items) if code in study.constructs else [code]
-        for item in items:
-            lowest, highest = study.scale_of(item)
-            expected, _, slope = rounded_moments(people.means[item], people.sd, (lowest, highest))
-            points = 100 / (highest - lowest) / len(items) / len(codes)
-            mean += points * (expected - lowest)
-            slopes[study.items[item]] += points * people.loadings[item] * slope
-    return mean, slopes

@@ -143,7 +143,7 @@ def test_the_same_generator_gives_the_same_power_and_a_larger_sample_more(small,
 
 def test_a_study_with_a_truth_and_a_second_order_construct_needs_no_population(vas):
     found = power.power(vas, "V2", n=600, reps=40, rng=np.random.default_rng(1), sizes=[600]).table.set_index("name")
-    rounded = population(vas).covariance(vas, rounded=True)
+    rounded = population(vas).covariance(rounded=True)
     fitted = sem.fit_moments(rounded, 600, vas.syntax("V2")).parameters.set_index(["lhs", "op", "rhs"])["std"]
     assert found.loc["CE ~ PI", "std"] == pytest.approx(fitted["CE", "~", "PI"], abs=1e-5)
     assert "VASQ -> PI -> CE -> CP -> LY" in found.index and (found["samples"] == 40).all()

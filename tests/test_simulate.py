@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlib import cleaning, reading, sem, simulate, study
-from cxlib.cleaning import where
+from cxlib.conditions import where
 from cxlib.sem.model import parse
-from cxlib.truth import TruthError, population, score_mean
+from cxlib.truth import TruthError, population
 
 N = 50_000
 MODELS = {"main": (625, 116), "V1f": (629, 112), "V2": (548, 82), "V3": (377, 88), "V4": (644, 97), "V5": (125, 46)}
@@ -95,7 +95,7 @@ def test_the_global_generator_is_left_alone(vas):
 def coarsening(vas):
     """What rounding to seven points leaves of each loading, from the declared mean and spread alone."""
     kept, people, sd = {}, population(vas), vas.truth["sd"]
-    for item, mean in people.means.items():
+    for item, mean in people.items["mean"].items():
         cuts = np.arange(2, 8) - 0.5
         above = np.array([0.5 * (1 - erf((cut - mean) / sd / sqrt(2))) for cut in cuts])
         expected, square = 1 + above.sum(), 1 + (above * (2 * cuts)).sum()
@@ -114,7 +114,7 @@ def test_paths_loadings_and_indirect_effects_come_back(vas, large, model):
     """
     syntax, people = vas.syntax(model), population(vas)
     fitted = sem.fit(large, syntax).parameters.set_index(["lhs", "op", "rhs"])["std"]
-    planted = sem.fit_moments(people.covariance(vas), N, syntax).parameters.set_index(["lhs", "op", "rhs"])["std"]
+    planted = sem.fit_moments(people.covariance(), N, syntax).parameters.set_index(["lhs", "op", "rhs"])["std"]
     if model == "main":
         for outcome, predictor, value in people.paths.itertuples(index=False):
             if (outcome, "~", predictor) in planted.index:
@@ -191,11 +191,11 @@ def test_planted_shares_and_group_differences_come_back(large, claim):
 
 def test_a_lift_of_two_constructs_shows_in_their_joint_score(vas, large):
     """C3 is read off one item each of evaluation and resonance: the planted size follows from their slopes."""
-    _, slopes = score_mean(vas, ("CE1", "ER4"))
-    base, _ = score_mean(vas, ("CE1", "ER4"))
+    people = population(vas)
+    base, slopes = people.score(("CE1", "ER4"))
     points = 0.0
     for code in ("CE", "ER"):
-        mean, own = score_mean(vas, (code,))
+        mean, own = people.score((code,))
         share = 0.225 / (0.225 + 0.275)  # both of two independent services against both or neither
         points += slopes[code] * 0.14 * mean / (1 + 0.14 * share) / own[code]
     estimate, error = compared(large, "difference", "telling100 by advisor_1to1 == 1", TELECOM)
@@ -207,8 +207,8 @@ def test_personalisation_is_steeper_in_the_high_end_market_by_the_planted_amount
     slopes = {}
     for tier, part in large.groupby("market_tier"):
         rows = sem.fit(part, vas.syntax("V3")).parameters.set_index(["lhs", "op", "rhs"])
-        people = population(vas).loadings
-        unit = people["PC1"] / people["SA1"]  # both constructs in the units of their first item
+        loadings = population(vas).items["loading"]
+        unit = loadings["PC1"] / loadings["SA1"]  # both constructs in the units of their first item
         slopes[tier] = unit * rows.loc[("SA", "~", "PC"), ["est", "se"]].astype(float)
     difference = slopes["high_end"]["est"] - slopes["mass"]["est"]
     assert abs(difference - 0.20) < 3 * sqrt(slopes["high_end"]["se"] ** 2 + slopes["mass"]["se"] ** 2)
@@ -219,7 +219,7 @@ def test_companies_share_the_declared_part_of_the_variance(vas, large):
     groups = score.groupby(large["firm_id"])
     within, between = groups.var().mean(), groups.mean().var() * 6
     found = (between - within) / (between + 5 * within)
-    _, slopes = score_mean(vas, ("PV",))
+    _, slopes = population(vas).score(("PV",))
     planted = 0.08 * slopes["PV"] ** 2 / score.var()
     firms = groups.ngroups
     assert abs(found - planted) < 3 * sqrt(2 / (firms * 6 * 5)) * (1 + 5 * found)
@@ -229,7 +229,7 @@ def test_scores_stay_off_the_ends_of_the_scale(vas, large):
     assert 58 < large["sat100"].mean() < 62 and 14 < large["sat100"].std() < 18
     assert large[list(vas.items)].isin([1, 7]).mean().max() < 0.15
     for name in ("sat100", "vax100"):
-        mean, _ = score_mean(vas, vas.scores[name])
+        mean, _ = population(vas).score(vas.scores[name])
         assert abs(large[name].mean() - mean) < 4 * large[name].std() / sqrt(N) * sqrt(1 + 5 * 0.08)
 
 
