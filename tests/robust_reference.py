@@ -1,4 +1,4 @@
-"""What reference/robust.R wrote, and the same models fitted here."""
+"""What reference/robust.R and reference/vas.R wrote, and the same models fitted here."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ HERE = Path(__file__).parent / "reference"
 LAVAAN = {"ntotal": "n"}
 
 
-def table(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"robust_{name}.csv", keep_default_na=False, na_values=["NA"])
+def table(name: str, script: str = "robust") -> pd.DataFrame:
+    return pd.read_csv(HERE / f"{script}_{name}.csv", keep_default_na=False, na_values=["NA"])
 
 
-CASES = table("cases").set_index("case")
-COMPLETE = tuple(CASES.index[CASES["missing"] == "listwise"])
+CASES, PARAMETERS, FIT = (pd.concat([table(name), table(name, "vas")], ignore_index=True) for name in ("cases", "parameters", "fit"))
+CASES = CASES.set_index("case")
+COMPLETE = tuple(CASES.index[(CASES["missing"] == "listwise") & (CASES["estimator"] != "WLSMV")])
 INCOMPLETE = tuple(CASES.index[CASES["missing"] == "fiml"])
-PARAMETERS, FIT = table("parameters"), table("fit")
 
 
 @functools.cache
@@ -38,7 +38,14 @@ def measures(fit: sem.Fit) -> pd.Series:
 
 
 def compare_parameters(case: str) -> None:
-    fit, theirs = fitted(case), PARAMETERS[PARAMETERS["case"] == case]
+    same_parameters(fitted(case), PARAMETERS[PARAMETERS["case"] == case])
+
+
+def compare_measures(case: str) -> None:
+    same_measures(fitted(case), FIT[FIT["case"] == case])
+
+
+def same_parameters(fit: sem.Fit, theirs: pd.DataFrame) -> None:
     ours, theirs = index(fit.parameters, fit.model.table["group"] + 1), index(theirs, theirs["group"])
     said = [name for name in theirs.index if name in ours.index]
     # lavaan lists, as fixed to zero, what is not in our table: means of latent variables
@@ -50,14 +57,29 @@ def compare_parameters(case: str) -> None:
     np.testing.assert_allclose(ours["std"], theirs["std.all"], rtol=1e-7, atol=1e-8)
 
 
-def compare_measures(case: str) -> None:
-    ours, theirs = measures(fitted(case)), FIT[FIT["case"] == case].set_index("measure")["value"]
+def same_measures(fit: sem.Fit, theirs: pd.DataFrame) -> None:
+    ours, theirs = measures(fit), theirs.set_index("measure")["value"]
     theirs.index = theirs.index.str.replace(".", "_").map(lambda name: LAVAAN.get(name, name))
     theirs = theirs[ours.index]
     # nlminb stops short of the baseline's optimum, uniroot of the interval's ends
     loose = ours.index.str.contains("baseline|_ci_|cfi|tli|nfi|rfi|ifi")
     np.testing.assert_allclose(ours[loose], theirs[loose], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours[~loose], theirs[~loose], rtol=1e-7, atol=1e-8)
+
+
+def clustered(name: str) -> pd.DataFrame:
+    """What reference/cluster.R wrote."""
+    return pd.read_csv(HERE / f"cluster{name}.csv", keep_default_na=False, na_values=["NA"])
+
+
+CLUSTER_CASES, CLUSTER_PARAMETERS, CLUSTER_FIT = (clustered(name) for name in ("_cases", "_parameters", "_fit"))
+
+
+@functools.cache
+def fitted_clusters(case: str) -> sem.Fit:
+    row = CLUSTER_CASES.set_index("case").loc[case]
+    return sem.fit(data(row["data"]), row["syntax"], group=row["group"] or None, estimator="MLR", missing=row["missing"],
+                   cluster="firm")
 
 
 @functools.cache

