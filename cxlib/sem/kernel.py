@@ -291,12 +291,11 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
     if group.means:
         average, delta = _means(group, x, total, sample.mean)
         s = s + delta[:, None] * delta
-    precision = np.zeros_like(paths)
+    precision, t, weight = np.zeros_like(paths), np.empty_like(paths), lam / theta[row]
     for block in group.blocks:
         at = (block, block) if isinstance(block, slice) else np.ix_(block, block)
         precision[at], log_block, negative_block = _inverse(disturbance[at])
-        log_psi, negative = log_psi + log_block, negative + negative_block
-    weight, t = lam / theta[row], _product(precision, paths)
+        t[block], log_psi, negative = _product(precision[at], paths[block]), log_psi + log_block, negative + negative_block
     n = np.einsum("kir,kjr->ijr", paths, t)
     n[by.cell] += by.to_cell @ (weight[by.first] * lam[by.second])
     inverse, log_n, negative_n = _inverse(n[:soft, :soft])

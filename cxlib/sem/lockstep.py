@@ -8,7 +8,7 @@ the inverse information at their current point, renewed every few steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,12 +16,15 @@ import pandas as pd
 
 from cxlib.sem.discrepancy import Moments
 from cxlib.sem.kernel import Compiled, Sample, information
+from cxlib.sem.model import Model
 
 CHUNK = 256
 """Lanes worked on together, so that their arrays stay in the processor's cache."""
 PILOT = 64
 """Draws that show whether the full-sample estimate is a useful start."""
-DECREMENT = 1e-17
+MEMORY = 3, 40
+"""Steps remembered with a metric that fits already, and with a rough one."""
+DECREMENT = 1e-16
 """A lane has converged after a step whose predicted gain g'H⁻¹g is below this, whatever the units:
 every estimate is then within √(DECREMENT·n/2) of its own standard error from the optimum."""
 
@@ -118,14 +121,22 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
     theta = np.repeat(start[:, None], total, axis=1)
     value, gradient, finished = np.full(total, np.nan), np.full(theta.shape, np.nan), np.zeros(total, dtype=bool)
 
-    def work(lanes, metric, limit, leave=0.0, memory=40, chunk=CHUNK, engine=compiled):
+    number, first, second = _units(model)
+
+    def stretch(now):
+        """How much larger variances and covariances are than at the start: 1/∂²F changes by the square."""
+        out = np.ones_like(now)
+        out[number] = np.sqrt(np.clip(now[first] * now[second] / (start[first] * start[second])[:, None], 0.1, 10))
+        return out
+
+    def work(lanes, metric, limit, leave=0.0, chunk=CHUNK, engine=compiled):
         """Descend with these lanes and say which are unfinished."""
         for at in range(0, len(lanes), chunk):
             some = lanes[at : at + chunk]
             data = engine.prepare(samples.take(some))
             now = _own_metric(engine, theta[:, some], data) if metric is None else metric
             theta[:, some], value[some], gradient[:, some], finished[some] = _descend(
-                engine, data, theta[:, some], now, limit, leave, memory)
+                engine, data, theta[:, some], now, limit, leave, stretch)
         return lanes[~finished[lanes]]
 
     def rescue(lanes, engine, rounds=8):
@@ -143,7 +154,7 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
             metric = np.linalg.inv(curvature)
             left = work(todo[:PILOT], metric, 60)
             if sound := len(left) < 0.2 * min(PILOT, total):
-                todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15, memory=8)]), metric, 60)
+                todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60)
         if len(todo):
             frames = [Moments(pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
                               pd.Series(one.mean[:, 0], model.observed), 0) for one in pooled]
@@ -163,6 +174,15 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
     return Refits(np.where(finished, theta, np.nan).T, value, np.abs(gradient).max(axis=0), status)
 
 
+def _units(model: Model) -> np.ndarray:
+    """Free numbers of (co)variances and of the two variances whose product is the square of each one's unit, (3, count)."""
+    rows = model.table[(model.table["free"] > 0) & model.table["matrix"].isin(["psi", "theta"])]
+    variance = {(row.group, row.matrix, row.row): row.free - 1 for row in rows.itertuples() if row.row == row.col}
+    found = [(row.free - 1, variance.get((row.group, row.matrix, row.row)), variance.get((row.group, row.matrix, row.col)))
+             for row in rows.itertuples()]
+    return np.array([one for one in found if None not in one], dtype=int).reshape(-1, 3).T
+
+
 def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np.ndarray:
     """Inverse expected information of every lane at its own point, slightly ridged, (npar, npar, R)."""
     share = [one.n.mean() / sum(other.n.mean() for other in data) for one in data]
@@ -174,15 +194,19 @@ def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np
 
 
 def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: np.ndarray, limit: int, leave: float,
-             memory: int) -> list[np.ndarray]:
+             stretch: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
     """L-BFGS from `theta` (npar, R) until a share `leave` of the lanes is unfinished; θ, F, ∂F/∂θ, finished.
 
-    metric : (npar, npar), (npar, npar, R), or (npar, 1), a diagonal that is rescaled by the last step.
+    metric : (npar, npar), stretched once in each lane to its own variances; (npar, npar, R); or (npar, 1), a
+        diagonal that is rescaled by every step.
     """
+    shared, diagonal = metric.ndim == 2, metric.shape[1] == 1
+    memory = MEMORY[diagonal or not shared]
+
     def first(g):
-        if metric.ndim == 3:
+        if not shared:
             return np.einsum("abr,br->ar", metric, g)
-        return metric * g * gauge if metric.shape[1] == 1 else metric @ g
+        return metric * g * gauge if diagonal else gauge * (metric @ (gauge * g))
 
     lanes = theta.shape[1]
     value, gradient = compiled.value(theta, data)
@@ -191,10 +215,13 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
     direction = -first(gradient)
     slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
     for _ in range(limit):
-        trial, gradient_trial = compiled.value(theta + step * direction, data)
+        s = step * direction
+        trial, after = compiled.value(theta + s, data)
         good = trial <= value + 1e-4 * step * slope + 1e-11
-        s, y = np.where(good, step * direction, 0), np.where(good, gradient_trial - gradient, 0)
-        theta, value, gradient = theta + s, np.where(good, trial, value), np.where(good, gradient_trial, gradient)
+        if not good.all():
+            s, trial, after = np.where(good, s, 0), np.where(good, trial, value), np.where(good, after, gradient)
+        y = after - gradient
+        theta, value, gradient = theta + s, trial, after
         bend = np.einsum("qr,qr->r", s, y)
         pairs = [*pairs[1 - memory :], (s, y, np.where(bend > 1e-18, 1 / bend, 0))]
         finished = good & (-slope * step < DECREMENT)
@@ -206,16 +233,19 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
             gone = gone | stop
             if len(gone) - gone.sum() <= leave * lanes:
                 break
-            if gone.mean() > 0.2:  # moving lanes together costs more than a few idle ones
+            if gone.mean() > 0.1:  # moving lanes together costs more than a few idle ones
                 keep = ~gone
-                active, value, slope, step, good, gauge = (one[keep] for one in (active, value, slope, step, good, gauge))
+                active, value, slope, step = (one[keep] for one in (active, value, slope, step))
                 theta, gradient, direction, gone = theta[:, keep], gradient[:, keep], direction[:, keep], gone[keep]
-                metric = metric[:, :, keep] if metric.ndim == 3 else metric
+                gauge = gauge[..., keep]
+                metric = metric if shared else metric[:, :, keep]
                 data = [Sample(*(part[..., keep] for part in one)) for one in data]
                 pairs = [(s[:, keep], y[:, keep], weight[keep]) for s, y, weight in pairs]
-        if metric.shape[1] == 1:
+        if diagonal:
             s, y, weight = pairs[-1]
             gauge = np.where(weight > 0, 1 / (weight * np.einsum("qr,qr->r", y, metric * y)), gauge)
+        elif len(pairs) == 1:
+            gauge = stretch(theta)
         ahead, parts, scratch = gradient.copy(), [], np.empty_like(gradient)
         for s, y, weight in reversed(pairs):
             parts.append(weight * np.einsum("qr,qr->r", s, ahead))
@@ -228,7 +258,7 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
         if back.any():
             ahead = np.where(back, first(gradient), ahead)
             downhill = np.einsum("qr,qr->r", gradient, ahead)
-        direction, slope = np.where(good, -ahead, direction), np.where(good, -downhill, slope)
+        direction, slope = -ahead, -downhill
     for target, source in zip(result[:3], (theta, value, gradient), strict=True):
         target[..., active[~gone]] = source[..., ~gone]
     return result
