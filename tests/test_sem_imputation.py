@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from robust_reference import CASES, measures, pooled, table
+from robust_reference import CASES, HERE, measures, pooled, table
 from sem_reference import data
 
 from cxlib import sem
@@ -31,6 +31,22 @@ def test_pooling_is_semtools(means):
     value, said = measures(fit), theirs["measure"]
     for name in ("chisq", "baseline.chisq", "cfi", "tli", "rmsea", "rmsea.ci.upper"):
         assert value[name.replace(".", "_")] == pytest.approx(said[name], rel=1e-5), name
+
+
+def test_pooling_of_robust_fits_is_semtools():
+    copies = [rows.assign(firm=np.arange(1, len(rows) + 1) % 40) for _, rows in table("copies").groupby("copy")]
+    fit = pool([sem.fit(rows, THREE, estimator="MLR", cluster="firm") for rows in copies])
+    theirs = pd.read_csv(HERE / "cluster_pooled.csv").set_index(["kind", "name"])["value"]
+    names = (fit.parameters["lhs"] + fit.parameters["op"] + fit.parameters["rhs"])[fit.parameters["se"].notna()]
+    ours = fit.parameters.loc[names.index].set_index(names)
+    for kind in ("est", "se"):
+        np.testing.assert_allclose(ours[kind], theirs[kind][names], rtol=1e-6)
+    value, said = measures(fit), theirs["measure"]
+    # semTools' tli.robust is 1 whatever the data
+    for name in ("chisq", "chisq.scaled", "pvalue.scaled", "chisq.scaling.factor", "baseline.chisq.scaled", "cfi.scaled", "cfi.robust",
+                 "tli.scaled", "rmsea.scaled", "rmsea.robust", "rmsea.ci.upper.robust", "srmr"):
+        assert value[name.replace(".", "_")] == pytest.approx(said[name], rel=1e-5), name
+    assert "respondents of one firm (40 clusters), pooled by Rubin's rules" in fit.method
 
 
 def test_copies_keep_what_was_observed_and_fill_the_rest():
@@ -61,6 +77,15 @@ def test_a_population_is_recovered_from_answers_missing_at_random():
         assert fit.parameter(item, "~1")["est"] == pytest.approx(1, abs=0.06)
 
 
+def test_robust_copies_say_what_robust_full_information_says():
+    rng, x = np.random.default_rng(8), rows(np.random.default_rng(6), 600)
+    x = (x * rng.choice([0.5, 1.5], size=(600, 1))).mask(rng.random(x.shape) < 0.1).assign(firm=np.arange(600) % 60)
+    many, full = (sem.fit(x, ONE, missing=missing, estimator="MLR", cluster="firm", rng=rng) for missing in ("mi", "fiml"))
+    np.testing.assert_allclose(np.sqrt(np.diag(many.vcov)), np.sqrt(np.diag(full.vcov)), rtol=0.1)
+    assert many.scaling == pytest.approx(full.scaling, rel=0.1)
+    assert many.cluster == "firm" and many.clustering["en"].endswith("respondents of one firm (60 clusters).")
+
+
 def test_groups_are_imputed_and_fitted_apart():
     fit = sem.fit(data("hs_missing"), THREE, group="school", missing="mi", rng=np.random.default_rng(4), imputations=4)
     assert fit.groups == ("Grant-White", "Pasteur") and fit.n_used == 300 and len(fit.imputed) == 4
@@ -85,8 +110,8 @@ def test_what_was_done_is_told_and_what_cannot_be_done_refused():
     for wrong in ({"rng": None}, {"rng": rng, "imputations": 1}):
         with pytest.raises(ValueError, match="needs rng="):
             sem.fit(holes, THREE, missing="mi", **wrong)
-    with pytest.raises(ValueError, match="'ML' with 'mi'"):
-        sem.fit(holes, THREE, missing="mi", estimator="MLR", rng=rng)
+    with pytest.raises(ValueError, match="estimator='MLM' with missing='mi'"):
+        sem.fit(holes, THREE, missing="mi", estimator="MLM", rng=rng)
     with pytest.raises(ValueError, match="not imputed"):
         sem.difference(sem.fit(holes, "g =~ x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9", missing="mi", rng=rng, imputations=3), fit)
     with pytest.raises(sem.DataError, match="Only 1 of 1"):

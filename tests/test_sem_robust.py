@@ -7,7 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from robust_reference import CASES, COMPLETE, compare_measures, compare_parameters, fitted, measures, table
+from robust_reference import (
+    CASES,
+    CLUSTER_CASES,
+    CLUSTER_FIT,
+    CLUSTER_PARAMETERS,
+    COMPLETE,
+    clustered,
+    compare_measures,
+    compare_parameters,
+    fitted,
+    fitted_clusters,
+    measures,
+    same_measures,
+    same_parameters,
+    table,
+)
 from sem_reference import data, index
 
 from cxlib import sem
@@ -159,3 +174,91 @@ def test_fewer_rows_than_parameters_are_warned_of():
     fit = sem.fit(population(np.random.default_rng(1), 8), ONE, estimator="MLR")
     assert any("8 rows are too few for robust standard errors" in note["en"] for note in fit.warnings)
     assert not any("too few" in note["en"] for note in fitted("hs_mlr").warnings)
+
+
+TWO = CLUSTER_CASES.set_index("case").loc["two_listwise", "syntax"]
+FIRMS = clustered("")
+
+
+@pytest.mark.parametrize("case", CLUSTER_CASES["case"])
+def test_clusters_are_lavaans(case):
+    same_parameters(fitted_clusters(case), CLUSTER_PARAMETERS[CLUSTER_PARAMETERS["case"] == case])
+    same_measures(fitted_clusters(case), CLUSTER_FIT[CLUSTER_FIT["case"] == case])
+
+
+@pytest.mark.parametrize("row", list(clustered("_difference").itertuples()), ids=lambda row: f"{row.small}-{row.method}")
+def test_difference_tests_of_clusters_are_lavaans(row):
+    ours = sem.difference(fitted_clusters(row.small), fitted_clusters(row.large), row.method).iloc[0]
+    assert ours["method"] == row.method and ours["d_df"] == row.d_df
+    assert ours["d_chisq"] == pytest.approx(row.d_chisq, rel=1e-7)
+    assert ours["d_p"] == pytest.approx(row.d_p, rel=1e-5)
+
+
+@pytest.mark.parametrize("equal", [False, True], ids=["whole", "crossing groups"])
+def test_the_clustered_sandwich_of_a_regression_is_that_of_least_squares(equal):
+    import statsmodels.api as sm
+
+    # all equal in both groups is one regression; every firm has both sexes, so that J is the same in each
+    rows = FIRMS[FIRMS.groupby("firm")["sex"].transform("nunique") == 2]
+    syntax = "y1 ~ a*y4 + b*y5 + c*1\ny1 ~~ d*y1" if equal else "y1 ~ y4 + y5"
+    fit = sem.fit(rows, syntax, group="sex" if equal else None, estimator="MLR", cluster="firm")
+    j = rows["firm"].nunique()
+    theirs = sm.OLS(rows["y1"], sm.add_constant(rows[["y4", "y5"]])).fit(
+        cov_type="cluster", cov_kwds={"groups": pd.factorize(rows["firm"])[0], "use_correction": False})
+    for op, rhs, name in (("~", "y4", "y4"), ("~", "y5", "y5"), ("~1", "", "const")):
+        assert fit.parameter("y1", op, rhs)["se"] == pytest.approx(theirs.bse[name] * np.sqrt(j / (j - 1)), rel=1e-8)
+
+
+def test_a_cluster_a_row_is_no_cluster():
+    hs = data("hs")
+    alone, plain = (sem.fit(hs.assign(row=range(len(hs))), CASES.loc["hs_mlr", "syntax"], means=True, estimator="MLR", cluster=c)
+                    for c in ("row", None))
+    np.testing.assert_allclose(alone.vcov, plain.vcov * 301 / 300, rtol=1e-9)
+    assert alone.scaling == pytest.approx(plain.scaling * 301 / 300)
+
+
+def test_the_names_and_order_of_clusters_do_not_matter():
+    names = dict(zip(FIRMS["firm"].unique(), np.random.default_rng(2).permutation(70) * 1.5, strict=True))
+    again = sem.fit(FIRMS.assign(firm=FIRMS["firm"].map(names)).sample(frac=1, random_state=3), TWO, estimator="MLR", cluster="firm")
+    np.testing.assert_allclose(again.vcov, fitted_clusters("two_listwise").vcov, rtol=1e-7, atol=1e-10)
+    assert again.scaling == pytest.approx(fitted_clusters("two_listwise").scaling)
+
+
+def test_standard_errors_of_clusters_are_the_spread_of_the_estimates():
+    rng, estimates, robust, naive = np.random.default_rng(12), [], [], []
+    for _ in range(120):
+        rows = population(rng, 400) + np.repeat(rng.normal(size=(50, 4)) * 0.7, 8, axis=0)
+        loading = sem.fit(rows.assign(firm=np.repeat(np.arange(50), 8)), "a ~ b", estimator="MLR", cluster="firm")
+        estimates.append(loading.parameter("a", "~", "b")["est"])
+        robust.append(loading.parameter("a", "~", "b")["se"])
+        naive.append(sem.fit(rows, "a ~ b", estimator="MLR").parameter("a", "~", "b")["se"])
+    assert np.mean(robust) == pytest.approx(np.std(estimates), rel=3 / np.sqrt(240))
+    assert np.mean(naive) < 0.85 * np.std(estimates)
+
+
+def test_clusters_are_said_and_rows_without_one_left_out():
+    fit = fitted_clusters("two_listwise")
+    assert "standard errors robust to non-normality and to respondents of one firm (70 clusters)" in fit.method
+    assert fit.cluster == "firm" and not fit.warnings
+    unknown = FIRMS.assign(firm=FIRMS["firm"].mask(FIRMS.index < 9))
+    for missing, said in (("listwise", "9 of 678 rows have a missing value in the model's variables or firm"),
+                          ("fiml", "9 without a value of firm"), ):
+        fit = sem.fit(unknown, TWO, estimator="MLR", cluster="firm", missing=missing)
+        assert said in fit.warnings[0]["en"] and fit.n_used == 669
+
+
+def test_too_few_clusters_are_warned_of_or_refused():
+    for clusters, said in ((15, "15 clusters are too few for robust standard errors of 19"), (25, "only 25 clusters"), (60, "")):
+        fit = sem.fit(FIRMS.assign(firm=FIRMS.index % clusters), TWO, estimator="MLR", cluster="firm")
+        assert [said in note["en"] for note in fit.warnings] == [True] * bool(said)
+    with pytest.raises(sem.DataError, match="same 'firm'"):
+        sem.fit(FIRMS.assign(firm=1), TWO, estimator="MLR", cluster="firm")
+    with pytest.raises(sem.DataError, match="'company', which is not a column"):
+        sem.fit(FIRMS, TWO, estimator="MLR", cluster="company")
+
+
+def test_other_estimators_say_that_they_take_clusters_as_independent():
+    plain, fit = sem.fit(FIRMS, TWO), sem.fit(FIRMS, TWO, cluster="firm")
+    np.testing.assert_allclose(fit.vcov, plain.vcov)
+    assert [note["en"] for note in fit.warnings] == [
+        "Standard errors take respondents of one firm as independent; estimator='MLR' does not."]

@@ -34,6 +34,8 @@ METHODS = {
     ("MLR", "listwise"): "maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
     ("MLM", "listwise"): "maximum likelihood, robust standard errors, χ² scaled by Satorra and Bentler",
     ("ML", "mi"): "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3",
+    ("MLR", "mi"): "maximum likelihood in multiply imputed data, {robust}, pooled by Rubin's rules, χ² as D3, scaled by the mean "
+                   "of the Yuan-Bentler factors (Mplus variant)",
     ("ML", "fiml"): "full-information maximum likelihood, standard errors from the observed information",
     ("MLR", "fiml"): "full-information maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
 }
@@ -90,9 +92,17 @@ class Fit:
     @property
     def method(self) -> str:
         """What was done, in words."""
-        return METHODS[self.estimator, self.missing].format(
-            robust="Huber-White standard errors" if not self.cluster else "standard errors robust to non-normality and to "
-                   f"respondents of one {self.cluster} ({count_clusters(self.patterns)} clusters)")
+        errors = self.clustering["en"].strip(" .").replace("Standard errors are", "standard errors")
+        return METHODS[self.estimator, self.missing].format(robust=errors or "Huber-White standard errors")
+
+    @property
+    def clustering(self) -> dict[str, str]:
+        """A sentence on the clusters that the standard errors allow for, empty if there are none."""
+        if not self.cluster:
+            return {"en": "", "zh": ""}
+        j = count_clusters((self.imputed[0] if self.imputed else self).patterns)
+        return {"en": f" Standard errors are robust to non-normality and to respondents of one {self.cluster} ({j} clusters).",
+                "zh": f"标准误对非正态和同一 {self.cluster} 的受访者（{j} 个群）稳健。"}
 
     def discrepancy(self, model: Model | None = None) -> Discrepancy:
         """The function that was minimised, or the same of another model of the same variables."""
@@ -152,8 +162,8 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     missing : str
         "listwise" leaves out every row with a missing value in the model's variables; "fiml" uses what
         each row has (:mod:`cxlib.sem.fiml`), with intercepts, and leaves out rows without any value or
-        without one of an observed predictor; "mi" pools the fits of `imputations` completed copies
-        (:mod:`cxlib.sem.imputation`).  Both need values missing at random given those observed.
+        without one of an observed predictor; "mi" pools the fits of `imputations` completed copies, "ML" or
+        "MLR" (:mod:`cxlib.sem.imputation`).  Both need values missing at random given those observed.
     rng : numpy Generator
         For "mi".
     cluster : str, optional
@@ -189,8 +199,7 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         return fit_ordinal(data, model, missing=missing, start=start)
     if (estimator, missing) not in METHODS:
         raise ValueError(f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
-                         "with missing='listwise' or 'fiml', 'ML' with 'mi', 'MLM' with 'listwise', 'WLSMV' with 'listwise' "
-                         "or 'pairwise'.")
+                         "with missing='listwise', 'fiml' or 'mi', 'MLM' with 'listwise', 'WLSMV' with 'listwise' or 'pairwise'.")
     if missing == "mi" and (rng is None or imputations < 2):
         raise ValueError("missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more.")
     full = missing == "fiml"
@@ -211,23 +220,27 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     parts, notes = [values[mine] for mine in own], []
     if cluster is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
         raise DataError(f"All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=.")
+
+    def solve(rows: list[pd.DataFrame], missing: str, notes: Sequence[dict[str, str]] = ()) -> Fit:
+        """Fit these rows of every group."""
+        samples = [saturated(part) if full else _moments(part) for part in rows]
+        patterns = [Patterns(part.to_numpy(), None if cluster is None else units[mine])
+                    for part, mine in zip(rows, own, strict=True)] if full or estimator != "ML" else []
+        return _fit(model, samples, start, list(notes), groups, values[kept], patterns, estimator, missing, cluster or "")
+
     if missing == "mi":
         from cxlib.sem.imputation import impute, pool
 
-        copies = [[_moments(impute(part, rng)) for part in parts] for _ in range(imputations)]
-        return pool([_fit(model, copy, start, [], groups) for copy in copies], account(values, kept, needed))
+        return pool([solve([impute(part, rng) for part in parts], "listwise") for _ in range(imputations)],
+                    account(values, kept, needed))
     if full:
-        samples, notes = [saturated(part) for part in parts], account(values, kept, needed)
-    else:
-        samples = [_moments(part) for part in parts]
-        if dropped := int((~kept).sum()):
-            named = {"en": ["the model's variables", *filter(None, [cluster])], "zh": ["模型变量", *filter(None, [cluster])]}
-            notes.append({"en": f"{dropped} of {len(data)} rows have a missing value in {' or '.join(named['en'])} and were "
-                                f"left out (listwise deletion); {len(data) - dropped} were used.",
-                          "zh": f"{len(data)} 行中有 {dropped} 行在{'或'.join(named['zh'])}上有缺失值，已整行剔除；使用 {len(data) - dropped} 行。"})
-    patterns = [Patterns(part.to_numpy(), None if cluster is None else units[mine])
-                for part, mine in zip(parts, own, strict=True)] if full or estimator != "ML" else []
-    return _fit(model, samples, start, notes, groups, values[kept], patterns, estimator, missing, cluster or "")
+        notes = account(values, kept, needed)
+    elif dropped := int((~kept).sum()):
+        notes = [{"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables"
+                        f"{f' or {cluster}' if cluster else ''} and were left out (listwise deletion); {len(data) - dropped} were used.",
+                  "zh": f"{len(data)} 行中有 {dropped} 行在模型变量{f'或 {cluster} ' if cluster else ''}上有缺失值，已整行剔除；"
+                        f"使用 {len(data) - dropped} 行。"}]
+    return solve(parts, missing, notes)
 
 
 def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Sequence[int], model: str | Model,

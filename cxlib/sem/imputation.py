@@ -33,14 +33,14 @@ def impute(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
-    """The fits of completed copies as one, by Rubin's rules, with χ² = df·D₃.
+    """The fits of completed copies as one, by Rubin's rules, with χ² = df·D₃, in "MLR" divided by the mean scaling factor.
 
     Notes
     -----
     Estimates: mean; covariance: W + (1 + 1/m)B (Rubin 1987, doi:10.1002/9780470316696).  D₃ = L̃/(1 + r)/df,
     r = (m + 1)/(df(m − 1))·(L̄ − L̃), with L̄ the mean of the χ² and L̃ of the likelihood ratios at the pooled
     estimates and moments (Meng & Rubin 1992, doi:10.1093/biomet/79.1.103).
-    R: ``semTools::runMI(…)``; ``semTools::lavTestLRT.mi(fit, test = "D3", asymptotic = TRUE)``.
+    R: ``semTools::runMI(…)``; ``semTools::lavTestLRT.mi(fit, test = "D3", asymptotic = TRUE)``, which scales in the same way.
     """
     sound = [fit for fit in fits if fit.converged]
     if len(sound) < 2:
@@ -56,8 +56,9 @@ def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
               "of the information on a parameter is missing. There is no likelihood, so no AIC and BIC.",
         "zh": f"{len(fits)} 份插补数据中 {m} 份已拟合并按 Rubin 规则合并，χ² 为 D3；单个参数最多缺失 {100 * lost:.0f}% 的信息。"
               "没有似然值，因此没有 AIC 和 BIC。"}]
-    pooled = _describe(Discrepancy(sound[0].model, samples), thetas.mean(axis=0), 0.0, notes, sound[0].groups, (), "ML", "mi", vcov=vcov)
-    pooled = replace(pooled, imputed=tuple(sound))
+    pooled = _describe(Discrepancy(sound[0].model, samples), thetas.mean(axis=0), 0.0, notes, sound[0].groups, (),
+                       sound[0].estimator, "mi", sound[0].cluster, vcov)
+    pooled = replace(pooled, imputed=tuple(sound), scaling=float(np.mean([fit.scaling for fit in sound])))
     return replace(pooled, fmin=d3(pooled, pooled.implied, [fit.chisq for fit in sound], pooled.df) / pooled.n_used)
 
 

@@ -65,7 +65,7 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
         "rmsea_pvalue": 1 - _noncentral(chisq, df, n * df * 0.05**2 / groups) if df else np.nan,
         "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
     }
-    if fit.patterns:
+    if fit.patterns or fit.estimator != "ML":
         values |= robust(fit)
     return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
 

@@ -113,6 +113,14 @@ def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
     return fit.discrepancy(model), theta
 
 
+def _baseline_scaling(fit: Fit) -> float:
+    """Scaling factor of the baseline's χ², of imputed copies their mean."""
+    if fit.imputed:
+        return float(np.mean([_baseline_scaling(copy) for copy in fit.imputed]))
+    null, at = independence(fit)
+    return inference(null, at, fit.patterns, fit.estimator)[1]
+
+
 def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[float, float]:
     """χ² that complete data would have given, and its scaling factor.
 
@@ -143,13 +151,12 @@ def measures(fit: Fit) -> dict[str, float]:
     """Scaled and robust fit measures by lavaan's names, "_" for "."."""
     from scipy.special import chdtrc
 
-    from cxlib.sem.measures import cfi, rmsea, rmsea_interval, tli
+    from cxlib.sem.measures import baseline, cfi, rmsea, rmsea_interval, tli
 
     chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
-    null, at = independence(fit)
-    base, base_df, c, out = n * null.value(at), null.model.df, fit.scaling if df else 1.0, {}
+    (base, base_df), c, out = baseline(fit), fit.scaling if df else 1.0, {}
     if fit.estimator != "ML":
-        base_c = inference(null, at, fit.patterns, fit.estimator)[1]
+        base_c = _baseline_scaling(fit)
         low, high = rmsea_interval(chisq, c * df, n, groups)
         out = {"chisq_scaled": chisq / c, "df_scaled": df, "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
                "chisq_scaling_factor": fit.scaling,
@@ -159,7 +166,7 @@ def measures(fit: Fit) -> dict[str, float]:
                "rmsea_scaled": rmsea(chisq, c * df, n, groups), "rmsea_ci_lower_scaled": low, "rmsea_ci_upper_scaled": high,
                "rmsea_pvalue_scaled": _close(chisq, c * df, n * c * df * 0.05**2 / groups)}
     if fit.missing == "fiml":
-        (chisq, c), (base, base_c) = fiml_corrected(fit, fit.discrepancy(), fit.theta), fiml_corrected(fit, null, at)
+        (chisq, c), (base, base_c) = fiml_corrected(fit, fit.discrepancy(), fit.theta), fiml_corrected(fit, *independence(fit))
     low, high = rmsea_interval(chisq / c, df, n, groups)
     return out | {
         "cfi_robust": cfi(chisq, df, base, base_df, c, base_c), "tli_robust": tli(chisq, df, base, base_df, c, base_c),
@@ -214,7 +221,7 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     elif method == "satorra.bentler.2001":
         scaling = (small.df * small.scaling - (large.df * large.scaling if large.df else 0.0)) / df
         method = method if scaling > 0 else "satorra.2000"
-    elif method != "satorra.2000":
+    elif method not in ("satorra.bentler.2001", "satorra.2000"):
         raise ValueError(f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.")
     if method == "satorra.2000":
         k = _satorra_2000(small, large)
