@@ -1,4 +1,4 @@
-"""Are two constructs two?  The heterotrait–monotrait ratio of correlations, from the items alone.
+"""Are two constructs two?  The heterotrait–monotrait ratio from the items alone, Fornell and Larcker's criterion from a fit.
 
 Every cut-off named here is a convention of its authors, not a test.
 """
@@ -13,6 +13,7 @@ import pandas as pd
 from cxlib.show import Result, number, plural
 
 if TYPE_CHECKING:
+    from cxlib.sem import Fit
     from cxlib.study import Study
 
     Words = dict[str, str]
@@ -41,7 +42,7 @@ def htmt_matrix(data: pd.DataFrame, scales: Scales, geometric: bool = False) -> 
     return pd.DataFrame(_ratios(r, scales, geometric), list(scales), list(scales))
 
 
-def htmt(data: pd.DataFrame, study: Study, model: str = "main", geometric: bool = False) -> Result:
+def htmt(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
     """Heterotrait–monotrait ratio of correlations (square, first column construct).
 
     Henseler, Ringle & Sarstedt (2015), doi:10.1007/s11747-014-0403-8, of the rows complete in all items.
@@ -56,50 +57,43 @@ def htmt(data: pd.DataFrame, study: Study, model: str = "main", geometric: bool 
     R: ``semTools::htmt(syntax, data, htmt2 = FALSE)`` (absolute correlations).
     """
     rows, scales, notes = _complete(data, study, model)
-    square, name = htmt_matrix(rows, scales, geometric), "HTMT2" if geometric else "HTMT"
+    square = htmt_matrix(rows, scales)
     pairs = below_diagonal(square)
     a, b, value = max(pairs, key=lambda pair: pair[2])
     low, high = (sum(v >= limit for *_, v in pairs) for limit in HTMT_CONVENTIONS)
-    text = {"en": f"The largest {name} is {number(value, 2)} ({study.name(a)} and {study.name(b)}). Of {plural(len(pairs), 'pair')}, "
+    text = {"en": f"The largest HTMT is {number(value, 2)} ({study.name(a)} and {study.name(b)}). Of {plural(len(pairs), 'pair')}, "
                   f"{low} reach .85 and {high} reach .90, the conventions for distinct and for related concepts.",
-            "zh": f"最大的 {name} 是 {number(value, 2)}（{study.name(a, 'zh')}与{study.name(b, 'zh')}）。{len(pairs)} 对中达到 .85 的有 "
+            "zh": f"最大的 HTMT 是 {number(value, 2)}（{study.name(a, 'zh')}与{study.name(b, 'zh')}）。{len(pairs)} 对中达到 .85 的有 "
                   f"{low} 对、达到 .90 的有 {high} 对（概念相异与相近时的惯例）。"}
-    method = f"{name}: absolute correlations, {'geometric' if geometric else 'arithmetic'} means"
-    return Result(with_names(square), text, len(rows), method, notes)
+    return Result(with_names(square), text, len(rows), "HTMT: absolute correlations, arithmetic means", notes)
 
 
-def htmt2(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
-    """HTMT2, which does not assume equal loadings (Roemer et al. 2021, doi:10.1108/IMDS-02-2021-0082).
+def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, model: str = "main", draws: int = 1000) -> Result:
+    """HTMT and HTMT2 of every pair (a, b) with percentile bootstrap 95% intervals, from the same draws of respondents.
 
-    Notes
-    -----
-    R: ``semTools::htmt(syntax, data, htmt2 = TRUE)``.
-    """
-    return htmt(data, study, model, geometric=True)
-
-
-def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, model: str = "main", draws: int = 1000,
-                   geometric: bool = False, level: float = 0.95) -> Result:
-    """Percentile bootstrap intervals of HTMT (columns a, b, htmt, ci_low, ci_high, draws).
+    HTMT2 does not assume equal loadings (Roemer, Schuberth & Henseler 2021, doi:10.1108/IMDS-02-2021-0082).
 
     Parameters
     ----------
     rng : Generator
-        Source of the draws of respondents; the same state gives the same table.
+        Source of the draws; the same state gives the same table.
     draws : int
         How many; a draw in which an item does not vary is left out, and the column draws says so.
-    geometric : bool
-        HTMT2 instead of HTMT.
+
+    Returns
+    -------
+    Result
+        a, b, htmt, htmt_low, htmt_high, htmt2, htmt2_low, htmt2_high, draws.
 
     Notes
     -----
-    Discriminant validity is supported where ci_high is below the convention (Franke & Sarstedt 2019,
-    doi:10.1108/IntR-12-2017-0515).
+    Discriminant validity is supported where the upper end is below the convention (Franke & Sarstedt 2019,
+    doi:10.1108/IntR-12-2017-0515).  R: the values are ``semTools::htmt(syntax, data, htmt2 = FALSE)`` and ``TRUE``.
     """
     rows, scales, notes = _complete(data, study, model)
     z = ((rows - rows.mean()) / rows.std(ddof=0)).to_numpy()
     n, (i, j) = len(z), np.triu_indices(z.shape[1])
-    terms, sampled = np.hstack([z, z[:, i] * z[:, j]]), []
+    terms, sampled = np.hstack([z, z[:, i] * z[:, j]]), {"htmt": [], "htmt2": []}
     for size in [250] * (draws // 250) + [draws % 250]:
         moments = rng.multinomial(n, np.full(n, 1 / n), size=size) @ terms / n
         cov = np.empty((size, z.shape[1], z.shape[1]))
@@ -107,20 +101,42 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
         variance = np.einsum("rii->ri", cov)
         varies = (variance > 1e-12).all(axis=1)
         sd = np.sqrt(variance[varies])
-        sampled.append(_ratios(cov[varies] / (sd[:, :, None] * sd[:, None, :]), scales, geometric))
-    ratios, codes = np.concatenate(sampled), list(scales)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    table = pd.DataFrame([(a, b, value, low[codes.index(a), codes.index(b)], high[codes.index(a), codes.index(b)], len(ratios))
-                          for a, b, value in below_diagonal(htmt_matrix(rows, scales, geometric))],
-                         columns=["a", "b", "htmt", "ci_low", "ci_high", "draws"])
-    if len(ratios) < draws:
-        notes += ({"en": f"In {draws - len(ratios)} of {draws} draws an item did not vary; they were left out.",
-                   "zh": f"{draws} 次抽样中有 {draws - len(ratios)} 次某题项没有变异，未计入。"},)
-    below = [(table["ci_high"] < limit).sum() for limit in HTMT_CONVENTIONS]
-    text = {"en": f"The whole {level:.0%} interval lies below .85 for {below[0]} and below .90 for {below[1]} of "
-                  f"{plural(len(table), 'pair')}.",
-            "zh": f"{len(table)} 对构念中，{level:.0%} 区间整个低于 .85 的有 {below[0]} 对，低于 .90 的有 {below[1]} 对。"}
-    return Result(table, text, n, f"{'HTMT2' if geometric else 'HTMT'}, percentile bootstrap, {len(ratios)} draws", notes)
+        for name, ratios in sampled.items():
+            ratios.append(_ratios(cov[varies] / (sd[:, :, None] * sd[:, None, :]), scales, name == "htmt2"))
+    table, at = pd.DataFrame([pair[:2] for pair in below_diagonal(htmt_matrix(rows, scales))], columns=["a", "b"]), np.tril_indices(len(scales), -1)
+    for name, ratios in sampled.items():
+        table[name] = htmt_matrix(rows, scales, name == "htmt2").to_numpy()[at]
+        table[f"{name}_low"], table[f"{name}_high"] = np.quantile(np.concatenate(ratios), [0.025, 0.975], axis=0)[:, *at]
+    table["draws"] = used = sum(map(len, sampled["htmt"]))
+    if used < draws:
+        notes += ({"en": f"In {draws - used} of {draws} draws an item did not vary; they were left out.",
+                   "zh": f"{draws} 次抽样中有 {draws - used} 次某题项没有变异，未计入。"},)
+    below = [(table[f"{name}_high"] < limit).sum() for name in sampled for limit in HTMT_CONVENTIONS]
+    text = {"en": f"Of {plural(len(table), 'pair')} the whole 95% interval of HTMT lies below .85 for {below[0]} and below .90 for "
+                  f"{below[1]}; that of HTMT2 for {below[2]} and {below[3]}.",
+            "zh": f"{len(table)} 对构念中，HTMT 的 95% 区间整个低于 .85 的有 {below[0]} 对，低于 .90 的有 {below[1]} 对；HTMT2 分别为 "
+                  f"{below[2]} 对和 {below[3]} 对。"}
+    return Result(table, text, n, f"HTMT and HTMT2, percentile bootstrap, {used} draws", notes)
+
+
+def fornell_larcker(fit: Fit) -> Result:
+    """√AVE on the diagonal, correlations of the constructs beside it (square, first column construct).
+
+    Notes
+    -----
+    Criterion: √AVE exceeds every correlation in its row, doi:10.1177/002224378101800104.
+    R: ``sqrt(AVE)`` as in :func:`validity`; ``lavaan::lavInspect(fit, "cor.lv")``.
+    """
+    square, own, root = latent_correlations(fit), indicators(fit), np.sqrt(convergent(fit)["ave"])
+    failed = [f"{a} – {b} ({number(r, 2)})" for a, b, r in below_diagonal(square)
+              if abs(r) > np.fmin(root[a], root[b]) and a not in own[b] and b not in own[a]]
+    for code in square:
+        square.loc[code, code] = root[code]
+    text = {"en": f"The correlation exceeds √AVE for {plural(len(failed), 'pair')}: {', '.join(failed)}." if failed else
+            "Every √AVE exceeds the correlations of its construct.",
+            "zh": f"有 {len(failed)} 对构念的相关大于 √AVE：{'、'.join(failed)}。" if failed else "每个构念的 √AVE 都大于它与其他构念的相关。"}
+    one = caution([c for c in own if len(own[c]) == 1], "{} has one item, hence no AVE.", "{} 只有一个题项，没有 AVE。")
+    return of_fit(fit, with_names(square), text, "√AVE (standardised loadings), model-implied correlations", [one])
 
 
 def caution(codes: list[str], en: str, zh: str) -> Words | None:
@@ -137,6 +153,54 @@ def below_diagonal(matrix: pd.DataFrame) -> list[tuple[str, str, float]]:
     """The entries below the diagonal with their names."""
     names = list(matrix)
     return [(b, a, float(matrix.loc[a, b])) for i, a in enumerate(names) for b in names[:i]]
+
+
+def of_fit(fit: Fit, table: pd.DataFrame, text: Words, method: str, notes: list[Words | None] | None = None) -> Result:
+    """A result that says above its numbers what is wrong with the fit."""
+    if not fit.trustworthy:
+        text = {"en": "Not to be relied on, see the warning. " + text["en"], "zh": "结果不可靠，见警告。" + text["zh"]}
+    return Result(table, text, fit.n_used, method, (*fit.warnings, *filter(None, notes or [])))
+
+
+def scaled(cov: pd.DataFrame) -> pd.DataFrame:
+    """Correlations of covariances, NaN where a variance is negative."""
+    with np.errstate(invalid="ignore"):
+        sd = np.sqrt(np.diag(cov))
+    return cov / np.outer(sd, sd)
+
+
+def indicators(fit: Fit) -> Scales:
+    """The direct indicators of each construct; a construct observed without error is its own."""
+    loads = fit.model.table[fit.model.table["op"] == "=~"]
+    return {code: list(loads.loc[loads["lhs"] == code, "rhs"]) or [code] for code in fit.model.state}
+
+
+def items_of(code: str, own: Scales) -> list[str]:
+    """All items of a construct, through its first-order constructs."""
+    return [item for x in own[code] for item in (items_of(x, own) if x in own and x != code else [x])]
+
+
+def latent_correlations(fit: Fit) -> pd.DataFrame:
+    """Model-implied correlations of the constructs."""
+    state = list(fit.model.state)
+    return scaled(pd.DataFrame(fit.discrepancy().point(fit.theta, 0).phi, state, state))
+
+
+def convergent(fit: Fit) -> pd.DataFrame:
+    """omega, cr and ave of each construct (rows); NaN for a single item."""
+    own, observed, state = indicators(fit), list(fit.model.observed), list(fit.model.state)
+    at = fit.discrepancy().point(fit.theta, 0)
+    total = pd.DataFrame(at.d[:, len(observed):len(observed) + len(state)], observed, state)
+    sigma, phi = pd.DataFrame(at.sigma, observed, observed), pd.DataFrame(at.phi, state, state)
+    std = fit.parameters[fit.parameters["op"] == "=~"].set_index(["lhs", "rhs"])["std"]
+    out = pd.DataFrame(np.nan, list(own), ["omega", "cr", "ave"])
+    for code in (c for c in own if len(own[c]) > 1):
+        items, among = items_of(code, own), phi if own[code][0] in state else sigma
+        whole = total.loc[items, code].sum() ** 2 * phi.loc[code, code]
+        out.loc[code] = (whole / sigma.loc[items, items].to_numpy().sum(),
+                         std[code].to_numpy().sum() ** 2 / scaled(among.loc[own[code], own[code]]).to_numpy().sum(),
+                         (std[code].to_numpy() ** 2).mean())
+    return out
 
 
 def _ratios(r: np.ndarray, scales: Scales, geometric: bool) -> np.ndarray:

@@ -12,20 +12,31 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
-from cxlib.discriminant import below_diagonal, caution, htmt, htmt2, htmt_intervals, htmt_matrix, with_names
+from cxlib.common_method import method_bias
+from cxlib.discriminant import (
+    below_diagonal,
+    caution,
+    convergent,
+    fornell_larcker,
+    htmt_matrix,
+    indicators,
+    items_of,
+    latent_correlations,
+    of_fit,
+    with_names,
+)
 from cxlib.show import Result, number, p_text, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cxlib.sem import Fit, Model
+    from cxlib.sem import Fit
     from cxlib.study import Study
 
     Words = dict[str, str]
-    Scales = dict[str, list[str]]
 
-__all__ = ["cfa", "fit_table", "fornell_larcker", "htmt", "htmt2", "htmt_intervals", "htmt_matrix", "loadings", "method_bias",
-           "modification", "parameters", "plot_loadings", "plot_residuals", "residuals", "validity"]
+__all__ = ["cfa", "fit_table", "fornell_larcker", "loadings", "method_bias", "modification", "parameters", "plot_loadings",
+           "plot_residuals", "residuals", "validity"]
 FIT_CONVENTIONS = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}
 """At least, at most, at most: Hu & Bentler (1999), doi:10.1080/10705519909540118."""
 VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
@@ -80,11 +91,11 @@ def fit_table(fit: Fit) -> Result:
     failed = [m.upper() for m, limit in FIT_CONVENTIONS.items()
               if not (value[m] >= limit if m == "cfi" else value[m] <= limit)]
     said = (f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}; CFI {number(value['cfi'])}, "
-            f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}], "
-            f"SRMR {number(value['srmr'])}")
+            f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}; close fit, RMSEA ≤ .05: "
+            f"{p_text(value['rmsea_pvalue'])}], SRMR {number(value['srmr'])}")
     met = {"en": f"not met: {', '.join(failed)}" if failed else "all three are met",
            "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到"}
-    return _result(fit, table, {
+    return of_fit(fit, table, {
         "en": f"{said}{' (χ² scaled, CFI and RMSEA robust)' if scaled else ''}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
         "zh": f"{said}{'（χ² 经校正，CFI 与 RMSEA 为稳健值）' if scaled else ''}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。"},
         fit.method)
@@ -98,11 +109,14 @@ def parameters(fit: Fit) -> Result:
     R: ``lavaan::parameterEstimates(fit, standardized = TRUE)``, std.all.
     """
     table = fit.parameters[["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]]
-    fixed = int(table["se"].isna().sum())
-    return _result(fit, table.reset_index(drop=True), {
-        "en": f"{plural(len(table) - fixed, 'parameter')} estimated; the {fixed} without a standard error are fixed.",
-        "zh": f"估计了 {len(table) - fixed} 个参数；没有标准误的 {fixed} 个是固定值。"},
-        fit.method)
+    fixed = fit.model.table["free"].to_numpy() == 0
+    bare = int((table["se"].isna() & ~fixed).sum())
+    return of_fit(fit, table.reset_index(drop=True), {
+        "en": f"{plural((~fixed).sum(), 'parameter')} estimated, {fixed.sum()} fixed in advance (such as the first loading of each construct)"
+              + (f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own."
+                 if bare else "."),
+        "zh": f"估计了 {(~fixed).sum()} 个参数，{fixed.sum()} 个事先固定（例如每个构念的第一个载荷）"
+              + (f"；估计的参数中有 {bare} 个没有自己的标准误。" if bare else "。")}, fit.method)
 
 
 def loadings(fit: Fit) -> Result:
@@ -122,7 +136,7 @@ def loadings(fit: Fit) -> Result:
                           "ci_low": std - 1.959963984540054 * se, "ci_high": std + 1.959963984540054 * se, "r2": std**2})
     weak = ", ".join(f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples())
     strong = f"{(table['std'] >= 0.5).sum()}", len(table)
-    return _result(fit, table, {
+    return of_fit(fit, table, {
         "en": f"{strong[0]} of {strong[1]} standardised loadings are .50 or more{'; below: ' + weak if weak else ''}.",
         "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{'；低于的有：' + weak if weak else ''}。"},
         "completely standardised loadings, delta-method standard errors")
@@ -156,11 +170,11 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     ``obs.var = FALSE`` of the model fitted to ``scale(data)``.
     """
     rows = data[list(fit.model.observed)].dropna().astype(float)
-    own, latent, table = _indicators(fit), _latent_correlations(fit), _reliability(fit)
+    own, latent, table = indicators(fit), latent_correlations(fit), convergent(fit)
     first = {code: items for code, items in own.items() if set(items) <= set(fit.model.observed)}
     ratio = htmt_matrix(rows, first)
     for code in own:
-        s = rows[_items(code, own)].cov().to_numpy()
+        s = rows[items_of(code, own)].cov().to_numpy()
         others = [o for o in own if o != code and o not in own[code] and code not in own[o]]
         table.loc[code, "alpha"] = len(s) / (len(s) - 1) * (1 - np.trace(s) / s.sum()) if len(s) > 1 else np.nan
         table.loc[code, "msv"] = (latent.loc[code, others] ** 2).max()
@@ -188,91 +202,7 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
             parts.append(shared.format(comma.join(over)))
         text[language] = stop.join(parts) + stop.strip()
     table = table[["alpha", "omega", "cr", "ave", "msv", "max_htmt"]].rename_axis("construct").reset_index()
-    return _result(fit, table, text, "alpha and omega of the raw sum score; CR and AVE from standardised loadings", notes)
-
-
-def fornell_larcker(fit: Fit) -> Result:
-    """√AVE on the diagonal, correlations of the constructs beside it (square, first column construct).
-
-    Notes
-    -----
-    Criterion: √AVE exceeds every correlation in its row, doi:10.1177/002224378101800104.
-    R: ``sqrt(AVE)`` as in :func:`validity`; ``lavaan::lavInspect(fit, "cor.lv")``.
-    """
-    square, own, root = _latent_correlations(fit), _indicators(fit), np.sqrt(_reliability(fit)["ave"])
-    failed = [f"{a} – {b} ({number(r, 2)})" for a, b, r in below_diagonal(square)
-              if abs(r) > np.fmin(root[a], root[b]) and a not in own[b] and b not in own[a]]
-    for code in square:
-        square.loc[code, code] = root[code]
-    text = {"en": f"The correlation exceeds √AVE for {plural(len(failed), 'pair')}: {', '.join(failed)}." if failed else
-            "Every √AVE exceeds the correlations of its construct.",
-            "zh": f"有 {len(failed)} 对构念的相关大于 √AVE:{'、'.join(failed)}。" if failed else "每个构念的 √AVE 都大于它与其他构念的相关。"}
-    one = caution([c for c in own if len(own[c]) == 1], "{} has one item, hence no AVE.", "{} 只有一个题项，没有 AVE。")
-    return _result(fit, with_names(square), text, "√AVE (standardised loadings), model-implied correlations", [one])
-
-
-def method_bias(fit: Fit) -> Result:
-    """Could one common method have made the correlations?  (columns check, statistic, value)
-
-    - harman_pca, harman_factor: share of the items' variance on the first unrotated principal component,
-      and on a single maximum-likelihood factor (mean squared loading).
-    - one_factor: a single factor for all items against `fit`.
-    - method_factor: `fit` with one more, uncorrelated factor on which all standardised items load equally;
-      share is its part of an item's variance, with a Wald interval.
-
-    Notes
-    -----
-    Podsakoff et al. (2003), doi:10.1037/0021-9010.88.5.879.  A small Harman share does not exclude method
-    variance, and a method factor cannot be told from a general factor of content.
-    R: ``eigen(cor(items))``; ``lavaan::cfa`` with one factor; ``lavaan::cfa`` on ``scale(items)`` with
-    ``METHOD =~ 1*x1 + 1*x2 + …`` and ``METHOD ~~ 0*`` every construct.
-    """
-    names, own, r = list(fit.model.observed), _indicators(fit), _scaled(fit.sample[0].cov)
-    # the rivals are fitted to moments, so is what they are compared with
-    base = sem.fit_moments(fit.sample[0].cov, fit.n_used, fit.model.syntax) if fit.missing in ("fiml", "mi") else fit
-    one = sem.fit_moments(r, fit.n_used, "SINGLE =~ " + " + ".join(names))
-    model = sem.parse("\n".join([
-        fit.model.syntax, "METHOD =~ " + " + ".join(f"1*{name}" for name in names if name not in own),
-        *(f"METHOD ~~ 0*{code}" for code in own), *(f"{x[0]} ~~ 0*{x[0]}" for c, x in own.items() if len(x) == 1 and x != [c])]))
-    common = sem.fit_moments(r, fit.n_used, model, start=_standardized_start(fit, model))
-    variance = common.parameter("METHOD", "~~", "METHOD")[["est", "ci_low", "ci_high"]].to_numpy(float)
-    share = variance * np.mean(1 / np.diag(common.implied[0].cov)) if common.converged else np.full(3, np.nan)
-    factor = (one.parameters.loc[one.parameters["op"] == "=~", "std"] ** 2).mean()
-    component = np.linalg.eigvalsh(r)[-1] / len(names)
-    versus = _difference(one, base)
-    checks = {"harman_pca": {"share": component}, "harman_factor": {"share": factor}, "one_factor": versus,
-              "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True)) | _difference(base, common)}
-    table = pd.DataFrame([(check, statistic, value) for check, values in checks.items() for statistic, value in values.items()],
-                         columns=["check", "statistic", "value"])
-    after = _latent_correlations(common)
-    turned = [f"{a} – {b}" for a, b, value in below_diagonal(_latent_correlations(fit)) if value > 0 > after.loc[a, b]]
-    notes = [{"en": f"{en}: {w['en']}", "zh": f"{zh}：{w['zh']}"} for model, en, zh in (
-        (one, "Single factor", "单因子模型"), (common, "Model with the method factor", "含方法因子的模型")) for w in model.warnings]
-    notes += [caution(list(own) if len(own) == 1 else [], "{} is the only construct: a single factor is the model itself.",
-                      "只有 {} 一个构念：单因子模型就是本模型。"),
-              caution(["0"] if share[0] < 0 else [], "The method factor's variance is estimated below zero: read its share as {}.",
-                    "方法因子的方差估计值小于零：其比例应视为 {}。"),
-              caution(turned, "With the method factor these positive correlations turn negative: {}. It takes up what the "
-                    "constructs truly share, so its share is an upper bound.",
-                    "加入方法因子后，这些正相关变为负：{}。它吸收了构念之间的实质共性，其比例只是上限。")]
-    interval = f"{number(100 * share[0], 1)}% [{number(100 * share[1], 1)}, {number(100 * share[2], 1)}]"
-    if common.trustworthy:
-        method = {"en": f"A method factor common to all items would hold {interval} of an item's variance.",
-                  "zh": f"所有题项共有的方法因子约占题项方差的 {interval}。"}
-    elif share[0] < 0:
-        method = {"en": "A method factor common to all items finds no variance of its own.", "zh": "所有题项共有的方法因子没有自己的方差。"}
-    else:
-        method = {"en": "These data cannot separate a method factor from the constructs: it has no admissible solution.",
-                  "zh": "这些数据无法把方法因子与构念分开：它没有可接受的解。"}
-    worse = versus["d_p"] < 0.05
-    change = f"Δχ²({versus['d_df']:.0f}) = {number(versus['d_chisq'], 1)}, {p_text(versus['d_p'])}"
-    return _result(fit, table, {
-        "en": f"The first component holds {component:.0%} and a single factor {factor:.0%} of the items' variance (Harman; under 50% "
-              f"by convention). One factor for all items fits {'worse' if worse else 'no worse'} than the model, {change}. "
-              f"{method['en']}",
-        "zh": f"第一主成分占题项方差的 {component:.0%}，单一公因子占 {factor:.0%}（Harman 检验，惯例为低于 50%）。所有题项只用一个因子，拟合"
-              f"{'差于' if worse else '不差于'}本模型，{change}。{method['zh']}"},
-        "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings", notes)
+    return of_fit(fit, table, text, "alpha and omega of the raw sum score; CR and AVE from standardised loadings", notes)
 
 
 def modification(fit: Fit, top: int = 20) -> Result:
@@ -299,7 +229,7 @@ def modification(fit: Fit, top: int = 20) -> Result:
                   "report it, and test it on new data.",
             "zh": "这些是众多指数中的最大者，因指数大而改模型会把本样本的偶然也拟合进去（MacCallum 等，1992，"
                   "doi:10.1037/0033-2909.111.3.490）。只有不看指数也站得住的理由才可改，并须报告、用新数据检验。"}
-    return _result(fit, every.head(top), text, "modification indices (score test)", [note, caution(
+    return of_fit(fit, every.head(top), text, "modification indices (score test)", [note, caution(
         exact, "No standardised value for {}: one side has no variance to be correlated.", "{} 没有标准化值：一侧没有可相关的方差。")])
 
 
@@ -314,7 +244,7 @@ def residuals(fit: Fit) -> Result:
     pairs = below_diagonal(square)
     a, b, value = max(pairs, key=lambda pair: abs(pair[2]))
     large = sum(abs(pair[2]) > 0.10 for pair in pairs)
-    return _result(fit, with_names(square, "item"), {
+    return of_fit(fit, with_names(square, "item"), {
         "en": f"{large} of {plural(len(pairs), 'residual correlation')} exceed .10 in size; the largest is {number(value, 2)} ({a}, {b}).",
         "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10；最大的是 {number(value, 2)}（{a}、{b}）。"},
         "residual correlations (sample less implied)")
@@ -384,54 +314,6 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
         "zh": f"残差相关（n = {result.n_used:,}）。红色：两题项的相关高于模型所说；蓝色：低于。{result.text['zh']}"}
 
 
-def _result(fit: Fit, table: pd.DataFrame, text: Words, method: str, notes: list[Words | None] | None = None) -> Result:
-    """A result that says above its numbers what is wrong with the fit."""
-    if not fit.trustworthy:
-        text = {"en": "Not to be relied on, see the warning. " + text["en"], "zh": "结果不可靠，见警告。" + text["zh"]}
-    return Result(table, text, fit.n_used, method, (*fit.warnings, *filter(None, notes or [])))
-
-
-def _scaled(cov: pd.DataFrame) -> pd.DataFrame:
-    """Correlations of covariances, NaN where a variance is negative."""
-    with np.errstate(invalid="ignore"):
-        sd = np.sqrt(np.diag(cov))
-    return cov / np.outer(sd, sd)
-
-
-def _indicators(fit: Fit) -> Scales:
-    """The direct indicators of each construct; a construct observed without error is its own."""
-    loads = fit.model.table[fit.model.table["op"] == "=~"]
-    return {code: list(loads.loc[loads["lhs"] == code, "rhs"]) or [code] for code in fit.model.state}
-
-
-def _items(code: str, own: Scales) -> list[str]:
-    """All items of a construct, through its first-order constructs."""
-    return [item for x in own[code] for item in (_items(x, own) if x in own and x != code else [x])]
-
-
-def _latent_correlations(fit: Fit) -> pd.DataFrame:
-    """Model-implied correlations of the constructs."""
-    state = list(fit.model.state)
-    return _scaled(pd.DataFrame(fit.discrepancy().point(fit.theta, 0).phi, state, state))
-
-
-def _reliability(fit: Fit) -> pd.DataFrame:
-    """omega, cr and ave of each construct (rows); NaN for a single item."""
-    own, observed, state = _indicators(fit), list(fit.model.observed), list(fit.model.state)
-    at = fit.discrepancy().point(fit.theta, 0)
-    total = pd.DataFrame(at.d[:, len(observed):len(observed) + len(state)], observed, state)
-    sigma, phi = pd.DataFrame(at.sigma, observed, observed), pd.DataFrame(at.phi, state, state)
-    std = fit.parameters[fit.parameters["op"] == "=~"].set_index(["lhs", "rhs"])["std"]
-    out = pd.DataFrame(np.nan, list(own), ["omega", "cr", "ave"])
-    for code in (c for c in own if len(own[c]) > 1):
-        items, among = _items(code, own), phi if own[code][0] in state else sigma
-        whole = total.loc[items, code].sum() ** 2 * phi.loc[code, code]
-        out.loc[code] = (whole / sigma.loc[items, items].to_numpy().sum(),
-                         std[code].to_numpy().sum() ** 2 / _scaled(among.loc[own[code], own[code]]).to_numpy().sum(),
-                         (std[code].to_numpy() ** 2).mean())
-    return out
-
-
 def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:
     """Standardised loadings at the free numbers `theta` (complex for a derivative)."""
     at, model = fit.discrepancy().point(theta, 0), fit.model
@@ -440,23 +322,3 @@ def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:
         sd |= dict(zip(model.state, np.sqrt(np.diag(at.phi)), strict=True))
     return np.array([(theta[row.free - 1] if row.free else row.value) * sd[row.lhs] / sd[row.rhs]
                      for row in model.table[model.table["op"] == "=~"].itertuples()])
-
-
-def _standardized_start(fit: Fit, model: Model) -> np.ndarray:
-    """A fit's free numbers for items of variance 1, as start of a model with more parameters."""
-    own, known = _indicators(fit), fit.parameters.set_index(["lhs", "op", "rhs"])["est"]
-    sd = dict(zip(fit.model.observed, np.sqrt(np.diag(fit.sample[0].cov)), strict=True))
-    sd = {code: sd[_items(code, own)[0]] for code in own} | sd
-    start = np.full(model.npar, 0.02)
-    for lhs, op, rhs, free in model.table[["lhs", "op", "rhs", "free"]].itertuples(index=False, name=None):
-        if free and (lhs, op, rhs) in known.index:
-            start[free - 1] = known[lhs, op, rhs] * (sd[lhs] / sd[rhs] if op == "=~" else 1 / (sd[lhs] * sd[rhs]))
-    return start
-
-
-def _difference(restricted: Fit, free: Fit) -> dict[str, float]:
-    """Difference test of two nested models."""
-    from scipy.special import chdtrc
-
-    chisq, df = restricted.chisq - free.chisq, restricted.df - free.df
-    return {"d_chisq": chisq, "d_df": df, "d_p": float(chdtrc(df, max(chisq, 0))) if df > 0 else np.nan}

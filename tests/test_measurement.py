@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from planted import FOUR, drawn, exact, population, syntax
 
 from cxlib import measurement, sem, show, study
 
@@ -49,40 +50,6 @@ def a_study(scales: dict[str, list[str] | tuple[str, ...]], model: str | None = 
     return study.Study.model_validate({
         "id": "planted", "title": "planted", "origin": "simulated", "source": "this test", "responses": {"file": "none.csv"},
         "scale": [1, 7], "constructs": constructs, "models": {"main": model or "\n".join(f"{c} ~~ {next(iter(scales))}" for c in scales)}})
-
-
-def exact(cov: pd.DataFrame, n: int = 200, seed: int = 1) -> pd.DataFrame:
-    """Data whose sample covariances (divisor n) are the given ones exactly."""
-    x = np.random.default_rng(seed).normal(size=(n, len(cov)))
-    x -= x.mean(axis=0)
-    x = x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / n)).T @ np.linalg.cholesky(cov).T
-    return pd.DataFrame(x, columns=cov.columns)
-
-
-def population(loadings: dict[str, list[float]], phi: float | np.ndarray) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Correlations of items of standardised constructs with the given loadings."""
-    scales = {code: [f"{code}{i}" for i in range(1, len(values) + 1)] for code, values in loadings.items()}
-    items = [item for own in scales.values() for item in own]
-    lam = pd.DataFrame(0.0, items, list(loadings))
-    for code, values in loadings.items():
-        lam.loc[scales[code], code] = values
-    between = np.full((len(lam.columns),) * 2, phi) if np.isscalar(phi) else np.array(phi, float)
-    np.fill_diagonal(between, 1)
-    cov = lam.to_numpy() @ between @ lam.to_numpy().T
-    np.fill_diagonal(cov, 1)
-    return pd.DataFrame(cov, items, items), scales
-
-
-def drawn(loadings: dict[str, list[float]], phi: float, n: int, seed: int) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    cov, scales = population(loadings, phi)
-    return pd.DataFrame(np.random.default_rng(seed).multivariate_normal(np.zeros(len(cov)), cov, n), columns=cov.columns), scales
-
-
-def syntax(scales: dict[str, list[str]]) -> str:
-    return "\n".join(f"{code} =~ {' + '.join(own)}" for code, own in scales.items())
-
-
-FOUR = {"A": [.85, .7, .6, .75], "B": [.8, .65, .75, .6], "C": [.9, .6, .7, .8], "D": [.6, .8, .7, .65]}
 
 
 # ---- R ----------------------------------------------------------------------------------------------------------------
@@ -136,19 +103,6 @@ def test_modification_indices_equal_lavaan(name, fits, printed):
             ours[f"{pair[0]} {row.op} {pair[1]}"] = row
     for (parameter, column), value in printed[name, "modification"].items():
         assert getattr(ours[parameter], {"sepc.all": "std"}.get(column, column)) == pytest.approx(value, rel=1e-8, abs=1e-8, nan_ok=True)
-
-
-@pytest.mark.parametrize("name", ["hs", "ecsi", "single"])
-def test_method_checks_equal_lavaan(name, fits, printed):
-    table = measurement.method_bias(fits[name]).table.set_index(["check", "statistic"])["value"]
-    r = printed[name, "method"]
-    assert table["harman_pca", "share"] == pytest.approx(r["harman_pca", "share"], abs=1e-12)
-    assert table["harman_factor", "share"] == pytest.approx(r["harman_ml", "share"], abs=1e-8)
-    assert table["one_factor", "d_chisq"] == pytest.approx(r["one_factor", "d_chisq"], abs=1e-8)
-    assert table["one_factor", "d_df"] == r["one_factor", "d_df"]
-    assert table["method_factor", "share"] == pytest.approx(r["method_factor", "share"], abs=1e-8)
-    assert table["method_factor", "d_chisq"] == pytest.approx(printed[name, "fit"]["chisq", "value"] - r["method_factor", "chisq"], abs=1e-8)
-    assert table["method_factor", "d_df"] == 1
 
 
 # ---- the study ------------------------------------------------------------------------------------------------------------
@@ -222,7 +176,7 @@ def test_a_model_without_constructs_is_refused():
 
 def test_coefficients_of_a_known_population():
     cov, scales = population({"A": [.8, .7, .6], "B": [.9, .5, .7, .6]}, .6)
-    x = exact(cov)
+    x = exact(cov, divisor=200)
     fitted = sem.fit(x, syntax(scales))
     table = measurement.validity(x, a_study(scales), fitted).table.set_index("construct")
     for code, values in (("A", np.array([.8, .7, .6])), ("B", np.array([.9, .5, .7, .6]))):
@@ -239,7 +193,7 @@ def test_coefficients_of_a_known_population():
 
 def test_with_equal_loadings_all_reliabilities_agree():
     cov, scales = population({"A": [.7] * 4, "B": [.6] * 3}, .5)
-    x = exact(cov)
+    x = exact(cov, divisor=200)
     table = measurement.validity(x, a_study(scales), sem.fit(x, syntax(scales))).table
     assert np.allclose(table["alpha"], table["omega"], atol=1e-8) and np.allclose(table["cr"], table["omega"], atol=1e-8)
     assert np.allclose(table["max_htmt"], .5, atol=1e-8)
@@ -292,51 +246,11 @@ def test_the_indices_come_with_a_warning_and_in_falling_order(fits):
     assert "new data" in result.warnings[-1]["en"] and "新数据" in result.warnings[-1]["zh"]
 
 
-@pytest.mark.parametrize("planted", [0.0, 0.20])
-def test_a_planted_method_factor_is_recovered(planted):
-    """Constructs without positive manifold, loadings of both sizes: then a common part is the method's."""
-    phi = np.array([[1, .4, -.3, 0], [.4, 1, -.2, .1], [-.3, -.2, 1, 0], [0, .1, 0, 1]])
-    cov, scales = population({"A": [.8, .4, .6, .75], "B": [.8, .45, .75, .4], "C": [.8, .4, .7, .5], "D": [.4, .8, .7, .35]}, phi)
-    cov = cov * (1 - planted) + planted
-    x = pd.DataFrame(np.random.default_rng(21).multivariate_normal(np.zeros(16), cov, 1500), columns=cov.columns)
-    result = measurement.method_bias(sem.fit(x, syntax(scales)))
-    value = result.table.set_index(["check", "statistic"])["value"]
-    assert value["method_factor", "share_low"] < planted < value["method_factor", "share_high"]
-    assert (value["method_factor", "d_p"] < .001) == (planted > 0)
-    exactly = measurement.method_bias(sem.fit(exact(cov, 1500), syntax(scales))).table.set_index(["check", "statistic"])["value"]
-    assert exactly["method_factor", "share"] == pytest.approx(planted, abs=1e-6)
-
-
-def test_one_factor_is_not_worse_where_there_is_only_one():
-    cov, _ = population({"A": [.8, .7, .6, .75, .65, .7, .6, .8]}, 1)
-    x = pd.DataFrame(np.random.default_rng(4).multivariate_normal(np.zeros(8), cov, 400), columns=cov.columns)
-    halves = {"F": list(x)[:4], "G": list(x)[4:]}
-    value = measurement.method_bias(sem.fit(x, syntax(halves))).table.set_index(["check", "statistic"])["value"]
-    assert value["one_factor", "d_df"] == 1 and value["one_factor", "d_p"] > .05
-    many, scales = drawn(FOUR, .3, 400, 4)
-    result = measurement.method_bias(sem.fit(many, syntax(scales)))
-    assert result.table.set_index(["check", "statistic"]).loc[("one_factor", "d_p"), "value"] < 1e-20
-    assert "fits worse" in result.text["en"] and "差于" in result.text["zh"]
-
-
-def test_a_method_factor_that_swallows_the_constructs_is_named(fits):
-    said = " ".join(w["en"] for w in measurement.method_bias(fits["hs"]).warnings)
-    assert "negative" in said and "textual – speed" in said
-
-
-def test_one_construct_alone_is_said(data):
-    fitted = sem.fit(data["hs"], "visual =~ x1 + x2 + x3 + x4 + x5")
-    result = measurement.method_bias(fitted)
-    assert any("only construct" in w["en"] for w in result.warnings)
-    alone = measurement.validity(data["hs"], a_study({"visual": ["x1"]}), fitted)
-    assert alone.table[["msv", "max_htmt"]].isna().all(axis=None) and "no MSV" in alone.warnings[-1]["en"]
-
-
 def test_a_negative_residual_variance_is_said_above_the_loading_beyond_1():
     cov = pd.DataFrame([[1, .8, .7, .3, .3], [.8, 1, .4, .3, .3], [.7, .4, 1, .3, .3], [.3, .3, .3, 1, .5], [.3, .3, .3, .5, 1]],
                        *[["a1", "a2", "a3", "b1", "b2"]] * 2)
     scales = {"A": ["a1", "a2", "a3"], "B": ["b1", "b2"]}
-    fitted = sem.fit(exact(cov), syntax(scales))
+    fitted = sem.fit(exact(cov, divisor=200), syntax(scales))
     assert not fitted.proper
     result = measurement.loadings(fitted)
     assert "a1" in result.warnings[0]["en"] and result.table.loc[0, "std"] > 1 and "Not to be relied on" in result.text["en"]
@@ -344,7 +258,7 @@ def test_a_negative_residual_variance_is_said_above_the_loading_beyond_1():
 
 def test_a_negative_variance_of_a_construct_gives_no_standardised_numbers():
     cov = pd.DataFrame([[1, .5, .5], [.5, 1, -.4], [.5, -.4, 1]], *[["a1", "a2", "a3"]] * 2)
-    x, model = exact(cov), sem.parse("A =~ a1 + a2 + a3")
+    x, model = exact(cov, divisor=200), sem.parse("A =~ a1 + a2 + a3")
     closed = {("A", "a2"): -.8, ("A", "a3"): -.8, ("A", "A"): -.625, ("a1", "a1"): 1.625, ("a2", "a2"): 1.4, ("a3", "a3"): 1.4}
     free = model.table[model.table["free"] > 0].sort_values("free")
     fitted = sem.fit(x, model, start=np.array([closed[row.lhs, row.rhs] for row in free.itertuples()]))
