@@ -82,7 +82,7 @@ class Run:
         return text[self.language]
 
     def show(self, name: str, what: show.Result | show.Picture | pd.DataFrame) -> Shown:
-        """Write a table to tables/<name>.csv, or a picture to figures/<name>.svg and .png, and show it."""
+        """Write a table to tables/<name>.csv, or a picture to figures/<name>.png, .svg and .pdf, and show it."""
         if isinstance(what, show.Picture):
             return self._show_picture(name, what)
         if isinstance(what, pd.DataFrame):
@@ -101,11 +101,11 @@ class Run:
         return Shown(show.block(result, self.language))
 
     def _show_picture(self, name: str, picture: show.Picture) -> Shown:
-        png, svg = show.render(picture)
-        write(self.folder / "figures" / f"{name}.svg", svg)
-        write(self.folder / "figures" / f"{name}.png", png)
+        files = show.render(picture)
+        for kind, content in zip(show.FORMATS, files, strict=True):
+            write(self.folder / "figures" / f"{name}.{kind}", content)
         self._note(f"figure_{name}", text=dict(picture.text))
-        return Shown(show.embed(png, picture.text[self.language]))
+        return Shown(show.embed(files[0], picture.text[self.language]))
 
     def _note(self, name: str, **content: Any) -> None:
         write(self.folder / "notes" / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
@@ -138,18 +138,14 @@ class Run:
         return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
     def need(self, *notebooks: str) -> Shown:
-        """Make sure that earlier notebooks have run; run those that have not, and say so."""
+        """Make sure that earlier notebooks have run; run those that have not, with this run's parameters, and say so."""
         from cxlib.notebooks import declared, execute_one  # the graph builds on this module
 
         absent = [name for name in notebooks if not (self.folder / "notes" / f"done_{name}.json").is_file()]
+        given = json.loads((self.folder / "run.json").read_text("utf-8")).get("parameters", {})
+        given |= {"study": study_argument(self.study), "out": str(self.folder), "language": self.language, "seed": self.seed}
         for name in absent:
-            parameters = {
-                "study": study_argument(self.study),
-                "out": str(self.folder),
-                "language": self.language,
-                "seed": self.seed,
-            }
-            execute_one(name, self.folder, {k: v for k, v in parameters.items() if k in declared(name)})
+            execute_one(name, self.folder, {k: v for k, v in given.items() if k in declared(name)})
         if not absent:
             return Shown("")
         return Shown(

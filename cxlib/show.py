@@ -155,18 +155,25 @@ def picture(draw: Callable) -> Callable[..., Picture]:
     return wrapped
 
 
-def render(shown: Picture) -> tuple[bytes, bytes]:
-    """The PNG and the SVG of a picture; the same picture gives the same bytes."""
+FORMATS = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None},
+           "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+"""How figures are saved (screen, web and Word, LaTeX and print), without what would differ from run to run."""
+
+
+def render(shown: Picture) -> tuple[bytes, ...]:
+    """A picture in each of FORMATS; the same picture gives the same bytes."""
     import io
 
     import matplotlib
 
-    png, svg = io.BytesIO(), io.BytesIO()
-    # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
-    with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
-        shown.figure.savefig(png, format="png", metadata={"Software": None})
-        shown.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return png.getvalue(), svg.getvalue()
+    files = [io.BytesIO() for _ in FORMATS]
+    # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.  Publishers refuse
+    # Type 3 fonts, so PDFs embed TrueType; Chinese fonts have PostScript outlines, which matplotlib embeds rightly only as Type 3.
+    options = {"figure.constrained_layout.use": False, "pdf.fonttype": 3 if shown.language == "zh" else 42}
+    with matplotlib.rc_context({**theme(shown.language), **options}):
+        for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
+            shown.figure.savefig(file, format=kind, metadata=metadata)
+    return tuple(file.getvalue() for file in files)
 
 
 def embed(png: bytes, caption: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cxlib.notebooks import execute, notebooks
-from cxlib.run import open_run
+from cxlib.run import open_run, stamp
 
 CONTRACT = {
     "cleaning_flow": ["step", "removed", "remaining"],
@@ -137,6 +137,16 @@ def test_one_notebook_alone_computes_what_it_needs_and_says_so(tmp_path):
     text = (tmp_path / "out.ipynb").read_text("utf-8")
     assert "Computed here because it was not there yet: 01_cleaning." in text
     assert (tmp_path / "run" / "tables" / "reliability.csv").is_file()
+
+
+def test_what_is_computed_on_the_way_gets_the_parameters_of_the_run(tmp_path, monkeypatch):
+    run = open_run("ecsi", str(tmp_path / "run"), seed=7)
+    stamp(run.folder, parameters={"n_boot": 300, "estimator": "MLR"})
+    given = {}
+    monkeypatch.setattr("cxlib.notebooks.execute_one", lambda name, folder, parameters: given.update({name: parameters}))
+    run.need("01_cleaning", "06_structure")
+    assert given["01_cleaning"] == {"study": "ecsi", "out": str(run.folder), "language": "en", "seed": 7}
+    assert given["06_structure"] == given["01_cleaning"] | {"n_boot": 300, "estimator": "MLR"}
 
 
 def test_results_of_another_version_of_the_study_are_not_kept(tmp_path):
