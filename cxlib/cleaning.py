@@ -23,17 +23,7 @@ from cxlib.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "Cleaned",
-    "against_key",
-    "clean",
-    "even_odd",
-    "irv",
-    "longstring",
-    "mahalanobis",
-    "plot_flow",
-    "recode",
-]
+__all__ = ["Cleaned", "against_key", "clean", "even_odd", "irv", "longstring", "mahalanobis", "plot_flow", "recode"]
 STEPS: dict[str, Text] = {
     "received": {"en": "received", "zh": "回收"},
     "empty": {"en": "no question answered", "zh": "未答任何题"},
@@ -53,6 +43,18 @@ CAUGHT_BY = {
     "reversed_dates": "contradictions",
 }
 """Kinds of planted rows that a rule is there to find; the other kinds spoil single answers."""
+NOT_COMPUTED = {
+    "mahalanobis": {"en": "fewer rows than items, or items that determine each other", "zh": "行数少于题项数，或题项间完全相关"},
+    "even_odd": {"en": "fewer than three scales answered, or the same mean in all of them", "zh": "可用量表不足三个，或各量表均值全相同"},
+    "irv": {"en": "fewer than two answers", "zh": "回答少于两题"},
+}
+"""Why an index of careless answering may be missing."""
+AGAINST = {
+    True: ("after recoding: the file may hold it already recoded; if so, take 'reverse: true' out.",
+           "，而它已反向计分：数据可能事先已转换，如是，请删去 reverse: true。"),
+    False: ("as it stands: if it is worded the other way round, declare 'reverse: true'.", "：若为反向措辞，请声明 reverse: true。"),
+}
+"""What to do about an item that runs against its construct, by whether it was turned round."""
 SHORTEST_RUN = 10
 """No run of equal answers shorter than this removes a row, however short the questionnaire."""
 
@@ -124,13 +126,13 @@ def clean(raw: Reading | pd.DataFrame, study: Study) -> Cleaned:
             f"No row is left after screening ({', '.join(f'{s}: {r}' for s, r, _ in steps[1:])}). Check screening: in "
             "the study file, above all attention: and min_duration:."
         )
-    respondent = _respondent(frame, study)
-    data, blanked = _not_applicable(frame[kept], study)
+    ids = _id_column(study)
+    respondent = frame[ids].where(frame[ids].notna(), frame.index.astype(str)) if ids else frame.index.to_series()
+    data, unasked = _asked_only(frame[kept], study)
     data = recode(data, study)
     data.insert(0, "respondent", respondent[kept])
     data = data.reset_index(drop=True)
-    data.attrs["recoded"] = list(study.reversed)
-    flow = _flow(steps, notes + blanked + check_items(data, study) + _against_their_scale(data, study))
+    flow = _flow(steps, notes + unasked + check_items(data, study) + _against_their_scale(data, study))
     screening = _screening(frame, study, items, respondent, kept, reasons)
     return Cleaned(data, flow, screening, missing.by_item(data, study), tuple(study.reversed))
 
@@ -145,9 +147,8 @@ def recode(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     """
     _refuse_recoded(frame)
     turned = frame.copy()
-    for item in study.reversed:
-        if item in turned:
-            turned[item] = sum(study.scale_of(item)) - turned[item]
+    for item in turned.columns.intersection(study.reversed):
+        turned[item] = sum(study.scale_of(item)) - turned[item]
     turned.attrs["recoded"] = list(study.reversed)
     return turned
 
@@ -173,24 +174,16 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
     table = screening.table if isinstance(screening, Result) else screening
     columns = ["kind", "rule", "n", "hits", "measure", "rate", "low", "high"]
     if key is None:
-        text = {
-            "en": "The study has no key of planted rows, as real studies have none: what the rules missed cannot be known.",
-            "zh": "本研究没有预设问题记录的答案（真实研究都没有）：规则漏掉了什么无从得知。",
-        }
+        text = {"en": "The study has no key of planted rows, as real studies have none: what the rules missed cannot be known.",
+                "zh": "本研究没有预设问题记录的答案（真实研究都没有）：规则漏掉了什么无从得知。"}
         return Result(pd.DataFrame(columns=columns), text, len(table))
-    reasons = (
-        table["reasons"]
-        .str.split("; ")
-        .groupby(table["respondent"].astype(str))
-        .agg(lambda lists: set().union(*lists) - {""})
-    )
+    met = table["reasons"].str.split("; ").groupby(table["respondent"].astype(str))
+    reasons = met.agg(lambda lists: set().union(*lists) - {""})
     planted = key["kind"].groupby(key.iloc[:, 0].astype(str)).agg(set)
     strangers = planted.index.difference(reasons.index)
     if len(strangers):
-        raise DataError(
-            f"key= names respondents that are not in the responses: {', '.join(strangers[:5])}. Key and responses must "
-            "come from the same simulation."
-        )
+        raise DataError(f"key= names respondents that are not in the responses: {', '.join(strangers[:5])}. Key and responses must come from "
+            "the same simulation.")
     rows = []
     for kind in sorted(set(key["kind"])):
         found = reasons[planted.index[[kind in kinds for kinds in planted]]]
@@ -202,26 +195,20 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
         passed = sum(not met if rule == "any" else rule not in met for met in honest)
         rows.append(("none", rule, len(honest), passed, "specificity", *_share(passed, len(honest))))
     result = pd.DataFrame(rows, columns=columns)
-    bad, mended, good = (result[result["measure"] == m] for m in ("sensitivity", "kept", "specificity"))
-    return Result(
-        result,
-        {
-            "en": f"The rules found {bad['hits'].sum()} of {bad['n'].sum()} rows planted for them, kept {mended['hits'].sum()} of "
-            f"{mended['n'].sum()} rows with single spoilt answers, and kept {good['hits'].iloc[-1]:,} of {len(honest):,} honest rows.",
-            "zh": f"规则找出了 {bad['n'].sum()} 条应剔除的预设记录中的 {bad['hits'].sum()} 条，保留了 {mended['n'].sum()} 条仅个别答案有误的记录中的 "
-            f"{mended['hits'].sum()} 条，以及 {len(honest):,} 条正常记录中的 {good['hits'].iloc[-1]:,} 条。",
-        },
-        len(table),
-        "sensitivity and specificity",
-    )
+    total = result.groupby("measure")[["hits", "n"]].sum().reindex(["sensitivity", "kept"], fill_value=0)
+    (found, faults), (held, spoilt) = total.to_numpy()
+    text = {
+        "en": f"The rules found {found} of {faults} rows planted for them, kept {held} of {spoilt} rows with single spoilt answers, and kept "
+        f"{passed:,} of {len(honest):,} honest rows.",
+        "zh": f"规则找出了 {faults} 条应剔除的预设记录中的 {found} 条，保留了 {spoilt} 条仅个别答案有误的记录中的 {held} 条，以及 {len(honest):,} 条正常记录中的 "
+        f"{passed:,} 条。",
+    }
+    return Result(result, text, len(table), "sensitivity and specificity")
 
 
 def _refuse_recoded(frame: pd.DataFrame) -> None:
     if frame.attrs.get("recoded") is not None:
-        raise DataError(
-            "data= was recoded before: a second time would turn the reverse items back. Give the raw responses "
-            "(cxlib.reading.read)."
-        )
+        raise DataError("data= was recoded before: a second time would turn the reverse items back. Give the raw responses (cxlib.reading.read).")
 
 
 def _rules(frame: pd.DataFrame, study: Study, items: list[str]) -> dict[str, pd.Series]:
@@ -242,9 +229,10 @@ def _rules(frame: pd.DataFrame, study: Study, items: list[str]) -> dict[str, pd.
     if rules.attention:
         hits["attention"] = _failed(frame, study) > 0
     if rules.duration:
-        hits["speed"] = frame[rules.duration] < _shortest(frame, study)
+        seconds = frame[rules.duration]
+        hits["speed"] = seconds < (seconds.median() / 3 if rules.min_duration is None else rules.min_duration)
     if rules.order:
-        hits["straightlining"] = longstring(frame[list(rules.order)]) >= _longest_run(study)
+        hits["straightlining"] = longstring(frame[list(rules.order)]) >= max(SHORTEST_RUN, len(rules.order) / 2)
     if rules.contradictions:
         hits["contradictions"] = pd.concat([where(frame, c) for c in rules.contradictions.values()], axis=1).any(axis=1)
     return hits
@@ -255,47 +243,34 @@ def _id_column(study: Study) -> str:
     return next((name for name, c in study.columns.items() if c.kind == "id" and name != study.cluster), "")
 
 
-def _respondent(frame: pd.DataFrame, study: Study) -> pd.Series:
-    ids = _id_column(study)
-    return frame[ids].where(frame[ids].notna(), frame.index.astype(str)) if ids else frame.index.to_series()
-
-
 def _failed(frame: pd.DataFrame, study: Study) -> pd.Series:
     """How many attention checks were answered otherwise than asked; an unanswered one is not failed."""
     checks = study.screening.attention
-    return sum(
-        (pd.to_numeric(frame[q]).notna() & (pd.to_numeric(frame[q]) != asked)).astype(float)
-        for q, asked in checks.items()
-    )
+    given = frame[list(checks)].apply(pd.to_numeric)
+    return (given.notna() & (given != pd.Series(checks))).sum(axis=1).astype(float)
 
 
-def _shortest(frame: pd.DataFrame, study: Study) -> float:
-    limit = study.screening.min_duration
-    return float(frame[study.screening.duration].median() / 3) if limit is None else limit
-
-
-def _longest_run(study: Study) -> int:
-    return max(SHORTEST_RUN, -(-len(study.screening.order) // 2))
-
-
-def _not_applicable(frame: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tuple[Text, ...]]:
-    """Answers to questions that were not to be asked become missing, and are counted."""
-    frame, counts = frame.copy(), {}
-    for name, column in study.columns.items():
-        if column.only_if and name in frame:
-            stray = ~where(frame, column.only_if) & frame[name].notna()
-            if stray.any():
-                counts[name] = int(stray.sum())
-                frame[name] = frame[name].mask(stray)
-    if not counts:
-        return frame, ()
-    listed = ", ".join(f"{name} ({n})" for name, n in counts.items())
-    return frame, (
-        {
-            "en": f"Answers to questions that did not apply became missing: {listed}.",
-            "zh": f"不适用题目上的回答已设为缺失：{listed}。",
-        },
-    )
+def _asked_only(frame: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tuple[Text, ...]]:
+    """Answers to questions that were not to be asked become missing, and are counted; so are those asked of a construct."""
+    frame, notes, strays = frame.copy(), [], {}
+    asked = {name: (column.only_if, [name]) for name, column in study.columns.items()}
+    asked |= {code: (construct.only_if, list(construct.items)) for code, construct in study.constructs.items()}
+    for name, (condition, questions) in asked.items():
+        if not condition:
+            continue
+        applies = where(frame, condition)
+        for question in frame.columns.intersection(questions):
+            stray = ~applies & frame[question].notna()
+            strays |= {question: int(stray.sum())} if stray.any() else {}
+            frame[question] = frame[question].mask(stray)
+        if name in study.constructs:
+            notes.append({"en": f"{name} was asked of {int(applies.sum()):,} of {len(frame):,} respondents ({condition}): whatever uses it "
+                          "rests on them, and what the others did not answer is not a refusal.",
+                          "zh": f"{name} 只询问了 {len(frame):,} 名受访者中的 {int(applies.sum()):,} 名（{condition}）：凡用到它的分析都以这些人为准，其余人的空缺并非拒答。"})
+    if strays:
+        listed = ", ".join(f"{name} ({n})" for name, n in strays.items())
+        notes.insert(0, {"en": f"Answers to questions that did not apply became missing: {listed}.", "zh": f"不适用题目上的回答已设为缺失：{listed}。"})
+    return frame, tuple(notes)
 
 
 def _against_their_scale(data: pd.DataFrame, study: Study) -> tuple[Text, ...]:
@@ -307,48 +282,23 @@ def _against_their_scale(data: pd.DataFrame, study: Study) -> tuple[Text, ...]:
             continue
         direction = np.linalg.eigh(r)[1][:, -1]
         along = direction * np.sign(np.sign(direction).sum()) > 0
-        agreed = data[[i for i, with_most in zip(items, along, strict=True) if with_most]].mean(axis=1)
-        for item in [
-            i for i, with_most in zip(items, along, strict=True) if not with_most and data[i].corr(agreed) < 0
-        ]:
-            turned = item in study.reversed
-            found.append(
-                {
-                    "en": f"Item {item} runs against the rest of {construct} "
-                    + (
-                        "after recoding: the file may hold it already recoded; if so, take 'reverse: true' out."
-                        if turned
-                        else "as it stands: if it is worded the other way round, declare 'reverse: true'."
-                    ),
-                    "zh": f"题项 {item} 与 {construct} 其余题项方向相反"
-                    + (
-                        "，而它已反向计分：数据可能事先已转换，如是，请删去 reverse: true。"
-                        if turned
-                        else "：若为反向措辞，请声明 reverse: true。"
-                    ),
-                }
-            )
+        agreed, against = data[items].loc[:, along].mean(axis=1), np.array(items)[~along]
+        for item in (item for item in against if data[item].corr(agreed) < 0):
+            en, zh = AGAINST[item in study.reversed]
+            found.append({"en": f"Item {item} runs against the rest of {construct} {en}", "zh": f"题项 {item} 与 {construct} 其余题项方向相反{zh}"})
     return tuple(found)
 
 
 def _flow(steps: list[tuple[str, int, int]], notes: tuple[Text, ...]) -> Result:
     table = pd.DataFrame(steps, columns=["step", "removed", "remaining"])
     received, kept = steps[0][2], steps[-1][2]
-    if len(steps) == 1:
-        text = {
-            "en": f"The study declares no screening rule: all {received:,} rows received are analysed.",
-            "zh": f"研究文件未声明筛查规则：回收的 {received:,} 行全部进入分析。",
-        }
-    else:
-        part = [(STEPS[s], n) for s, n, _ in steps[1:] if n]
-        text = {
-            "en": f"Of {received:,} rows received, {received - kept:,} were removed ("
-            + (", ".join(f"{w['en']} {n}" for w, n in part) or "none met a rule")
-            + f"); {kept:,} ({100 * kept / received:.1f} %) are analysed.",
-            "zh": f"回收 {received:,} 行，剔除 {received - kept:,} 行（"
-            + ("、".join(f"{w['zh']} {n}" for w, n in part) or "无")
-            + f"），保留 {kept:,} 行（{100 * kept / received:.1f}%）。",
-        }
+    text = {"en": f"The study declares no screening rule: all {received:,} rows received are analysed.",
+            "zh": f"研究文件未声明筛查规则：回收的 {received:,} 行全部进入分析。"}
+    if len(steps) > 1:
+        why = {language: [f"{STEPS[s][language]} {n}" for s, n, _ in steps[1:] if n] for language in text}
+        text = {"en": f"Of {received:,} rows received, {received - kept:,} were removed ({', '.join(why['en']) or 'none met a rule'}); {kept:,} "
+                f"({100 * kept / received:.1f} %) are analysed.",
+                "zh": f"回收 {received:,} 行，剔除 {received - kept:,} 行（{'、'.join(why['zh']) or '无'}），保留 {kept:,} 行（{100 * kept / received:.1f}%）。"}
     return Result(table, text, kept, "declared screening rules, in order", notes)
 
 
@@ -366,34 +316,16 @@ def _screening(
         table["longstring"] = longstring(frame[list(rules.order)])
     share = frame[items].isna().mean(axis=1)
     unit = pd.DataFrame({i: (frame[i] - study.scale_of(i)[0]) / np.ptp(study.scale_of(i)) for i in items})
-    asked_all = [
-        i
-        for i in items
-        if frame.loc[kept, i].notna().mean() > 0.5 and frame.loc[kept, i].min() < frame.loc[kept, i].max()
-    ]
+    base = unit[kept]
+    asked_all = base.columns[(base.notna().mean() > 0.5) & (base.min() < base.max())]
     turned = unit.assign(**{i: 1 - unit[i] for i in study.reversed if i in unit})
     table |= {"missing": share, "irv": irv(unit), "even_odd": even_odd(turned, study.scales)}
-    table |= dict(mahalanobis(unit[asked_all], unit.loc[kept, asked_all]).items())
+    table |= dict(mahalanobis(unit[asked_all], base[asked_all]).items())
     result = pd.DataFrame(table).reset_index(drop=True)
-    for name, why in (
-        (
-            "mahalanobis",
-            ("fewer rows than items, or items that determine each other", "行数少于题项数，或题项间完全相关"),
-        ),
-        (
-            "even_odd",
-            ("fewer than three scales answered, or the same mean in all of them", "可用量表不足三个，或各量表均值全相同"),
-        ),
-        ("irv", ("fewer than two answers", "回答少于两题")),
-    ):
-        gone = int(result[name].isna().sum())
-        if gone:
-            warnings.append(
-                {
-                    "en": f"{name} could not be computed for {show.plural(gone, 'row')}: {why[0]}.",
-                    "zh": f"{gone} 行无法计算 {name}:{why[1]}。",
-                }
-            )
+    for name, why in NOT_COMPUTED.items():
+        if gone := int(result[name].isna().sum()):
+            warnings.append({"en": f"{name} could not be computed for {show.plural(gone, 'row')}: {why['en']}.",
+                             "zh": f"{gone} 行无法计算 {name}：{why['zh']}。"})
     far = int((result.loc[result["kept"], "mahalanobis_p"] < 0.001).sum())
     text = {
         "en": f"{show.plural(far, 'kept row lies', 'kept rows lie')} far from the others (Mahalanobis p < .001). This is shown and removes nobody: "
@@ -429,15 +361,8 @@ def plot_flow(flow: pd.DataFrame | Result, study: Study, *, language: str = "en"
         axes.text(0, y, text, ha="center", va="center", weight="bold", bbox={**box, "edgecolor": show.ROLES["service"]})
     for y, row in enumerate(steps.itertuples(), 1):
         axes.annotate("", (0.55, -y), (0, -y), arrowprops={"arrowstyle": "-|>", "color": show.MUTED})
-        axes.text(
-            0.6,
-            -y,
-            f"{STEPS[row.step][language]}  n = {row.removed:,}",
-            ha="left",
-            va="center",
-            color=show.INK if row.removed else show.MUTED,
-            bbox={**box, "edgecolor": show.GRID},
-        )
+        colour, edge = show.INK if row.removed else show.MUTED, {**box, "edgecolor": show.GRID}
+        axes.text(0.6, -y, f"{STEPS[row.step][language]}  n = {row.removed:,}", ha="left", va="center", color=colour, bbox=edge)
     axes.set(xlim=(-1, 2.2), ylim=(bottom - 0.6, 0.6))
     axes.axis("off")
     gone = received - kept

@@ -24,30 +24,17 @@ def by_item(data: pd.DataFrame, study: Study) -> Result:
     """Missing answers by item: item, construct, n (answered), missing, share."""
     items = [item for item in study.items if item in data]
     absent = data[items].isna()
-    table = pd.DataFrame(
-        {
-            "item": items,
-            "construct": [study.items[i] for i in items],
-            "n": (~absent).sum().to_numpy(),
-            "missing": absent.sum().to_numpy(),
-            "share": absent.mean().to_numpy(),
-        }
-    )
-    total, cells = int(table["missing"].sum()), absent.size
-    complete = int((~absent.any(axis=1)).sum())
-    if not total:
-        text = {
-            "en": f"No answer is missing: all {len(data):,} rows answered all {len(items)} items.",
-            "zh": f"没有缺失：{len(data):,} 名受访者全部回答了 {len(items)} 个题项。",
-        }
-    else:
+    columns = {"item": items, "construct": [study.items[i] for i in items], "n": (~absent).sum(), "missing": absent.sum(), "share": absent.mean()}
+    table = pd.DataFrame(columns).reset_index(drop=True)
+    total, cells, complete = int(table["missing"].sum()), absent.size, int((~absent.any(axis=1)).sum())
+    text = {"en": f"No answer is missing: all {len(data):,} rows answered all {len(items)} items.",
+            "zh": f"没有缺失：{len(data):,} 名受访者全部回答了 {len(items)} 个题项。"}
+    if total:
         worst = table.loc[table["share"].idxmax()]
-        text = {
-            "en": f"{total:,} of {cells:,} answers ({100 * total / cells:.1f} %) are missing; {complete:,} of {len(data):,} rows are "
-            f"complete. Most are missing in {worst['item']} ({100 * worst['share']:.1f} %).",
-            "zh": f"{cells:,} 个回答中缺失 {total:,} 个（{100 * total / cells:.1f}%）;{len(data):,} 行中有 {complete:,} 行完整。"
-            f"缺失最多的题项是 {worst['item']}({100 * worst['share']:.1f}%)。",
-        }
+        text = {"en": f"{total:,} of {cells:,} answers ({100 * total / cells:.1f} %) are missing; {complete:,} of {len(data):,} rows are "
+                f"complete. Most are missing in {worst['item']} ({100 * worst['share']:.1f} %).",
+                "zh": f"{cells:,} 个回答中缺失 {total:,} 个（{100 * total / cells:.1f}%）；{len(data):,} 行中有 {complete:,} 行完整。"
+                f"缺失最多的题项是 {worst['item']}（{100 * worst['share']:.1f}%）。"}
     return Result(table, text, len(data), "missing answers by item")
 
 
@@ -78,52 +65,33 @@ def littles_mcar(frame: pd.DataFrame) -> Result:
     """
     from scipy.stats import chi2
 
-    used = frame.dropna(how="all")
-    if not used.isna().any(axis=None):
-        table = pd.DataFrame({"chisq": [np.nan], "df": [0], "p": [np.nan], "patterns": [1], "n": [len(used)]})
-        text = {"en": "No answer is missing, so there is nothing to test.", "zh": "没有缺失值，无需检验。"}
-        return Result(table, text, len(used), "Little's MCAR test", (text,))
-    try:
-        if len(used) <= used.shape[1]:
-            raise DataError(f"{len(used)} rows for {used.shape[1]} items leave no invertible covariance matrix.")
-        mean, covariance = moments(used)
-    except DataError as error:
-        table = pd.DataFrame(
-            {"chisq": [np.nan], "df": [0], "p": [np.nan], "patterns": [len(patterns(used))], "n": [len(used)]}
-        )
-        text = {"en": f"Not tested. {error}", "zh": "未检验：无法估计协方差矩阵（行数太少、题项无变异或完全相关）。"}
-        return Result(table, text, len(used), "Little's MCAR test", (text,))
-    values, chisq, df, groups = used.to_numpy(float), 0.0, -len(mean), pattern_rows(used.notna().to_numpy())
+    used, method, columns = frame.dropna(how="all"), "Little's MCAR test", ["chisq", "df", "p", "patterns", "n"]
+    groups, text = pattern_rows(used.notna().to_numpy()), {"en": "No answer is missing, so there is nothing to test.", "zh": "没有缺失值，无需检验。"}
+    if used.isna().any(axis=None):
+        try:
+            if len(used) <= used.shape[1]:
+                raise DataError(f"{len(used)} rows for {used.shape[1]} items leave no invertible covariance matrix.")
+            mean, covariance = moments(used)
+            text = {}
+        except DataError as error:
+            text = {"en": f"Not tested. {error}", "zh": "未检验：无法估计协方差矩阵（行数太少、题项无变异或完全相关）。"}
+    if text:
+        return Result(pd.DataFrame([(np.nan, 0, np.nan, len(groups), len(used))], columns=columns), text, len(used), method, (text,))
+    values, chisq, df = used.to_numpy(float), 0.0, -len(mean)
     for rows, seen in groups:
         off = values[np.ix_(rows, seen)].mean(axis=0) - mean[seen]
         chisq += len(rows) * off @ np.linalg.solve(covariance[np.ix_(seen, seen)], off)
         df += int(seen.sum())
     p = float(chi2.sf(chisq, df))
-    table = pd.DataFrame({"chisq": [chisq], "df": [df], "p": [p], "patterns": [len(groups)], "n": [len(used)]})
     told = f"χ²({df}) = {chisq:.2f}, {show.p_text(p)}"
-    verdict = (
-        {"en": "answers are not missing completely at random", "zh": "缺失并非完全随机"}
-        if p < 0.05
-        else {
-            "en": "nothing here speaks against answers missing completely at random",
-            "zh": "没有证据否定完全随机缺失",
-        }
-    )
-    warnings: tuple[Text, ...] = ()
-    if len(used) < 5 * len(groups):
-        warnings = (
-            {
-                "en": f"{len(groups)} patterns in {len(used):,} rows: the test rests on very small groups, do not lean on its p value.",
-                "zh": f"{len(used):,} 行中有 {len(groups)} 种缺失模式：各组样本很小，p 值仅供参考。",
-            },
-        )
-    return Result(
-        table,
-        {"en": f"Little's test: {told} — {verdict['en']}.", "zh": f"Little 检验：{told},{verdict['zh']}。"},
-        len(used),
-        "Little's MCAR test",
-        warnings,
-    )
+    text = {"en": f"Little's test: {told} — nothing here speaks against answers missing completely at random.",
+            "zh": f"Little 检验：{told}，没有证据否定完全随机缺失。"}
+    if p < 0.05:
+        text = {"en": f"Little's test: {told} — answers are not missing completely at random.", "zh": f"Little 检验：{told}，缺失并非完全随机。"}
+    small = {"en": f"{len(groups)} patterns in {len(used):,} rows: the test rests on very small groups, do not lean on its p value.",
+             "zh": f"{len(used):,} 行中有 {len(groups)} 种缺失模式：各组样本很小，p 值仅供参考。"}
+    table = pd.DataFrame([(chisq, df, p, len(groups), len(used))], columns=columns)
+    return Result(table, text, len(used), method, (small,) if len(used) < 5 * len(groups) else ())
 
 
 @show.picture
@@ -154,18 +122,15 @@ def plot_missing(data: pd.DataFrame, study: Study, *, language: str = "en") -> t
     grid.spines[:].set_visible(False)
     if top.empty:
         grid.set_ylim(1, -1)
-        grid.text(
-            len(items) / 2 - 0.5, 0, {"en": "no missing answers", "zh": "没有缺失"}[language], ha="center", va="center"
-        )
+        nothing = {"en": "no missing answers", "zh": "没有缺失"}[language]
+        grid.text(len(items) / 2 - 0.5, 0, nothing, ha="center", va="center")
     complete = int(kinds.loc[kinds["missing"] == 0, "n"].sum())
     absent = len(kinds) - bool(complete)
+    if not absent:
+        return figure, {"en": f"No answer is missing in {len(data):,} rows.", "zh": f"{len(data):,} 行均无缺失。"}
     return figure, {
         "en": f"Missing answers by item (above) and the {len(top)} most frequent of {absent} patterns of missing answers (below); "
-        f"{complete:,} of {len(data):,} rows are complete. Look for blocks: they mean questions that were not reached or not asked."
-        if absent
-        else f"No answer is missing in {len(data):,} rows.",
-        "zh": f"各题项缺失率（上）与 {absent} 种缺失模式中最常见的 {len(top)} 种（下）;{len(data):,} 行中 {complete:,} 行完整。"
-        "若成块缺失，说明该部分题目未答到或未被询问。"
-        if absent
-        else f"{len(data):,} 行均无缺失。",
+        f"{complete:,} of {len(data):,} rows are complete. Look for blocks: they mean questions that were not reached or not asked.",
+        "zh": f"各题项缺失率（上）与 {absent} 种缺失模式中最常见的 {len(top)} 种（下）；{len(data):,} 行中 {complete:,} 行完整。"
+        "若成块缺失，说明该部分题目未答到或未被询问。",
     }

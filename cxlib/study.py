@@ -90,6 +90,7 @@ class Construct(_Frozen):
     of: tuple[str, ...] = ()
     scale: Range | None = None
     answers: Answers = {}  # as in Study; these come first
+    only_if: str = ""  # who was asked
 
 
 class Column(_Frozen):

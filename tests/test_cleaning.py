@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import reference, write
@@ -168,6 +169,21 @@ def test_answers_to_questions_that_did_not_apply_become_missing_and_are_counted(
     result = cleaning.clean(frame, study)
     assert result.data["hours"].isna().tolist() == [True] * 3 + [False] * 6 + [True]
     assert "hours (4)" in result.flow.warnings[0]["en"]
+
+
+def test_a_construct_that_was_asked_of_some_says_of_whom(tmp_path):
+    frame = honest(10).assign(given=[0.0] * 3 + [1.0] * 6 + [GAP])
+    frame.loc[[0, 4], "b1"] = GAP
+    write(tmp_path, SCALES, reverse=("a4",), columns=RULES["columns"])
+    content = yaml.safe_load((tmp_path / "study.yml").read_text("utf-8"))
+    content["constructs"]["B"]["only_if"] = "given == 1"
+    (tmp_path / "study.yml").write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
+    result = cleaning.clean(frame, load(tmp_path / "study.yml"))
+    assert result.data["b2"].isna().tolist() == [True] * 3 + [False] * 6 + [True]
+    assert result.data[SCALES["A"]].notna().all(axis=None)
+    told = [w["en"] for w in result.flow.warnings]
+    assert told[0].endswith("hours (4), b1 (3), b2 (4), b3 (4), b4 (4).")
+    assert told[1].startswith("B was asked of 6 of 10 respondents (given == 1)")
 
 
 @pytest.mark.parametrize(("condition", "rows"), [
