@@ -49,105 +49,73 @@ def correlations(data: pd.DataFrame, study: Study) -> Result:
     -----
     R: ``cor.test(x, y)`` and ``p.adjust(p, "holm")``.
     """
-    from scipy.stats import norm, t
+    from scipy.stats import pearsonr
 
+    method = "Pearson correlations of construct scores, Holm-adjusted"
     frame, rows = scores(data, study), []
     for a, b in combinations(frame, 2):
         if b in study.constructs[a].of or a in study.constructs[b].of:
             continue
         pair = frame[[a, b]].dropna()
-        n = len(pair)
-        r = float(pair[a].corr(pair[b])) if n > 3 and pair[a].std() > 0 and pair[b].std() > 0 else np.nan
-        r = float(np.clip(r, -1, 1))
-        statistic = abs(r) * np.sqrt((n - 2) / max(1 - r * r, 1e-300)) if n > 3 else np.nan
-        half = norm.ppf(0.975) / np.sqrt(n - 3) if n > 3 else np.nan
-        centre = np.arctanh(np.clip(r, -1 + 1e-16, 1 - 1e-16))
-        rows.append(
-            (
-                a,
-                b,
-                r,
-                np.tanh(centre - half),
-                np.tanh(centre + half),
-                2 * t.sf(statistic, n - 2) if n > 3 else np.nan,
-                n,
-            )
-        )
+        r, low, high, p = [np.nan] * 4
+        if len(pair) > 3 and (pair.max() > pair.min()).all():
+            found = pearsonr(pair[a], pair[b])
+            r, p, (low, high) = found.statistic, found.pvalue, found.confidence_interval()
+        rows.append((a, b, r, low, high, p, len(pair)))
     table = pd.DataFrame(rows, columns=["construct_a", "construct_b", "r", "ci_low", "ci_high", "p", "n"])
     table.insert(6, "p_holm", holm(table["p"]))
-    usable = table.dropna(subset="r")
-    warnings = _without_r(table) if len(usable) < len(table) else ()
-    if usable.empty:
+    without = ", ".join(f"{row.construct_a}–{row.construct_b}" for row in table[table["r"].isna()].itertuples())
+    warnings = [{"en": f"No correlation for {without}: fewer than four common rows, or a constant score.",
+                 "zh": f"{without} 无法计算相关：共同样本不足四行，或得分为常数。"}] if without else []  # fmt: skip
+    if table["r"].isna().all():
         text = {"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"}
-        return Result(table, text, len(data), "Pearson correlations of construct scores", (text, *warnings))
-    top = usable.loc[usable["r"].abs().idxmax()]
-    clear = int((usable["p_holm"] < 0.05).sum())
-    text = {
-        "en": f"{clear} of {show.plural(len(table), 'correlation')} differ from zero after Holm's correction; the strongest is "
-        f"{study.name(top['construct_a'])} with {study.name(top['construct_b'])}, r = {show.number(top['r'], 2)} "
-        f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}], n = {top['n']}.",
-        "zh": f"经 Holm 校正，{len(table)} 个相关中有 {clear} 个不为零；最强的是{study.name(top['construct_a'], 'zh')}与"
-        f"{study.name(top['construct_b'], 'zh')},r = {show.number(top['r'], 2)}[{show.number(top['ci_low'], 2)}, "
-        f"{show.number(top['ci_high'], 2)}],n = {top['n']}。",
-    }
-    return Result(
-        table, text, int(table["n"].min()), "Pearson correlations of construct scores, Holm-adjusted", warnings
-    )
+        return Result(table, text, len(data), method, (text, *warnings))
+    top, named = _strongest(table, study)
+    clear, ci = int((table["p_holm"] < 0.05).sum()), f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}]"
+    text = {"en": f"{clear} of {show.plural(len(table), 'correlation')} differ from zero after Holm's correction; the strongest is "
+                  f"{named['en']} {ci}, n = {top['n']}.",
+            "zh": f"经 Holm 校正，{len(table)} 个相关中有 {clear} 个不为零；最强的是{named['zh']} {ci}，n = {top['n']}。"}  # fmt: skip
+    return Result(table, text, int(table["n"].min()), method, tuple(warnings))
 
 
 @show.picture
 def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
     """Heat map of the construct correlations, lower triangle; those that Holm's correction leaves unclear are grey."""
+    import seaborn
     from matplotlib import pyplot
 
     pairs = table.table if isinstance(table, Result) else table
     codes = list(dict.fromkeys([*pairs["construct_a"], *pairs["construct_b"]]))
-    codes.sort(key=list(study.constructs).index)
-    k = len(codes)
-    grid, clear = np.full((k, k), np.nan), np.zeros((k, k), bool)
-    for row in pairs.itertuples():
-        i, j = sorted((codes.index(row.construct_a), codes.index(row.construct_b)), reverse=True)
-        grid[i, j], clear[i, j] = row.r, row.p_holm < 0.05
-    cell = 0.62 if k <= 12 else 0.42
-    figure, axes = pyplot.subplots(figsize=(max(4.5, 2.4 + cell * k), max(2.5, 0.9 + cell * k * 0.8)))
-    image = axes.imshow(grid[1:, :-1], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    for i in range(1, k):
-        for j in range(i):
-            if not np.isnan(grid[i, j]):
-                colour = "white" if abs(grid[i, j]) > 0.6 else show.INK if clear[i, j] else show.MUTED
-                axes.text(
-                    j,
-                    i - 1,
-                    show.number(grid[i, j], 2).replace("0.", ".", 1),
-                    ha="center",
-                    va="center",
-                    color=colour,
-                    fontsize=9 if k <= 12 else 7,
-                )
-    axes.set_xticks(range(k - 1), codes[:-1], rotation=0 if k <= 12 else 90)
-    axes.set_yticks(range(k - 1), [f"{study.name(c, language)}  {c}" for c in codes[1:]])
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, shrink=0.6, label="r")
-    n, top = pairs["n"], pairs.loc[pairs["r"].abs().idxmax()]
+    wide = pairs.pivot_table(["r", "p_holm"], "construct_b", "construct_a", sort=False)
+    grid, p = (wide[value].reindex(index=codes[1:], columns=codes[:-1]) for value in ("r", "p_holm"))
+    small = len(codes) > 12
+    cell = 0.42 if small else 0.62
+    size = max(4.5, 2.4 + cell * len(codes)), max(2.5, 0.9 + cell * len(codes) * 0.8)
+    figure, axes = pyplot.subplots(figsize=size)
+    words = grid.map(lambda r: show.number(r, 2).replace("0.", ".", 1))
+    seaborn.heatmap(grid, annot=words, fmt="", cmap="RdBu_r", vmin=-1, vmax=1, annot_kws={"fontsize": 7 if small else 9},
+                    cbar_kws={"shrink": 0.6, "label": "r"}, ax=axes)  # fmt: skip
+    axes.set(xlabel="", ylabel="")
+    axes.set_xticklabels(codes[:-1], rotation=90 if small else 0)
+    axes.set_yticklabels([f"{study.name(code, language)}  {code}" for code in codes[1:]], rotation=0)
+    shown = grid.notna().to_numpy()
+    for text, own, unclear in zip(axes.texts, grid.to_numpy()[shown], p.to_numpy()[shown] >= 0.05, strict=True):
+        text.set_color("white" if abs(own) > 0.6 else show.MUTED if unclear else show.INK)
+    n, (_, strongest) = pairs["n"], _strongest(pairs, study)
     size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")
     return figure, {
-        "en": f"Correlations of construct scores ({size}). The strongest: {study.name(top['construct_a'])} with "
-        f"{study.name(top['construct_b'])}, r = {show.number(top['r'], 2)}. Grey figures do not differ from zero after Holm's correction.",
-        "zh": f"构念得分的相关系数（{size}）。最强：{study.name(top['construct_a'], 'zh')}与{study.name(top['construct_b'], 'zh')},"
-        f"r = {show.number(top['r'], 2)}。灰色数字经 Holm 校正后与零无显著差异。",
-    }
+        "en": f"Correlations of construct scores ({size}). The strongest: {strongest['en']}. Grey figures do not differ from zero "
+              "after Holm's correction.",
+        "zh": f"构念得分的相关系数（{size}）。最强：{strongest['zh']}。灰色数字经 Holm 校正后与零无显著差异。"}  # fmt: skip
 
 
 def _mean(part: pd.DataFrame) -> pd.Series:
     return part.mean(axis=1).where(part.isna().mean(axis=1) <= MOST_MISSING + 1e-12)
 
 
-def _without_r(table: pd.DataFrame) -> tuple[Text, ...]:
-    pairs = ", ".join(f"{r.construct_a}–{r.construct_b}" for r in table[table["r"].isna()].itertuples())
-    return (
-        {
-            "en": f"No correlation for {pairs}: fewer than four common rows, or a constant score.",
-            "zh": f"{pairs} 无法计算相关：共同样本不足四行，或得分为常数。",
-        },
-    )
+def _strongest(pairs: pd.DataFrame, study: Study) -> tuple[pd.Series, Text]:
+    """The strongest correlation, and it in words."""
+    top = pairs.loc[pairs["r"].abs().idxmax()]
+    a, b, r = top["construct_a"], top["construct_b"], show.number(top["r"], 2)
+    return top, {"en": f"{study.name(a)} with {study.name(b)}, r = {r}",
+                 "zh": f"{study.name(a, 'zh')}与{study.name(b, 'zh')}，r = {r}"}  # fmt: skip

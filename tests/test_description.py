@@ -238,5 +238,5 @@ def test_a_picture_of_nothing_names_what_there_is(surveys):
 def test_the_heat_map_shows_each_pair_once(surveys):
     data, study = surveys["hs"]
     picture = description.plot_correlations(description.correlations(data, study), study)
-    grid = np.ma.filled(picture.figure.axes[0].images[0].get_array(), np.nan)
+    grid = np.ma.filled(picture.figure.axes[0].collections[0].get_array(), np.nan)
     assert np.isfinite(grid).sum() == 3 and "r = 0" in picture.text["en"]
