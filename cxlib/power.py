@@ -1,12 +1,14 @@
 """How likely a sample is to notice what is there: power of a study's own paths and effects, and of its fit.
 
-Samples are drawn as covariance matrices (Wishart) from a population that follows from the study's truth, from a
-fitted model or from effect sizes the researcher declares, and the model is refitted to each.
+Samples are drawn as covariance matrices (Wishart) from a population that follows from the study's truth or from effect
+sizes the researcher declares, and the model is refitted to each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +21,9 @@ from cxlib.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cxlib.sem.estimate import Fit
     from cxlib.sem.model import Model
     from cxlib.sem.paths import Effect
 
-COLUMNS = ["kind", "name", "std", "n", "power", "ci_low", "ci_high", "formula", "n_80", "samples"]
 CHUNK = 200
 
 
@@ -33,10 +33,9 @@ def power(
     n: int | None = None,
     *,
     rng: np.random.Generator,
-    population: pd.DataFrame | Fit | Mapping[str, float] | None = None,
+    population: Mapping[str, float] | None = None,
     sizes: Sequence[int] = (),
     reps: int = 1000,
-    alpha: float = 0.05,
 ) -> show.Result:
     """Monte-Carlo power of every path of a model and of its indirect effects, over sample sizes.
 
@@ -46,18 +45,15 @@ def power(
     model : str
         A model of the study.
     n : int, optional
-        Respondents without missing values; default: of the truth, or of the fitted model.
+        Respondents without missing values; default: of the truth.
     rng : numpy Generator
-    population : optional
-        Default: the study's truth, its answers rounded to the scale.  Else a fit (its implied covariances are
-        the population), a covariance matrix of the items, or standardised sizes such as
-        ``{"SA ~ PV": 0.3, "TS ~~ CV": 0.5}`` (loadings then are .75).
+    population : mapping, optional
+        Standardised sizes such as ``{"SA ~ PV": 0.3, "TS ~~ CV": 0.5}`` (loadings then are .75); default: the study's
+        truth, its answers rounded to the scale.
     sizes : sequence of int
         Further sample sizes; default: a quarter to twice `n`.
     reps : int
         Samples a size.
-    alpha : float
-        Two-sided level of each test.
 
     Returns
     -------
@@ -73,99 +69,113 @@ def power(
 
     Notes
     -----
-    A path counts as noticed if its Wald z is significant and has the population's sign; where the population has none,
-    the rate of false alarms is shown.  A chain is noticed if all its paths are (joint significance; Fritz & MacKinnon
-    2007, doi:10.1111/j.1467-9280.2007.01882.x, find it close to the bootstrap); sums and total effects by the delta
-    method.  One path in large samples: Φ(|b|/se − z₁₋α/₂) + Φ(−|b|/se − z₁₋α/₂).  Respondents count as independent.
+    A path counts as noticed if its Wald z is significant (two-sided, .05) and has the population's sign; where the
+    population has none, the rate of false alarms is shown.  A chain is noticed if all its paths are (joint significance;
+    Fritz & MacKinnon 2007, doi:10.1111/j.1467-9280.2007.01882.x, find it close to the bootstrap); sums and total effects
+    by the delta method.  One path in large samples: Φ(|b|/se − z₁₋α/₂).  Respondents count as independent.
     R: ``simsem::sim(reps, n, model, generate)``, then ``getPower``.
     """
-    from cxlib.sem import kernel, lockstep, resampling
+    from statsmodels.stats.proportion import proportion_confint
+
+    from cxlib.sem import kernel, lockstep, paths, resampling
 
     parsed, cov = sem.parse(study.syntax(model)), _covariance(study, model, population)
-    n = n or getattr(population, "n_used", None) or (study.truth or {}).get("n")
+    n = n or (study.truth or {}).get("n")
     if n is None:
-        raise ValueError("n= is not given, and neither a truth nor a fit says how many respondents there are. Give n=.")
+        raise ValueError("n= is not given, and no truth says how many respondents there are. Give n=.")
     cov, compiled = cov.loc[list(parsed.observed), list(parsed.observed)], kernel.compile(parsed)
-    at = sem.fit_moments(cov, 100_000, parsed)
-    tests = _Tests(study, model, parsed, at.theta)
-    exact = np.abs(tests.z(at.theta[None], 1)[0])  # z in the population at n = 1
-    rows, failed = [], 0
+    theta = sem.fit_moments(cov, 100_000, parsed).theta
+    tests = _tests(study, model, parsed)
+    std = paths.values(parsed, tests.effects, theta[None], standardised=True)[0]
+    sign = np.where(np.abs(std) < 1e-6, 0, np.sign(std))
+    exact = np.abs(tests.z(theta[None], 1)[0])  # in the population, at n = 1
+    needed = [_smallest(lambda size, k=k: tests.formula(k, exact, size), 0.80) if sign[k] else np.inf for k in range(len(std))]
+    parts = []
     for size in sorted({int(n), *(sizes or (round(n * share) for share in (0.25, 0.5, 0.75, 1.5, 2)))}):
         drawn = lockstep.given([resampling.simulate_covariances(cov.to_numpy(), size, reps, rng)], [np.zeros((reps, len(cov)))], [size])
-        refits = lockstep.refit(compiled, drawn, at.theta)
-        theta = refits.theta[refits.status != "failed"]
-        failed += reps - len(theta)
-        z = np.concatenate([tests.z(theta[i : i + CHUNK], size) for i in range(0, len(theta), CHUNK)])
-        noticed = tests.noticed(z, alpha).mean(axis=0)
-        for k, (kind, name) in enumerate(tests.names):
-            low, high = _wilson(noticed[k], len(theta))
-            formula, enough = tests.formula(k, exact, size, alpha), tests.enough(k, exact, alpha)
-            rows.append((kind, name, tests.std[k], size, noticed[k], low, high, formula, enough, len(theta)))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    warnings = [{"en": f"{failed} of {reps * table['n'].nunique()} samples gave no solution; they are left out.",
-                 "zh": f"{reps * table['n'].nunique()} 个样本中有 {failed} 个无解，未计入。"}] if failed else []  # fmt: skip
-    method = f"Monte-Carlo power, {reps} Wishart samples a size, two-sided alpha {alpha:g}"
-    return show.Result(table, _sentence(table, int(n)), int(n), method, tuple(warnings))
+        refits = lockstep.refit(compiled, drawn, theta)
+        found = refits.theta[refits.status != "failed"]
+        z = np.concatenate([tests.z(found[at : at + CHUNK], size) for at in range(0, len(found), CHUNK)])
+        noticed = tests.noticed(z, sign)
+        low, high = proportion_confint(noticed.sum(axis=0), len(z), method="wilson")
+        parts.append(pd.DataFrame({
+            "kind": tests.kinds, "name": tests.names, "std": std, "n": size, "power": noticed.mean(axis=0), "ci_low": low, "ci_high": high,
+            "formula": [tests.formula(k, exact, size) for k in range(len(std))], "n_80": needed, "samples": len(z)}))  # fmt: skip
+    table = pd.concat(parts, ignore_index=True)
+    failed, every = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
+    warning = {"en": f"{failed} of {every} samples gave no solution; they are left out.",
+               "zh": f"{every} 个样本中有 {failed} 个无解，未计入。"}  # fmt: skip
+    method = f"Monte-Carlo power, {reps} Wishart samples a size, two-sided alpha 0.05"
+    return show.Result(table, _sentence(table, int(n)), int(n), method, (warning,) if failed else ())
 
 
+@dataclass(frozen=True)
 class _Tests:
-    """What is tested: paths, then effects, each with its value in the population."""
+    """What is tested: the free paths, then effects, each with the places of the tests it takes to notice it."""
 
-    def __init__(self, study: Study, model: str, parsed: Model, theta: np.ndarray):
-        from cxlib.sem import paths
-
-        rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
-        self.model, self.free = parsed, rows["free"].to_numpy(int) - 1
-        self.single = [paths.effect(parsed, f"{row.rhs} -> {row.lhs}") for row in rows.itertuples()]
-        step = {effect.chains[0]: k for k, effect in enumerate(self.single)}
-        self.more = _effects(study, model, parsed)
-        self.steps = [[step[pair] for pair in zip(e.chains[0], e.chains[0][1:], strict=False) if pair in step]
-                      if e.kind == "specific" and len(e.chains) == 1 else [] for e in self.more]  # fmt: skip
-        self.names = [("path", f"{row.lhs} ~ {row.rhs}") for row in rows.itertuples()]
-        self.names += [("total" if effect.kind == "total" else "effect", effect.name) for effect in self.more]
-        self.std = paths.values(parsed, [*self.single, *self.more], theta[None], standardised=True)[0]
-        self.sign = np.where(np.abs(self.std) < 1e-6, 0, np.sign(self.std))
+    model: Model
+    effects: list[Effect]
+    steps: list[list[int]]
+    free: np.ndarray
+    names: list[str]
+    kinds: list[str]
 
     def z(self, theta: np.ndarray, n: int) -> np.ndarray:
         """Estimate over standard error of every path and effect at free numbers (R, npar)."""
-        from cxlib.sem import kernel, paths
+        from cxlib.sem import paths, resampling
 
-        every = [*self.single, *self.more]
-        estimate = paths.values(self.model, every, theta)
+        estimate = paths.values(self.model, self.effects, theta)
         slopes = np.zeros((*estimate.shape, len(self.free)))
         for k, column in enumerate(self.free):
             shifted = theta.astype(complex)
             shifted[:, column] += 1e-20j
-            slopes[:, :, k] = paths.values(self.model, every, shifted).imag / 1e-20
-        inverse = np.linalg.inv(kernel.information(self.model, theta))[:, self.free[:, None], self.free] * 2 / n
-        return estimate / np.sqrt(np.maximum(np.einsum("rek,rkl,rel->re", slopes, inverse, slopes), 1e-300))
+            slopes[:, :, k] = paths.values(self.model, self.effects, shifted).imag / 1e-20
+        vcov = resampling.vcov(self.model, theta, n)[:, self.free[:, None], self.free]
+        return estimate / np.sqrt(np.maximum(np.einsum("rek,rkl,rel->re", slopes, vcov, slopes), 1e-300))
 
-    def noticed(self, z: np.ndarray, alpha: float) -> np.ndarray:
-        """Which tests are significant with the population's sign; a chain if all its paths are."""
-        found = (np.abs(z) > -ndtri(alpha / 2)) & ((np.sign(z) == self.sign) | (self.sign == 0))
-        significant = np.abs(z) > -ndtri(alpha / 2)
-        for k, steps in enumerate(self.steps, len(self.single)):
-            if steps:
-                signs = np.prod(np.sign(z[:, steps]), axis=1)
-                found[:, k] = significant[:, steps].all(axis=1) & ((signs == self.sign[k]) | (self.sign[k] == 0))
+    def noticed(self, z: np.ndarray, sign: np.ndarray) -> np.ndarray:
+        """Which are significant with the population's sign, in every sample."""
+        found = np.zeros(z.shape, bool)
+        for k, steps in enumerate(self.steps):
+            right = (np.sign(z[:, steps]).prod(axis=1) == sign[k]) | (sign[k] == 0)
+            found[:, k] = (np.abs(z[:, steps]) > -ndtri(0.025)).all(axis=1) & right
         return found
 
-    def formula(self, k: int, exact: np.ndarray, n: float, alpha: float) -> float:
+    def formula(self, k: int, exact: np.ndarray, n: float) -> float:
         """Power in large samples; `exact` is z in the population at n = 1."""
-        steps = self.steps[k - len(self.single)] if k >= len(self.single) else []
-        return float(np.prod([wald_power(exact[j] * np.sqrt(n), alpha) for j in steps or [k]]))
+        return float(np.prod([wald_power(exact[j] * np.sqrt(n)) for j in self.steps[k]]))
 
-    def enough(self, k: int, exact: np.ndarray, alpha: float, wanted: float = 0.80) -> float:
-        """Respondents for the wanted power, infinite where there is nothing to find."""
-        if not self.sign[k]:
-            return np.inf
-        low, high = 1.0, 2.0
-        while self.formula(k, exact, high, alpha) < wanted:
-            high *= 2
-        while high - low > 0.5:
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.formula(k, exact, middle, alpha) < wanted else (low, middle)
-        return float(np.ceil(high))
+
+def _tests(study: Study, model: str, parsed: Model) -> _Tests:
+    """Every free path, the effects the study's hypotheses name for the model, then every chain of two paths."""
+    from cxlib.sem import paths
+
+    rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
+    drawn = list(zip(rows["rhs"], rows["lhs"], strict=True))
+    stated = [h for h in study.hypotheses.values() if h.model == model]
+    more = [paths.effect(parsed, h.effect) for h in stated if h.effect]
+    more += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
+    more += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
+    more = list({effect.name + effect.kind: effect for effect in more}.values())
+    effects = [paths.effect(parsed, f"{a} -> {y}") for a, y in drawn] + more
+    steps = []
+    for k, effect in enumerate(effects):
+        chain = effect.chains[0] if effect.kind != "total" and len(effect.chains) == 1 else ()
+        steps.append([drawn.index(step) for step in pairwise(chain) if step in drawn] or [k])
+    names = [f"{y} ~ {a}" for a, y in drawn] + [effect.name for effect in more]
+    kinds = ["path"] * len(drawn) + ["total" if effect.kind == "total" else "effect" for effect in more]
+    return _Tests(parsed, effects, steps, rows["free"].to_numpy(int) - 1, names, kinds)
+
+
+def _smallest(power_of: Callable[[int], float], wanted: float, low: int = 1) -> int:
+    """The smallest whole number above `low` whose power exceeds what is wanted."""
+    high = 2 * low
+    while power_of(high) <= wanted:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(middle) > wanted else (middle, high)
+    return high
 
 
 def assumed(study: Study, size: float = 0.2, model: str = "main") -> dict[str, float]:
@@ -177,43 +187,25 @@ def assumed(study: Study, size: float = 0.2, model: str = "main") -> dict[str, f
     return {f"{row.lhs} ~ {row.rhs}": size for row in rows.itertuples()}
 
 
-def _effects(study: Study, model: str, parsed: Model) -> list[Effect]:
-    """The effects the study's hypotheses name for the model, then every chain of two paths."""
-    from cxlib.sem import paths
-
-    stated = [h for h in study.hypotheses.values() if h.model == model]
-    found = [paths.effect(parsed, h.effect) for h in stated if h.effect]
-    found += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
-    rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
-    drawn = list(zip(rows["rhs"], rows["lhs"], strict=True))
-    found += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
-    return list({effect.name + effect.kind: effect for effect in found}.values())
-
-
-def _covariance(study: Study, model: str, population: pd.DataFrame | Fit | Mapping[str, float] | None) -> pd.DataFrame:
+def _covariance(study: Study, model: str, sizes: Mapping[str, float] | None) -> pd.DataFrame:
     """Covariances of the items in the population."""
     from cxlib import truth
 
-    if isinstance(population, pd.DataFrame):
-        return population
-    if hasattr(population, "implied"):
-        return population.implied[0].cov
-    if population is None and study.truth is None:
-        raise ValueError(
-            f"The study '{study.id}' declares no truth. Give population=: a fitted model, a covariance matrix, or "
-            "standardised sizes such as {'SA ~ PV': 0.3}."
-        )
-    if population is not None:
+    if sizes is not None:
         named = study.model_constructs(model)
-        paths = "\n".join(f"{left} {op} {value:.10f}*{right}" for words, value in population.items()
-                          for left, op, right in [words.split()])
-        loads = "\n".join(f"{code} =~ " + " + ".join(f"0.75*{part}" for part in study.constructs[code].of)
-                          for code in named if study.constructs[code].of and f"{code} =~" not in paths)
-        rest = "\n".join(f"{code} ~~ 0*{named[0]}" for code in named[1:])
-        declared = {"n": 1, "seed": 0, "paths": f"{rest}\n{loads}\n{paths}"}
+        lines = [f"{code} ~~ 0*{named[0]}" for code in named[1:]]
+        for words, value in sizes.items():
+            left, op, right = words.split()
+            lines.append(f"{left} {op} {value:.10f}*{right}")
+        whole = {code: study.constructs[code].of for code in named if study.constructs[code].of}
+        lines += [f"{code} =~ 0.75*{part}" for code, parts in whole.items() for part in parts if f"{code} =~ {part}" not in sizes]
         constructs = {code: study.constructs[code] for code in named}
-        study = study.model_copy(update={"truth": declared, "constructs": constructs})
-    return truth.population(study).covariance(rounded=population is None)
+        study = study.model_copy(update={"truth": {"n": 1, "seed": 0, "paths": "\n".join(lines)}, "constructs": constructs})
+    elif study.truth is None:
+        raise ValueError(
+            f"The study '{study.id}' declares no truth. Give population=: standardised sizes such as {{'SA ~ PV': 0.3}}."
+        )
+    return truth.population(study).covariance(rounded=sizes is None)
 
 
 def wald_power(ratio: float, alpha: float = 0.05) -> float:
@@ -271,13 +263,7 @@ def n_for_rmsea(df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, power: floa
     -----
     R: ``semTools::findRMSEAsamplesize(rmsea0, rmsea1, df, power, alpha)``, which passes over 501 to 504 and so on.
     """
-    low, high = 4, 8
-    while power_rmsea(high, df, rmsea0, rmsea1, alpha) <= power:
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power_rmsea(middle, df, rmsea0, rmsea1, alpha) > power else (middle, high)
-    return high
+    return _smallest(lambda n: power_rmsea(n, df, rmsea0, rmsea1, alpha), power, low=4)
 
 
 def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show.Result:
@@ -303,12 +289,6 @@ def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show
             "zh": f"主模型有 {main['df']:.0f} 个自由度，要以 {power:.2f} 的功效区分 RMSEA .08 与 .05，需要 {main['n_needed']:,.0f} 名受访者；"
                   f"而它的 {main['npar']:.0f} 个自由参数以及所关心的路径需要更大的样本。"}  # fmt: skip
     return show.Result(table, text, int(n or 0), "power of the test of close fit (MacCallum, Browne and Sugawara 1996)")
-
-
-def _wilson(share: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's interval of a share."""
-    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
 
 
 def _sentence(table: pd.DataFrame, n: int) -> show.Text:

@@ -149,17 +149,6 @@ def test_a_study_with_a_truth_and_a_second_order_construct_needs_no_population(v
     assert "VASQ -> PI -> CE -> CP -> LY" in found.index and (found["samples"] == 40).all()
 
 
-def test_a_fitted_model_is_a_population(small):
-    cov = power._covariance(small, "main", SIZES)
-    rows = np.random.default_rng(5).standard_normal((300, 9)) @ np.linalg.cholesky(cov).T
-    data = pd.DataFrame(rows, columns=cov.columns)
-    fit = sem.fit(data, small.syntax())
-    found = power.power(small, population=fit, reps=20, rng=np.random.default_rng(1), sizes=[300])
-    paths = fit.parameters[fit.parameters["op"] == "~"]
-    assert found.n_used == 300
-    assert found.table.head(3)["std"].to_numpy() == pytest.approx(paths["std"].to_numpy(), abs=1e-5)
-
-
 def test_without_population_or_size_the_remedy_is_named(small):
     with pytest.raises(ValueError, match="Give population="):
         power.power(small, n=100, rng=np.random.default_rng(1))
