@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "cleaning", "description", "discriminant", "factors", "group_paths", "groups", "interaction", "measurement", "mediation",
+    "cleaning", "description", "discriminant", "factors", "group_paths", "groups", "importance", "interaction", "measurement", "mediation",
     "missing", "moderation", "open_run", "power", "reading", "reliability", "report", "run", "sem", "show", "simulate",
     "structure", "study", "verdicts",
 ]  # fmt: skip

@@ -1,9 +1,117 @@
-"""Relative importance: how much each of several correlated predictors contributes to what they explain."""
+"""What drives an outcome: how much each of several correlated predictors contributes to what they explain."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
+
+from cxlib import show
+from cxlib.sem import parse, paths
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cxlib.study import Study
+
+
+class ImportanceError(ValueError):
+    """Importance is not defined for what was asked; the message says what to do instead."""
+
+
+def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: int = 2000, *, outcome: str = "",
+            predictors: Sequence[str] = (), model: str = "main") -> show.Result:
+    """Relative importance of what drives an outcome: Johnson's weights of construct scores (item means).
+
+    Parameters
+    ----------
+    data, study :
+        Cleaned responses, one row a respondent, and their study.
+    rng : numpy Generator
+        For the bootstrap.
+    n_boot : int
+        Bootstrap samples (of whole clusters, if the study declares them).
+    outcome : str
+        A construct or numeric column; by default the satisfaction that has most direct predictors in the
+        model, else the construct that has.
+    predictors : sequence of str
+        By default the outcome's direct predictors in the model.
+
+    Returns
+    -------
+    Result
+        outcome, predictor, weight (they add up to R²) with its 95% percentile interval, share of R², rank, and
+        rank_1 … rank_k: the share of bootstrap samples in which the predictor took that rank.
+
+    Notes
+    -----
+    See :func:`cxlib.importance.relative_weights`.  Weights share out what observed scores explain; they are
+    no causal effects, and measurement error makes them smaller.
+    """
+    causes = paths.predictors(parse(study.syntax(model)))
+    if not outcome:
+        outcome = max(causes, key=lambda code: (code in study.constructs and study.role(code) == "satisfaction", len(causes[code])))
+    if outcome not in study.constructs and outcome not in data.columns:
+        raise ImportanceError(f"'{outcome}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.")
+    names = list(predictors) or causes.get(outcome, [])
+    if not names:
+        raise ImportanceError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.")
+    frame = pd.DataFrame({name: _score(data, study, name) for name in (*names, outcome)})
+    complete = frame.dropna()
+    if flat := [name for name in frame if complete[name].nunique() < 2]:
+        raise ImportanceError(f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.")
+    weight = relative_weights(complete[names], complete[outcome])
+    drawn = resampled_weights(complete[names], complete[outcome], n_boot, rng,
+                              data.loc[complete.index, study.cluster] if study.cluster else None)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    place = (-drawn).argsort(axis=1).argsort(axis=1)
+    table = pd.DataFrame({"outcome": outcome, "predictor": names, "weight": weight.to_numpy(), "ci_low": low, "ci_high": high})
+    table["share"] = table["weight"] / table["weight"].sum()
+    table["rank"] = table["weight"].rank(ascending=False, method="first").astype(int)
+    for rank in range(len(names)):
+        table[f"rank_{rank + 1}"] = (place == rank).mean(axis=0)
+    table = table.sort_values("rank", kind="stable").reset_index(drop=True)
+    lost, top, r_square = len(frame) - len(complete), table.iloc[0], show.number(weight.sum(), 2)
+    notes = [{"en": f"{lost} respondents with a missing score were left out.", "zh": f"剔除了 {lost} 名得分缺失的受访者。"}]
+    share, first = f"{top['share'] * 100:.0f}%", f"{top['rank_1'] * 100:.0f}%"
+    best, of = ({lang: study.name(code, lang) for lang in ("en", "zh")} for code in (top["predictor"], outcome))
+    return show.Result(table, {
+        "en": f"{best['en']} matters most for {of['en']}: {share} of the explained variance (R² {r_square}), first in {first} of "
+              "the bootstrap samples.",
+        "zh": f"对{of['zh']}最重要的是{best['zh']}：占解释方差的 {share}（R² {r_square}），在 {first} 的重抽样中居首。"} if len(names) > 1 else {
+        "en": f"{best['en']} is the only driver of {of['en']} in the model: there is nothing to rank (R² {r_square}).",
+        "zh": f"{best['zh']}是模型中{of['zh']}的唯一驱动因素：无从排序（R² {r_square}）。"},
+        len(complete), f"Johnson's relative weights of item means; percentile intervals of {n_boot:,} bootstrap samples",
+        tuple(notes[:bool(lost)]))
+
+
+@show.picture
+def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
+    """Bars of the relative weights with their intervals and the share of samples in which each ranks first."""
+    from matplotlib import pyplot
+
+    table = result.table
+    outcome = table["outcome"].iloc[0]
+    figure, axes = pyplot.subplots(figsize=(7.5, 1.0 + 0.45 * len(table)))
+    for place, row in enumerate(table.itertuples()):
+        colour = show.ROLES[study.role(row.predictor)] if row.predictor in study.constructs else show.MUTED
+        axes.barh(place, row.weight, color=colour, height=0.6)
+        axes.plot([row.ci_low, row.ci_high], [place, place], color=show.INK, linewidth=1.5)
+        first = {"en": f"{row.share * 100:.0f}%; first in {row.rank_1 * 100:.0f}%",
+                 "zh": f"{row.share * 100:.0f}%；{row.rank_1 * 100:.0f}% 居首"}[language]
+        axes.annotate(first if len(table) > 1 else show.number(row.weight, 2), (row.ci_high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(range(len(table)), [study.name(name, language) for name in table["predictor"]])
+    axes.invert_yaxis()
+    axes.set_xlim(0, table["ci_high"].max() * 1.35)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel({"en": "relative weight (part of R²)", "zh": "相对权重（R² 的组成部分）"}[language])
+    beside = ("; beside each bar its share of the explained variance and how often it ranks first",
+              "；条旁为其占解释方差的份额，以及居首的频率") if len(table) > 1 else ("", "")
+    return figure, {
+        "en": f"What drives {study.name(outcome, 'en')}: relative weights with 95% bootstrap intervals, n = {result.n_used:,}{beside[0]}.",
+        "zh": f"{study.name(outcome, 'zh')}的驱动因素：相对权重及 95% 自助区间，n = {result.n_used:,}{beside[1]}。"}
 
 
 def relative_weights(predictors: pd.DataFrame, outcome: pd.Series) -> pd.Series:
@@ -55,3 +163,13 @@ def _weights(correlations: np.ndarray) -> np.ndarray:
     half = (vectors * np.sqrt(np.maximum(eigenvalues, 0))[:, None, :]) @ vectors.transpose(0, 2, 1)
     beta = np.linalg.solve(half, correlations[:, :-1, -1:])
     return (half**2 @ beta**2)[..., 0]
+
+
+def _score(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
+    """Mean of a construct's items (of its constructs' means if it has those); a column as it is."""
+    construct = study.constructs.get(name)
+    if construct is None or not (construct.items or construct.of):
+        return data[name].astype(float)
+    if construct.of:
+        return pd.concat([_score(data, study, part) for part in construct.of], axis=1).mean(axis=1, skipna=False)
+    return data[list(construct.items)].astype(float).mean(axis=1, skipna=False)

@@ -81,15 +81,15 @@ class Run:
         """The reader's language."""
         return text[self.language]
 
-    def show(self, name: str, what: show.Result | show.Picture | pd.DataFrame) -> Shown:
-        """Write a table to tables/<name>.csv, or a picture to figures/<name>.png, .svg and .pdf, and show it."""
+    def show(self, name: str, what: show.Result | show.Picture | pd.DataFrame, rows: int = 60) -> Shown:
+        """Write a table to tables/<name>.csv, or a picture to figures/<name>.png, .svg and .pdf, and show it (`rows` of it)."""
         if isinstance(what, show.Picture):
             return self._show_picture(name, what)
         if isinstance(what, pd.DataFrame):
             what = show.Result(what, {"en": "", "zh": ""}, 0)
-        return self._show_result(name, what)
+        return self._show_result(name, what, rows)
 
-    def _show_result(self, name: str, result: show.Result) -> Shown:
+    def _show_result(self, name: str, result: show.Result, rows: int) -> Shown:
         write(self.folder / "tables" / f"{name}.csv", result.table.to_csv(index=False, lineterminator="\n").encode())
         self._note(
             name,
@@ -98,7 +98,7 @@ class Run:
             n=result.n_used,
             method=result.method,
         )
-        return Shown(show.block(result, self.language))
+        return Shown(show.block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: show.Picture) -> Shown:
         files = show.render(picture)

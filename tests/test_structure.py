@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlib import sem, show, structure, study
+from cxlib import importance, sem, show, structure, study
 from cxlib.importance import relative_weights, resampled_weights
 from cxlib.sem import resampling
 from cxlib.sem.bollen_stine import bollen_stine, transformed
@@ -98,12 +99,46 @@ def test_f2_is_that_of_the_implied_covariances(fits, mobi):
 
 def test_scores_are_lavaans_regression_scores(fits, data):
     result = structure.scores(fits["main"], data)
-    np.testing.assert_allclose(result.table, r("scores")[list(result.table)], atol=1e-7)
-    holes = data.copy()
+    assert list(result.table) == ["respondent", *fits["main"].model.latent]
+    np.testing.assert_allclose(result.table.iloc[:, 1:], r("scores")[list(result.table)[1:]], atol=1e-7)
+    holes = data.assign(respondent=[f"R{row}" for row in range(250)], phone="private")
     holes.loc[[3, 8], "PERQ2"] = np.nan
     with_holes = structure.scores(structure.sem_fit(holes, study.load("ecsi")), holes)
-    assert with_holes.table.isna().all(axis=1).to_numpy().nonzero()[0].tolist() == [3, 8]
+    assert list(with_holes.table) == list(result.table)  # no other column leaves
+    assert with_holes.table.set_index("respondent").isna().all(axis=1).pipe(lambda lost: lost.index[lost].tolist()) == ["R3", "R8"]
+    assert with_holes.n_used == 248 and "248 respondents" in with_holes.text["en"] and "248 名" in with_holes.text["zh"]
     assert any("2 respondents" in note["en"] for note in with_holes.warnings)
+    ordinal = structure.scores(dataclasses.replace(fits["main"], estimator="WLSMV"), data)
+    assert ordinal.table.empty and "Not computed" in ordinal.text["en"]
+
+
+def test_models_stand_side_by_side(fits, mobi):
+    table = structure.side_by_side(fits).table.set_index(["lhs", "rhs"])
+    assert list(table) == list(STRUCTURES)
+    for model in STRUCTURES:
+        theirs = r("parameters").query("model == @model and op == '~'").set_index(["lhs", "rhs"])["std"]
+        np.testing.assert_allclose(table[model].dropna(), theirs[table[model].dropna().index], atol=1e-7)
+        assert table[model].notna().sum() == len(theirs)
+
+
+def test_a_solution_that_cannot_be_trusted_says_so_before_every_number(fits, mobi, data):
+    bad = dataclasses.replace(fits["main"], trustworthy=False)
+    for found in (structure.fit_table(bad), structure.parameters(bad, mobi), structure.r2(bad, mobi), structure.f2(bad, mobi),
+                  structure.scores(bad, data), structure.plot_paths(bad, mobi), structure.plot_diagram(bad, mobi)):
+        assert found.text["en"].startswith("Not to be relied on") and found.text["zh"].startswith("结果不可靠")
+    assert not structure.r2(fits["main"], mobi).text["en"].startswith("Not")
+
+
+def test_the_diagram_shows_the_exact_intervals_or_only_what_is_significant(fits, mobi):
+    exact = structure.standardised_paths(fits["main"]).set_index(["rhs", "lhs"])
+    picture = structure.plot_diagram(fits["main"], mobi, marks="interval")
+    labels = {child.get_gid(): child.get_text() for child in picture.figure.axes[0].texts}
+    for (a, b), row in exact.iterrows():
+        assert labels[f"label:{a}>{b}"] == f"{row['std']:.2f}\n[{row['ci_low']:.2f}, {row['ci_high']:.2f}]".replace("-", "−")
+    wide = structure.plot_diagram(fits["wide"], mobi, only="significant")
+    weak = int((fits["wide"].parameters.query("op == '~'")["p"] >= 0.05).sum())
+    drawn = [child for child in wide.figure.axes[0].get_children() if str(child.get_gid()).startswith("arrow:")]
+    assert len(drawn) == len(structure.standardised_paths(fits["wide"])) - weak
 
 
 def test_comparison_is_that_of_lavaan(fits, mobi):
@@ -260,7 +295,7 @@ def test_resampled_weights_are_those_of_the_resampled_rows():
 
 def test_drivers_rank_and_say_how_sure(data, mobi):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    result = structure.drivers(data, mobi, np.random.default_rng(1), 300, outcome="CUSA", predictors=["IMAG", "PERQ", "PERV", "CUEX"])
+    result = importance.drivers(data, mobi, np.random.default_rng(1), 300, outcome="CUSA", predictors=["IMAG", "PERQ", "PERV", "CUEX"])
     np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
     table = result.table
     theirs = r("weights").set_index("predictor")["weight"]
@@ -272,32 +307,42 @@ def test_drivers_rank_and_say_how_sure(data, mobi):
     np.testing.assert_allclose(ranks.sum(axis=1), 1)
     assert (table["ci_low"] < table["weight"]).all() and (table["weight"] < table["ci_high"]).all()
     assert "Perceived quality" in result.text["en"] and "感知质量" in result.text["zh"]
-    again = structure.drivers(data, mobi, np.random.default_rng(1), 300, outcome="CUSA", predictors=["IMAG", "PERQ", "PERV", "CUEX"])
+    again = importance.drivers(data, mobi, np.random.default_rng(1), 300, outcome="CUSA", predictors=["IMAG", "PERQ", "PERV", "CUEX"])
     assert again.table.equals(table)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_one_driver_has_no_rank(data, mobi, language):
+    result = importance.drivers(data, mobi, np.random.default_rng(1), 50, outcome="PERV", predictors=["PERQ"])
+    assert "nothing to rank" in result.text["en"] and "无从排序" in result.text["zh"]
+    assert result.table["weight"].item() == pytest.approx(scale(data, "PERQ").corr(scale(data, "PERV")) ** 2)
+    picture = importance.plot_drivers(result, mobi, language=language)
+    assert "first" not in picture.text["en"] and "居首" not in picture.text["zh"]
+    assert [text.get_text() for text in picture.figure.axes[0].texts] == [f"{result.table['weight'].item():.2f}"]
+
+
 def test_drivers_default_to_satisfaction_and_its_predictors(data, mobi):
-    table = structure.drivers(data, mobi, np.random.default_rng(1), 50).table
+    table = importance.drivers(data, mobi, np.random.default_rng(1), 50).table
     assert set(table["outcome"]) == {"CUSA"} and set(table["predictor"]) == {"PERV", "PERQ"}
 
 
 def test_drivers_count_lost_rows_and_refuse_what_cannot_be(data, mobi):
     holes = data.copy()
     holes.loc[:4, "PERV1"] = np.nan
-    result = structure.drivers(holes, mobi, np.random.default_rng(1), 50)
+    result = importance.drivers(holes, mobi, np.random.default_rng(1), 50)
     assert result.n_used == 245 and "5 respondents" in result.warnings[0]["en"]
-    with pytest.raises(structure.StructureError, match="no path into 'PERQ'"):
-        structure.drivers(data, mobi, np.random.default_rng(1), 50, outcome="PERQ")
-    with pytest.raises(structure.StructureError, match="neither a construct nor a column"):
-        structure.drivers(data, mobi, np.random.default_rng(1), 50, outcome="CUST")
-    with pytest.raises(structure.StructureError, match="PERV do not vary"):
-        structure.drivers(data.assign(PERV1=1.0, PERV2=2.0), mobi, np.random.default_rng(1), 50)
+    with pytest.raises(importance.ImportanceError, match="no path into 'PERQ'"):
+        importance.drivers(data, mobi, np.random.default_rng(1), 50, outcome="PERQ")
+    with pytest.raises(importance.ImportanceError, match="neither a construct nor a column"):
+        importance.drivers(data, mobi, np.random.default_rng(1), 50, outcome="CUST")
+    with pytest.raises(importance.ImportanceError, match="PERV do not vary"):
+        importance.drivers(data.assign(PERV1=1.0, PERV2=2.0), mobi, np.random.default_rng(1), 50)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_pictures_say_n_in_both_languages(fits, data, mobi, language):
     paths = structure.plot_paths(fits["main"], mobi, language=language)
-    drivers = structure.plot_drivers(structure.drivers(data, mobi, np.random.default_rng(1), 50), mobi, language=language)
+    drivers = importance.plot_drivers(importance.drivers(data, mobi, np.random.default_rng(1), 50), mobi, language=language)
     for picture in (paths, drivers):
         assert "n = 250" in picture.text["en"] and "n = 250" in picture.text["zh"]
     labels = [label.get_text() for label in paths.figure.axes[0].get_yticklabels()]

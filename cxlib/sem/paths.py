@@ -107,6 +107,12 @@ def edges(model: Model) -> dict[tuple[str, str], None]:
     return dict.fromkeys((model.state[col], model.state[row]) for row, col in zip(rows["row"], rows["col"], strict=True))
 
 
+def predictors(model: Model) -> dict[str, list[str]]:
+    """What has a path (``~``) into each outcome, both in the order written."""
+    rows = model.table[(model.table["op"] == "~") & (model.table["group"] == 0)]
+    return {outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)}
+
+
 def label(name: str, study: Study, language: str) -> str:
     """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
     from cxlib.sem.diagram import ROLE_WORDS
