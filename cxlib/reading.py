@@ -6,7 +6,6 @@ missing codes into missing values, labels into codes and mixed units into one, a
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
 import importlib.util
@@ -15,6 +14,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +26,9 @@ from cxlib.study import Column, Study
 
 MOST_WORDS = 30
 """More different answers than this are not listed: they do not come from a scale."""
-FORMATS = (".csv", ".xlsx", ".sav", ".parquet")
+FORMATS = {".csv": "a table of cells", ".xlsx": "an Excel workbook", ".sav": "SPSS", ".parquet": "Parquet"}
 BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
 FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
-FORMS = {".xlsx": "an Excel workbook", ".sav": "SPSS", ".parquet": "Parquet"}
 AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
 THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
 NUMBERED = re.compile(r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)")  # a code and its words in one answer: 5-very satisfied
@@ -71,8 +70,7 @@ def read(study: Study) -> Reading:
     for name in study.screening.attention.keys() & columns.keys():  # answered on the scale of the items
         columns[name] = columns[name].model_copy(update={"answers": study.answers | columns[name].answers})
     items = {item: Column(kind="number", range=study.scale_of(item), answers=study.answers_of(item)) for item in study.items}
-    wordings = {item: (study.name(item, "en"), study.name(item, "zh")) for item in items}
-    wordings |= {name: (study.name(name, "en"), study.name(name, "zh")) for name in study.columns}
+    wordings = {name: (study.name(name, "en"), study.name(name, "zh")) for name in (*items, *study.columns)}
     file, path = study.responses.file, locate(study.responses.file, study, study.responses.package)
     reading = _typed(path, study.responses.header, {**items, **columns}, wordings, study)
     if reading.frame.empty:
@@ -83,13 +81,13 @@ def read(study: Study) -> Reading:
     return reading
 
 
-def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading:
-    """Read a linked table by its declaration; with `data`, check its keys against the responses.
+def linked(study: Study, name: str) -> Reading:
+    """Read a linked table by its declaration.
 
     Raises
     ------
     DataError
-        No such table; the key is not in both; `rows: one` and a key comes twice; or as in :func:`read`.
+        No such table; `rows: one` and a key comes twice; or as in :func:`read`.
     """
     if name not in study.tables:
         raise DataError(f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}.")
@@ -98,21 +96,10 @@ def linked(study: Study, name: str, data: pd.DataFrame | None = None) -> Reading
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
     reading = _typed(locate(table.file, study), table.header, columns, wordings, study)
     key = reading.frame[table.key]
-    repeated = key[key.duplicated()].unique()
-    if table.rows == "one" and len(repeated):
-        raise DataError(f"Table '{name}': '{table.key}' repeats ({_some(repeated)}), but the study declares rows: one. Remove the "
-            "repeated rows, or declare rows: many.")
-    notes = list(reading.notes)
-    if data is not None:
-        if table.key not in data:
-            raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it "
-                "under columns: as kind: id.")
-        strangers, without = ~key.isin(data[table.key].astype(str)), ~data[table.key].astype(str).isin(key)
-        notes.append({"en": f"Table {name}: {len(key):,} rows. Rows without a respondent in the analysis: {int(strangers.sum()):,}; "
-            f"respondents without a row: {int(without.sum()):,} of {len(data):,}.",
-            "zh": f"表 {name}：共 {len(key):,} 行；其中 {int(strangers.sum())} 行不属于任何分析样本，"
-            f"{len(data):,} 名受访者中有 {int(without.sum())} 人在表中没有记录。"})
-    return Reading(reading.frame, tuple(notes), reading.changes, reading.ignored)
+    if table.rows == "one" and key.duplicated().any():
+        raise DataError(f"Table '{name}': '{table.key}' repeats ({_some(key[key.duplicated()].unique())}), but the study declares rows: one. "
+            "Remove the repeated rows, or declare rows: many.")
+    return reading
 
 
 def joins(study: Study, data: pd.DataFrame) -> Result:
@@ -127,18 +114,22 @@ def joins(study: Study, data: pd.DataFrame) -> Result:
     Raises
     ------
     DataError
-        As :func:`linked`.
+        The key is not a column of the responses; or as :func:`linked`.
     """
     rows, notes = [], []
     for name, table in study.tables.items():
-        reading = linked(study, name, data)
+        if table.key not in data:
+            raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it under columns: as "
+                "kind: id.")
+        reading = linked(study, name)
         have, wanted = reading.frame[table.key].astype(str), data[table.key].astype(str)
         rows.append((name, table.key, len(have), int(have.isin(wanted).sum()), len(wanted), int((~wanted.isin(have)).sum())))
-        notes += reading.notes[:-1]
+        notes += reading.notes
     table = pd.DataFrame(rows, columns=["table", "key", "rows", "joined", "respondents", "without"])
-    text = {"en": f"{len(rows)} linked tables; {int(table['joined'].sum()):,} of their {int(table['rows'].sum()):,} rows belong to respondents "
-                  "of the analysis. Rows of respondents who were screened out stay unused.",
-            "zh": f"共 {len(rows)} 张关联表；其 {int(table['rows'].sum()):,} 行中有 {int(table['joined'].sum()):,} 行属于分析样本。被筛除者的记录不使用。"}
+    used, held = int(table["joined"].sum()), int(table["rows"].sum())
+    text = {"en": f"{len(rows)} linked tables; {used:,} of their {held:,} rows belong to respondents of the analysis. Rows of respondents who "
+                  "were screened out stay unused.",
+            "zh": f"共 {len(rows)} 张关联表；其 {held:,} 行中有 {used:,} 行属于分析样本。被筛除者的记录不使用。"}
     if not rows:
         text = {"en": "The study declares no linked tables.", "zh": "本研究没有声明关联表。"}
     return Result(table, text, len(data), "joins checked by key", tuple(notes))
@@ -154,21 +145,19 @@ def key(study: Study) -> pd.DataFrame | None:
 def check_items(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
     """Items that cannot inform a factor (unanswered, constant, copied), and scales whose ends nobody uses."""
     found: list[Text] = []
-    items = [item for item in study.items if item in frame]
-    for item in items:
-        if frame[item].notna().sum() == 0:
+    seen: dict[bytes, str] = {}
+    for item in (item for item in study.items if item in frame):
+        answers = frame[item].dropna()
+        first = seen.setdefault(frame[item].to_numpy(float).tobytes(), item)
+        if answers.empty:
             found.append({"en": f"Item {item} has no answer in any row: leave it out of the study, or look for its answers in the file.",
                 "zh": f"题项 {item} 没有任何回答：请从研究文件中删去该题，或在数据文件中查找其回答。"})
-        elif frame[item].min() == frame[item].max():
+        elif answers.min() == answers.max():
             found.append({"en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
                 "zh": f"题项 {item} 的所有回答都相同，不含信息，无法进入因子。"})
-    seen: dict[bytes, str] = {}
-    for item in items:
-        content = np.ascontiguousarray(frame[item].to_numpy(float)).tobytes()
-        if content in seen and frame[item].min() < frame[item].max():
-            found.append({"en": f"Items {seen[content]} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
-                "zh": f"题项 {seen[content]} 与 {item} 在全部 {len(frame):,} 行中完全相同：其中一题是复制的。"})
-        seen.setdefault(content, item)
+        elif first != item:
+            found.append({"en": f"Items {first} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
+                "zh": f"题项 {first} 与 {item} 在全部 {len(frame):,} 行中完全相同：其中一题是复制的。"})
     return tuple(found) + _unused_ends(frame, study)
 
 
@@ -223,62 +212,48 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
     kind, labels, values = path.suffix.lower(), {}, {}
     if kind not in FORMATS:
         raise DataError(f"'{path.name}' is of a kind that cannot be read. Allowed: {', '.join(FORMATS)}.")
-    if kind == ".csv":
-        text = _decoded(path.read_bytes(), path)
-        separator = _separator("".join(text.splitlines(keepends=True)[header_row - 1 : header_row]))
-        how = {"sep": separator, "dtype": str, "keep_default_na": False, "index_col": False, "skiprows": header_row - 1}
-        try:
+    try:
+        if kind == ".csv":
+            text = _decoded(path.read_bytes(), path)
+            line = re.sub(r'"[^"]*"', "", (text.split("\n", header_row) + [""] * header_row)[header_row - 1])
+            how = {"sep": max(",;\t|", key=line.count), "dtype": str, "keep_default_na": False, "index_col": False, "skiprows": header_row - 1}
             header = pd.read_csv(io.StringIO(text), header=None, nrows=1, **how).iloc[0]
             table = pd.read_csv(io.StringIO(text), **how)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(f"'{path.name}' cannot be read as a table: {error}. Save it again as CSV UTF-8; if a title "
-                "stands above the header, delete it or say in which row the header is: responses: {file: …, header: 2}.") from None
-    else:
-        try:
-            if kind == ".xlsx":
-                sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
-                header = sheet.iloc[header_row - 1] if len(sheet) >= header_row else pd.Series(dtype=object)
-                table = sheet.iloc[header_row:]
-            elif kind == ".sav":
-                import pyreadstat
+        elif kind == ".xlsx":
+            sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
+            header, table = sheet.iloc[header_row - 1 : header_row].squeeze(axis=0), sheet.iloc[header_row:]
+        elif kind == ".sav":
+            import pyreadstat
 
-                table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
-                header, labels = table.columns, {k: v for k, v in meta.column_names_to_labels.items() if v}
-                values = {k: {_cell(c): str(w) for c, w in v.items()} for k, v in meta.variable_value_labels.items()}
-            else:
-                table = pd.read_parquet(path)
-                header = table.columns
-        except Exception as error:  # each reader has its own family of errors
-            reason = str(error).rstrip(".")
-            raise DataError(
-                f"'{path.name}' cannot be read as {FORMS[kind]}: {reason}. Open it in the program it comes from and save it "
-                f"again as {kind}, or as CSV UTF-8 (and correct 'file:')."
-            ) from error
+            table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
+            header, labels = table.columns, {k: v for k, v in meta.column_names_to_labels.items() if v}
+            values = {k: {_cell(c): str(w) for c, w in v.items()} for k, v in meta.variable_value_labels.items()}
+        else:
+            table = pd.read_parquet(path)
+            header = table.columns
+    except DataError:
+        raise
+    except Exception as error:  # each reader has its own family of errors
+        reason = str(error).rstrip(".")
+        raise DataError(
+            f"'{path.name}' cannot be read as {FORMATS[kind]}: {reason}. Open it in the program it comes from and save it again as {kind}, or as "
+            "CSV UTF-8 (and correct 'file:'). If a title stands above the header, delete it or declare the row of the header: {file: …, header: 2}."
+        ) from error
     names = [n if isinstance(n := _cell(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
     if repeated := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
         raise DataError(f"'{path.name}' has more than one column named {_some(repeated)}. Rename or remove all but one.")
     return pd.DataFrame({n: table.iloc[:, i].map(_cell).astype(object) for i, n in enumerate(names)}), labels, values
 
 
-def _separator(line: str) -> str:
-    """What parts the cells of a line of CSV."""
-    return max(",;\t|", key=re.sub(r'"[^"]*"', "", line).count)
-
-
-def _refuse_title(path: Path, wordings: Mapping[str, Iterable[str]], found: int) -> None:
-    """Say what to do if a row below the first holds more of the declared names: a title stands above the header."""
-    if path.suffix.lower() == ".csv":
-        rows = [next(csv.reader([t], delimiter=_separator(t)), []) for t in _decoded(path.read_bytes(), path).splitlines()[:10]]
-    elif path.suffix.lower() == ".xlsx":
-        rows = pd.read_excel(path, dtype=object, header=None, nrows=10).to_numpy().tolist()
-    else:
-        return
-    held = [sum(bool(_matched([c for v in row if isinstance(c := _cell(v), str)], {}, {name: words})[0])
-                for name, words in wordings.items()) for row in rows]
-    if held and max(held) > found:
-        number = held.index(max(held)) + 1
-        raise DataError(f"Row {number} of '{path.name}' looks like the header: {max(held)} of the {len(wordings)} declared names are in "
-            f"it, in the first row {found}. Delete the rows above it, or say so in the study file: {{file: {path.name}, header: {number}}}.")
+def _refuse_title(path: Path, header_row: int, wordings: Mapping[str, Iterable[str]], found: int) -> None:
+    """Say what to do if one of the next rows holds more of the declared names: a title stands above the header."""
+    for row in range(header_row + 1, header_row + 6):
+        held = 0
+        with suppress(DataError):
+            held = len(_matched(list(_load(path, row)[0].columns), {}, wordings)[0])
+        if held > found:
+            raise DataError(f"Row {row} of '{path.name}' looks like the header: {held} of the {len(wordings)} declared names are in it, in row "
+                f"{header_row} {found}. Delete the rows above it, or say so in the study file: {{file: {path.name}, header: {row}}}.")
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -341,11 +316,10 @@ def _matched(
         for name, header in pairs:
             both = [f"'{h}'" for n, h in pairs if n == name], [n for n, h in pairs if h == header]
             if max(map(len, both)) > 1:
-                raise DataError(
-                    (f"{name} fits several columns of the file: {_some(both[0])}." if len(both[0]) > 1
-                     else f"The column '{header}' fits several declared names: {_some(both[1])}.")
-                    + f" Rename the right column in the file to '{name}'."
-                )
+                what = f"{name} fits several columns of the file: {_some(both[0])}"
+                if len(both[0]) == 1:
+                    what = f"The column '{header}' fits several declared names: {_some(both[1])}"
+                raise DataError(f"{what}. Rename the right column in the file to '{name}'.")
         found |= dict(pairs)
         unsure += [f"{name} = '{header}'" for name, header in pairs if place > 1]
     if not unsure:
@@ -364,7 +338,7 @@ def _typed(
     absent = [name for name in columns if name not in found]
     unused = [h for h in table.columns if h not in {found[n] for n in columns if n in found}]
     if absent:
-        _refuse_title(path, wordings, len(found))
+        _refuse_title(path, header_row, wordings, len(found))
         lines = []
         for name in absent:
             alike = (difflib.get_close_matches(w, unused, 1) or [h for h in unused if len(w) > 1 and w in h] for w in (name, *wordings[name]))
