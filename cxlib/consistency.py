@@ -16,6 +16,8 @@ from cxlib.show import Result
 
 Words = dict[str, str]
 
+NEAR = 0.95
+"""Items that correlate beyond this may be copies of one question; a convention."""
 SPLITS = 10_000
 """Up to this many splits (16 items) all are computed; beyond, this many are drawn."""
 
@@ -29,24 +31,26 @@ class ScaleError(ValueError):
         self.words = {"en": en, "zh": zh}
 
 
-def alpha(frame: pd.DataFrame, level: float = 0.95) -> Result:
-    """Cronbach's alpha of one scale, raw and standardised, with Feldt's interval.
+def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
+    """Cronbach's alpha of one scale, raw and standardised, with Feldt's 95% interval and a bootstrap interval.
 
     α = k/(k−1) (1 − Σs²ᵢ/s²) with s² the variance of the sum; alpha_std puts correlations for covariances;
     lambda6 is Guttman's λ₆ = 1 − Σ(1−SMCᵢ)/ΣR.  The interval rests on (1−α)/(1−α̂) ~ F(n−1, (n−1)(k−1))
-    (Cronbach 1951, doi:10.1007/BF02310555; Feldt 1965, doi:10.1007/BF02289499).
+    (Cronbach 1951, doi:10.1007/BF02310555; Feldt 1965, doi:10.1007/BF02289499).  Feldt's interval assumes normal answers;
+    the percentile bootstrap does not.
 
     Parameters
     ----------
     frame : DataFrame
         The items of one scale, keyed in one direction; rows with a missing answer are left out.
-    level : float
-        Confidence level of the interval.
+    times : ndarray, optional
+        Rows × resamples: how often each row is drawn, as :func:`resampled` gives it, for the bootstrap interval.
 
     Returns
     -------
     Result
-        One row: items, n, alpha, alpha_low, alpha_high, alpha_std, mean_r, lambda6.
+        One row: items, n, alpha, alpha_low, alpha_high, alpha_std, mean_r, lambda6; with `times` alpha_boot_low and
+        alpha_boot_high too.  Resamples in which the sum does not vary are left out, and the warnings say so.
 
     Raises
     ------
@@ -55,15 +59,15 @@ def alpha(frame: pd.DataFrame, level: float = 0.95) -> Result:
 
     Notes
     -----
-    R: ``psych::alpha(frame)$total`` and ``psych::alpha.ci(a, n, k)``.
+    R: ``psych::alpha(frame)$total`` and ``psych::alpha.ci(a, n, k)``; ``psych::alpha(frame, n.iter = 2000)$boot.ci``
+    (other random numbers).
     """
     from scipy.stats import f
 
     rows, warnings = complete_rows(frame)
     n, k = rows.shape
     value, r = alpha_of(rows.cov().to_numpy()), rows.corr().to_numpy()
-    tail = (1 - level) / 2
-    low, high = (1 - (1 - value) * f.ppf([1 - tail, tail], n - 1, (n - 1) * (k - 1))).tolist()
+    low, high = (1 - (1 - value) * f.ppf([0.975, 0.025], n - 1, (n - 1) * (k - 1))).tolist()
     lambda6 = np.nan
     if np.linalg.eigvalsh(r)[0] > 1e-10:
         lambda6 = 1 - (1 / np.diag(np.linalg.inv(r))).sum() / r.sum()
@@ -76,51 +80,26 @@ def alpha(frame: pd.DataFrame, level: float = 0.95) -> Result:
                          "zh": "无法估计 alpha_std：标准化题项之和没有变异。"})
     table = pd.DataFrame([{"items": k, "n": n, "alpha": value, "alpha_low": low, "alpha_high": high, "alpha_std": standard,
                            "mean_r": (r.sum() - k) / (k * (k - 1)), "lambda6": lambda6}])
+    if times is not None:
+        x = np.column_stack([rows, rows.sum(axis=1)]) - np.append(rows.mean(), rows.sum(axis=1).mean())
+        drawn = times[frame.notna().all(axis=1).to_numpy()]
+        spread = (x**2).T @ drawn - (x.T @ drawn) ** 2 / np.maximum(drawn.sum(axis=0), 1)
+        varies = spread[-1] > 1e-12 * (x[:, -1] ** 2).sum()
+        if lost := int((~varies).sum()):
+            warnings.append({"en": f"In {lost} of {len(varies)} resamples the sum does not vary; they were left out.",
+                             "zh": f"{len(varies)} 次重抽样中有 {lost} 次总分没有变异，已剔除。"})
+        values = k / (k - 1) * (1 - spread[:-1, varies].sum(axis=0) / spread[-1, varies])
+        table["alpha_boot_low"], table["alpha_boot_high"] = np.quantile(values, [0.025, 0.975])
     a, b, c = (show.number(v, 2) for v in (value, low, high))
-    text = {"en": f"Cronbach's alpha of {k} items and {n} respondents is {a} ({level:.0%} interval {b} to {c}).",
-            "zh": f"{k} 个题项、{n} 名受访者的 Cronbach α 为 {a}（{level:.0%} 区间 {b} 至 {c}）。"}
+    text = {"en": f"Cronbach's alpha of {k} items and {n} respondents is {a} (95% interval {b} to {c}).",
+            "zh": f"{k} 个题项、{n} 名受访者的 Cronbach α 为 {a}（95% 区间 {b} 至 {c}）。"}
     return Result(table, text, n, "Cronbach's alpha, Feldt's interval", tuple(warnings))
 
 
-def bootstrap_alpha(frame: pd.DataFrame, rng: np.random.Generator, draws: int = 2000, level: float = 0.95) -> Result:
-    """Percentile bootstrap interval of alpha, which does not assume normal answers as Feldt's does.
-
-    Parameters
-    ----------
-    frame, level
-        As :func:`alpha`.
-    rng : Generator
-        Source of the resampled rows.
-    draws : int
-        Number of resamples; those in which the sum does not vary are left out, and the warnings say so.
-
-    Returns
-    -------
-    Result
-        One row: items, n, alpha, alpha_low, alpha_high, draws.
-
-    Notes
-    -----
-    R: ``psych::alpha(frame, n.iter = draws)$boot.ci`` (other random numbers).
-    """
-    rows, warnings = complete_rows(frame)
-    n, k = rows.shape
-    x = (rows - rows.mean()).to_numpy()
-    x = np.column_stack([x, x.sum(axis=1)])
-    times = rng.multinomial(n, np.full(n, 1 / n), size=draws)
-    spread = times @ x**2 - (times @ x) ** 2 / n
-    varies = spread[:, -1] > 1e-12 * (x[:, -1] ** 2).sum()
-    if not varies.all():
-        warnings.append({"en": f"In {(~varies).sum()} of {draws} resamples the sum does not vary; they were left out.",
-                         "zh": f"{draws} 次重抽样中有 {(~varies).sum()} 次总分没有变异，已剔除。"})
-    values = k / (k - 1) * (1 - spread[varies, :-1].sum(axis=1) / spread[varies, -1])
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]).tolist()
-    value = alpha_of(rows.cov().to_numpy())
-    a, b, c = (show.number(v, 2) for v in (value, low, high))
-    text = {"en": f"Alpha is {a}; {level:.0%} of {len(values):,} resamples lie between {b} and {c}.",
-            "zh": f"α 为 {a}；{len(values):,} 次重抽样中有 {level:.0%} 落在 {b} 与 {c} 之间。"}
-    table = pd.DataFrame([{"items": k, "n": n, "alpha": value, "alpha_low": low, "alpha_high": high, "draws": len(values)}])
-    return Result(table, text, n, "Cronbach's alpha, percentile bootstrap", tuple(warnings))
+def resampled(n: int, rng: np.random.Generator, draws: int = 2000) -> np.ndarray:
+    """How often each of n respondents is drawn (n × draws), for the bootstrap interval of :func:`alpha`."""
+    cells = rng.integers(n, size=(n, draws)) * draws + np.arange(draws)
+    return np.bincount(cells.ravel(), minlength=n * draws).reshape(n, draws).astype(float)
 
 
 def omega_total(frame: pd.DataFrame) -> Result:
@@ -333,6 +312,11 @@ def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
         warnings.append({"en": f"{total - n} of {total} rows have a missing answer and were left out; {n} were used.",
                          "zh": f"{total} 行中有 {total - n} 行存在缺失答案，已剔除；使用 {n} 行。"})
     pairs = ", ".join(f"{a} = {b}" for a, b in combinations(rows.columns, 2) if (rows[a] == rows[b]).all())
+    r = rows.corr().to_numpy()
+    near = ", ".join(f"{rows.columns[i]} – {rows.columns[j]}" for i, j in combinations(range(k), 2) if NEAR < r[i, j] < 1 - 1e-9)
+    if near:
+        warnings.append({"en": f"Nearly the same answers (r above .95, a convention): {near}. If they ask the same, alpha is too high.",
+                         "zh": f"回答几乎相同（r 高于惯例 .95）：{near}。若题意相同，α 因此偏高。"})
     if pairs:
         warnings.append({"en": f"Identical in every row: {pairs}. Perhaps a column was copied; alpha is then too high.",
                          "zh": f"每一行都相同：{pairs}。可能复制了列，α 因此偏高。"})

@@ -5,14 +5,14 @@ The coefficients of one scale are in :mod:`cxlib.consistency` and can be called 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
-from cxlib.consistency import ScaleError, alpha, bootstrap_alpha, item_statistics, omega_total, split_half
+from cxlib.consistency import ScaleError, alpha, complete_rows, item_statistics, omega_total, resampled, split_half
 from cxlib.show import Result
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Words = dict[str, str]
     Measured = tuple[pd.DataFrame, list[Words]]
 
-__all__ = ["alpha", "bootstrap_alpha", "item_reliability", "item_statistics", "omega_total", "plot_items", "plot_reliability",
-           "reliability", "split_half"]
+__all__ = ["alpha", "hierarchical", "item_reliability", "item_statistics", "omega_total", "ordinal_reliability", "plot_items",
+           "plot_reliability", "reliability", "resampled", "split_half"]
 CONVENTIONS = (0.70, 0.80)
 """Enough for early and for basic research (Nunnally 1978, Psychometric Theory): rules of thumb, not tests."""
 WEAK = 0.30
@@ -33,8 +33,7 @@ LINES = 55
 """The figure of the items has another panel for every so many lines."""
 
 
-def reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | None = None,
-                rng: np.random.Generator | None = None) -> Result:
+def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | None = None) -> Result:
     """Reliability of every scale of a study.
 
     Parameters
@@ -43,30 +42,32 @@ def reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | No
         Cleaned responses, reverse items already recoded.
     study : Study
         Declares the constructs and their items.
-    constructs : sequence of str, optional
-        Constructs to report; by default all that have items.
     rng : Generator, optional
-        For scales of more than 16 items, whose splits are drawn.
+        For the bootstrap interval of alpha (2,000 draws of respondents, the same for all scales), and for scales of more
+        than 16 items, whose splits are drawn.
 
     Returns
     -------
     Result
         construct, items, n (complete rows of that scale), alpha, alpha_low, alpha_high, alpha_std, omega, split_half,
-        mean_r, lambda6.  What a scale cannot give is missing, and the warnings say why.
+        mean_r, lambda6, and with `rng` alpha_boot_low, alpha_boot_high.  What a scale cannot give is missing, and the
+        warnings say why.
 
     Raises
     ------
     ValueError
-        A construct the study does not have, or an item the data do not have.
+        An item the data do not have.
     """
-    def measure(frame: pd.DataFrame) -> Measured:
-        table, notes = pd.DataFrame([{"items": frame.shape[1], "n": len(frame.dropna())}]), []
-        for part in (alpha, lambda f: split_half(f, rng), omega_total):
+    times = None if rng is None else resampled(len(data), rng)
+
+    def measure(frame: pd.DataFrame, complete: np.ndarray) -> Measured:
+        table, notes = pd.DataFrame([{"items": frame.shape[1], "n": len(frame)}]), []
+        for part in (lambda f: alpha(f, None if times is None else times[complete]), lambda f: split_half(f, rng), omega_total):
             try:
                 result = part(frame)
             except ScaleError as error:
                 notes.append(error.words)
-                if part is alpha:
+                if "alpha" not in table:
                     return table, notes
             else:
                 table, notes = table.assign(**result.table.iloc[0]), notes + list(result.warnings)
@@ -76,9 +77,9 @@ def reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | No
                           "zh": f"α 为 {show.number(value, 2)}，低于 .70：这是惯例（Nunnally，1978），并非检验。"})
         return table, notes
 
-    table, used, warnings = _each(data, study, constructs, measure)
-    table = table.reindex(columns=["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega",
-                                   "split_half", "mean_r", "lambda6"]).astype({"items": int, "n": int})
+    table, used, warnings = _each(data, study, measure)
+    table = table.reindex(columns=["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half",
+                                   "mean_r", "lambda6", *([] if times is None else ["alpha_boot_low", "alpha_boot_high"])]).astype({"items": int, "n": int})
     known = table.dropna(subset="alpha").sort_values("alpha")
     text = {"en": "No scale has an estimable reliability; the warnings say why.", "zh": "没有量表可以估计信度，原因见警告。"}
     if len(known):
@@ -88,11 +89,59 @@ def reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | No
         text = {"en": f"Cronbach's alpha runs from {en[0]} to {en[1]}; {reach} of {show.plural(len(known), 'scale')} reach .70, "
                       "a convention (Nunnally 1978).",
                 "zh": f"Cronbach α 介于 {zh[0]}与 {zh[1]}之间；{len(known)} 个量表中有 {reach} 个达到惯例 .70（Nunnally，1978）。"}
-    return Result(table, text, used, "Cronbach's alpha with Feldt's 95% interval; omega total (Σλ)²/((Σλ)² + Σθ), one-factor ML; "
+    boot = "" if times is None else f" and the percentile interval of {times.shape[1]:,} bootstrap draws (boot)"
+    return Result(table, text, used, f"Cronbach's alpha with Feldt's 95% interval{boot}; omega total (Σλ)²/((Σλ)² + Σθ), one-factor ML; "
                   "mean Spearman–Brown corrected split half; listwise within a scale", tuple(warnings))
 
 
-def ordinal_reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | None = None) -> Result:
+def hierarchical(data: pd.DataFrame, study: Study) -> Result:
+    """Omega of every second-order construct: construct, items, n, alpha, omega_total, omega_hierarchical.
+
+    From a second-order maximum-likelihood model of all its items: omega_total = 1 − Σθ/1'Σ1 is the share of the sum's
+    variance that any factor explains, omega_hierarchical = (Σλγ)²φ/1'Σ1 the share of the second-order factor alone (Σ
+    the implied covariances; Zinbarg et al. 2005, doi:10.1007/s11336-003-0974-7).
+
+    Parameters
+    ----------
+    data, study
+        As :func:`reliability`.
+
+    Notes
+    -----
+    R: ``semTools::compRelSEM(lavaan::cfa(model, data), obs.var = FALSE, higher = "G")`` is omega_hierarchical.
+    """
+    rows, warnings, used = [], [], np.zeros(len(data), bool)
+    for code, construct in study.constructs.items():
+        parts = {part: study.scales[part] for part in construct.of if part in study.scales}
+        items = [item for own in parts.values() for item in own]
+        row: dict[str, float] = {"construct": code, "items": len(items)}
+        if not parts:
+            continue
+        try:
+            frame, notes = complete_rows(data[items])
+            fit = sem.fit(frame, "\n".join(f"{a} =~ {' + '.join(b)}" for a, b in {**parts, code: list(parts)}.items()))
+        except ValueError as error:
+            notes = [getattr(error, "words", {"en": f"No omega: {error}", "zh": f"无法计算 ω：{error}"})]
+        else:
+            used |= data[items].notna().all(axis=1).to_numpy()
+            est, total = fit.parameters.set_index(["lhs", "op", "rhs"])["est"], fit.implied[0].cov.to_numpy().sum()
+            common = sum(est[code, "=~", part] * est[part, "=~", item] for part, own in parts.items() for item in own)
+            row |= {"n": len(frame), "alpha": alpha(frame).table["alpha"].item(),
+                    "omega_total": 1 - sum(est[item, "~~", item] for item in items) / total,
+                    "omega_hierarchical": common**2 * est[code, "~~", code] / total}
+            notes += fit.warnings
+        rows.append(row)
+        warnings += [{"en": f"{study.name(code)} ({code}): {w['en']}", "zh": f"{study.name(code, 'zh')}（{code}）：{w['zh']}"} for w in notes]
+    table = pd.DataFrame(rows, columns=["construct", "items", "n", "alpha", "omega_total", "omega_hierarchical"])
+    said = [(row.construct, *(show.number(v, 2) for v in (row.omega_total, row.omega_hierarchical))) for row in table.itertuples()]
+    text = {"en": " ".join(f"Of the variance of the sum of all items of {study.name(code)}, a share of {a} is reliable and {b} is due to "
+                           f"{study.name(code)} itself; the difference belongs to its parts." for code, a, b in said) or "No construct of this study is of second order.",
+            "zh": "".join(f"“{study.name(code, 'zh')}”全部题项之和的方差中，可靠部分占 {a}，由该构念本身产生的占 {b}，两者之差属于各组成部分。"
+                          for code, a, b in said) or "本研究没有二阶构念。"}
+    return Result(table, text, int(used.sum()), "omega total and hierarchical of a second-order ML model; listwise", tuple(warnings))
+
+
+def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
     """Ordinal alpha of every scale, from polychoric correlations: construct, items, n, alpha_ordinal, alpha_std.
 
     It speaks of the normal responses behind the answers, alpha_std of the answers themselves, whose sum is what one uses.
@@ -102,7 +151,7 @@ def ordinal_reliability(data: pd.DataFrame, study: Study, constructs: Sequence[s
     Zumbo, Gadermann & Zeisser (2007), doi:10.22237/jmasm/1177992180.
     R: ``psych::alpha(lavaan::lavCor(frame, ordered = names(frame)))$total$raw_alpha``.
     """
-    def measure(frame: pd.DataFrame) -> Measured:
+    def measure(frame: pd.DataFrame, _: np.ndarray) -> Measured:
         table = pd.DataFrame([{"items": frame.shape[1], "n": len(frame)}])
         try:
             return table.assign(alpha_ordinal=sem.ordinal_alpha(frame), alpha_std=alpha(frame).table["alpha_std"].item()), []
@@ -111,7 +160,7 @@ def ordinal_reliability(data: pd.DataFrame, study: Study, constructs: Sequence[s
         except ValueError as error:
             return table, [{"en": f"No ordinal alpha: {error}", "zh": f"无法计算有序 α：{error}"}]
 
-    table, used, warnings = _each(data, study, constructs, measure)
+    table, used, warnings = _each(data, study, measure)
     table = table.reindex(columns=["construct", "items", "n", "alpha_ordinal", "alpha_std"])
     gain = (table["alpha_ordinal"] - table["alpha_std"]).median()
     return Result(table, {
@@ -120,12 +169,12 @@ def ordinal_reliability(data: pd.DataFrame, study: Study, constructs: Sequence[s
         "ordinal alpha from polychoric correlations, beside standardised alpha; listwise within a scale", tuple(warnings))
 
 
-def item_reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str] | None = None) -> Result:
+def item_reliability(data: pd.DataFrame, study: Study) -> Result:
     """What each item adds to its scale, for every scale of a study.
 
     Parameters
     ----------
-    data, study, constructs
+    data, study
         As :func:`reliability`.
 
     Returns
@@ -138,14 +187,14 @@ def item_reliability(data: pd.DataFrame, study: Study, constructs: Sequence[str]
     ValueError
         As :func:`reliability`.
     """
-    def measure(frame: pd.DataFrame) -> Measured:
+    def measure(frame: pd.DataFrame, _: np.ndarray) -> Measured:
         try:
             result = item_statistics(frame)
         except ScaleError as error:
-            return pd.DataFrame({"item": frame.columns, "n": len(frame.dropna())}), [error.words]
+            return pd.DataFrame({"item": frame.columns, "n": len(frame)}), [error.words]
         return result.table, list(result.warnings)
 
-    table, used, warnings = _each(data, study, constructs, measure)
+    table, used, warnings = _each(data, study, measure)
     table = table.reindex(columns=["construct", "item", "r_drop", "alpha_if_dropped", "n", "mean", "sd"])
     weak, known = table[table["r_drop"] < WEAK], int(table["r_drop"].notna().sum())
     listed = [f"{row.item} ({show.number(row.r_drop, 2)})" for row in weak.itertuples()]
@@ -247,20 +296,17 @@ def _sizes(table: pd.DataFrame) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
-def _each(data: pd.DataFrame, study: Study, constructs: Sequence[str] | None, measure: Callable[[pd.DataFrame], Measured],
+def _each(data: pd.DataFrame, study: Study, measure: Callable[[pd.DataFrame, np.ndarray], Measured],
           ) -> tuple[pd.DataFrame, int, list[Words]]:
     """Measure every scale: the tables below one another, rows with at least one complete scale, warnings by name."""
     scales = study.scales
-    wanted = list(scales) if constructs is None else list(constructs)
-    if unknown := [code for code in wanted if code not in scales]:
-        raise ValueError(f"The study '{study.id}' has no scale {', '.join(unknown)}. Its scales are {', '.join(scales)}.")
-    if absent := [item for code in wanted for item in scales[code] if item not in data]:
+    if absent := [item for item in study.items if item not in data]:
         raise ValueError(f"The data have no column {', '.join(absent)}, which the study '{study.id}' declares. Check the column names.")
-    tables, warnings, used = [], [], np.zeros((len(wanted), len(data)), bool)
-    for code, complete in zip(wanted, used, strict=True):
+    tables, warnings, used = [], [], np.zeros((len(scales), len(data)), bool)
+    for code, complete in zip(scales, used, strict=True):
         frame = data[scales[code]]
         complete[:] = frame.notna().all(axis=1)
-        table, notes = measure(frame[complete])
+        table, notes = measure(frame[complete], complete)
         tables.append(table.assign(construct=code))
         for note in {note["en"]: note for note in notes}.values():
             warnings.append({"en": f"{study.name(code)} ({code}): {note['en']}", "zh": f"{study.name(code, 'zh')}（{code}）：{note['zh']}"})

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import data_set, exact
 
-from cxlib.consistency import ScaleError, alpha, bootstrap_alpha, item_statistics, omega_total, split_half
+from cxlib.consistency import ScaleError, alpha, item_statistics, omega_total, resampled, split_half
 
 PRINTED = pd.read_csv(Path(__file__).parent / "reference" / "reliability.csv", keep_default_na=False)
 SCALES = {key: list(dict.fromkeys(rows.loc[rows["item"] != "", "item"])) for key, rows in PRINTED.groupby(["set", "scale"])}
@@ -116,30 +116,39 @@ def test_rows_with_a_missing_answer_are_left_out_and_counted():
 def test_the_bootstrap_interval():
     frame = exact(compound(5, 0.4), n=400)
     before = np.random.get_state()[1].copy()  # noqa: NPY002 – the global generator must stay untouched
-    one, two, other = (bootstrap_alpha(frame, np.random.default_rng(seed)).table.iloc[0] for seed in (1, 1, 2))
+    one, two, other = (alpha(frame, resampled(400, np.random.default_rng(seed))).table.iloc[0] for seed in (1, 1, 2))
     assert (before == np.random.get_state()[1]).all()  # noqa: NPY002
     pd.testing.assert_series_equal(one, two)
-    assert one["alpha_low"] != other["alpha_low"]
-    feldt = alpha(frame).table.iloc[0]
-    assert one["alpha"] == feldt["alpha"]
-    assert list(one[["alpha_low", "alpha_high"]]) == pytest.approx(list(feldt[["alpha_low", "alpha_high"]]), abs=0.02)
+    assert one["alpha_boot_low"] != other["alpha_boot_low"]
+    assert list(one[["alpha_boot_low", "alpha_boot_high"]]) == pytest.approx(list(one[["alpha_low", "alpha_high"]]), abs=0.02)
 
 
-def test_the_bootstrap_counts_weights_as_repeated_rows():
+def test_resamples_draw_as_many_rows_as_there_are_each_as_often():
+    times = resampled(50, np.random.default_rng(0), 4000)
+    assert (times.sum(axis=0) == 50).all()
+    assert np.abs(times.mean(axis=1) - 1).max() < 5 / np.sqrt(4000)
+    assert times.var() == pytest.approx(1 - 1 / 50, abs=0.02)  # of a binomial count
+
+
+@pytest.mark.parametrize("holed", [False, True])
+def test_the_bootstrap_counts_weights_as_repeated_rows(holed):
     """One resample, made by hand from the same counts."""
     frame = data_set("hs")[["x1", "x2", "x3"]]
-    times = np.random.default_rng(3).multinomial(len(frame), np.full(len(frame), 1 / len(frame)))
-    repeated = frame.loc[frame.index.repeat(times)]
-    found = bootstrap_alpha(frame, np.random.default_rng(3), draws=1).table.iloc[0]
-    assert found["alpha_low"] == found["alpha_high"] == pytest.approx(alpha(repeated).table["alpha"].item(), abs=1e-12)
+    if holed:
+        frame.loc[:9, "x2"] = np.nan
+    times = resampled(len(frame), np.random.default_rng(3), 1)
+    repeated = frame.loc[frame.index.repeat(times[:, 0].astype(int))]
+    found = alpha(frame, times).table.iloc[0]
+    assert found["alpha_boot_low"] == found["alpha_boot_high"] == pytest.approx(alpha(repeated).table["alpha"].item(), abs=1e-12)
 
 
 def test_resamples_without_variance_are_counted_out():
     frame = pd.DataFrame({"a": [1.0, 1, 1, 2], "b": [1.0, 1, 1, 3]})
-    result = bootstrap_alpha(frame, np.random.default_rng(0), draws=200)
-    draws = result.table["draws"].item()
-    assert 0 < draws < 200
-    assert f"In {200 - draws} of 200 resamples" in result.warnings[0]["en"]
+    times = resampled(4, np.random.default_rng(0), 200)
+    lost = (times[3] == 0).sum() + (times[3] == 4).sum()
+    result = alpha(frame, times)
+    assert 0 < lost < 200 and result.table[["alpha_boot_low", "alpha_boot_high"]].notna().all(axis=None)
+    assert any(f"In {lost} of 200 resamples" in w["en"] for w in result.warnings)
 
 
 def test_two_items():
@@ -163,8 +172,7 @@ def test_many_items_need_a_generator_for_their_splits():
     assert split_half(frame.iloc[:, :16]).table["splits"].item() == 6435
 
 
-@pytest.mark.parametrize("coefficient", [alpha, split_half, omega_total, item_statistics,
-                                         lambda f: bootstrap_alpha(f, np.random.default_rng(0), 10)])
+@pytest.mark.parametrize("coefficient", [alpha, split_half, omega_total, item_statistics])
 @pytest.mark.parametrize(("frame", "message"), [
     ({"A1": MORE["A1"]}, "A single item \\(A1\\)"),
     ({**MORE, "D1": [3.0] * 5}, "same answer to D1"),

@@ -6,9 +6,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from planted import a_study, data_set
+from planted import REFERENCE, a_study, data_set, exact
 
-from cxlib import consistency, reading, reliability, sem, show, study
+from cxlib import cleaning, consistency, reading, reliability, sem, show, study
 
 SCALES = ["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half", "mean_r"]
 
@@ -112,12 +112,66 @@ def test_nothing_estimable_at_all():
         reliability.plot_items(items, names, language=language)
 
 
-def test_constructs_by_choice_and_mistakes(ecsi, data):
-    assert list(reliability.reliability(data, ecsi, ["CUSL", "IMAG"]).table["construct"]) == ["CUSL", "IMAG"]
-    with pytest.raises(ValueError, match=r"no scale IMGA\. Its scales are IMAG, CUEX"):
-        reliability.reliability(data, ecsi, ["IMGA"])
+def test_an_absent_column_is_named(ecsi, data):
     with pytest.raises(ValueError, match="no column PERQ2, which the study 'ecsi' declares"):
         reliability.item_reliability(data.drop(columns="PERQ2"), ecsi)
+
+
+def test_the_bootstrap_interval_stands_beside_feldts(ecsi, data):
+    holed = data.copy()
+    holed.loc[:19, "IMAG1"] = np.nan
+    one, two, other = (reliability.reliability(holed, ecsi, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one.table, two.table)
+    assert not one.table["alpha_boot_low"].equals(other.table["alpha_boot_low"])
+    table = one.table.set_index("construct").drop("COMP")
+    assert (table["alpha_boot_low"] < table["alpha"]).all() and (table["alpha"] < table["alpha_boot_high"]).all()
+    assert "2,000 bootstrap draws" in one.method and "boot" not in reliability.reliability(holed, ecsi).method
+    times = consistency.resampled(250, np.random.default_rng(1))
+    own = consistency.alpha(holed[ecsi.scales["IMAG"]], times).table.iloc[0]
+    assert list(table.loc["IMAG", ["alpha_boot_low", "alpha_boot_high"]]) == list(own[["alpha_boot_low", "alpha_boot_high"]])
+
+
+@pytest.mark.parametrize("name", ["hs", "vas"])
+def test_the_omegas_of_a_second_order_construct_as_in_semtools(name):
+    r = pd.read_csv(REFERENCE / "hierarchical.csv", index_col="set").loc[name]
+    scales = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
+    if name == "hs":
+        declared, data = a_study(scales), data_set("hs")
+        whole = declared.constructs["visual"].model_copy(update={"items": {}, "of": tuple(scales)})
+        declared = declared.model_copy(update={"constructs": {**declared.constructs, "G": whole}})
+    else:
+        declared = study.load("vas")
+        data = cleaning.recode(reading.read(declared).frame, declared)
+    result = reliability.hierarchical(data, declared)
+    row = result.table.iloc[0]
+    assert (len(result.table), row["n"]) == (1, r["n"]) == (1, result.n_used)
+    assert [row["omega_total"], row["omega_hierarchical"]] == pytest.approx([r["omega_total"], r["omega_hierarchical"]], abs=1e-7)
+    for language in ("en", "zh"):
+        assert f"{r['omega_hierarchical']:.2f}" in result.text[language] and f"{r['omega_total']:.2f}" in result.text[language]
+
+
+def test_hierarchical_omega_in_closed_form():
+    """Three parts with loadings .8 on their construct, items .7 on their part: 9² of 81·.49·.64 and so on."""
+    items = [f"{part}{i}" for part in "ABC" for i in range(3)]
+    same = np.equal.outer([i[0] for i in items], [i[0] for i in items])
+    cov = np.where(same, .49, .49 * .64)
+    np.fill_diagonal(cov, 1)
+    data = exact(pd.DataFrame(cov, items, items))
+    declared = a_study({part: [f"{part}{i}" for i in range(3)] for part in "ABC"})
+    whole = declared.constructs["A"].model_copy(update={"items": {}, "of": ("A", "B", "C")})
+    declared = declared.model_copy(update={"constructs": {**declared.constructs, "G": whole}})
+    row = reliability.hierarchical(data, declared).table.iloc[0]
+    assert row["omega_hierarchical"] == pytest.approx(81 * .49 * .64 / cov.sum(), abs=1e-7)
+    assert row["omega_total"] == pytest.approx(1 - 9 * .51 / cov.sum(), abs=1e-7)
+
+
+def test_no_second_order_construct_is_said_and_one_without_answers_has_its_reason(ecsi, data):
+    result = reliability.hierarchical(data, ecsi)
+    assert result.table.empty and "No construct of this study is of second order" in result.text["en"] and "没有二阶构念" in result.text["zh"]
+    vas = study.load("vas")
+    result = reliability.hierarchical(pd.DataFrame(np.nan, range(9), list(vas.items)), vas)
+    assert result.table["omega_total"].isna().all()
+    assert any("(VASQ): Only 0 rows" in w["en"] for w in result.warnings)
 
 
 def test_long_scales_say_that_they_need_a_generator():
