@@ -57,7 +57,7 @@ def structures(ladder: Ladder) -> Structures:
     freed, used = {place for place in ladder.freed if place[1] == "=~"}, next(iter(ladder.fits.values()))
     try:
         fit = invariance.fit_level(numbered(compared), model, groups.GROUP, _equal(model), freed, estimator=used.estimator,
-                                   missing=used.missing)
+                                   missing=used.missing, cluster=study.cluster or None)
     except (sem.ModelError, sem.DataError, np.linalg.LinAlgError) as error:
         return Structures(ladder, why_not={"en": f"The structural model cannot be fitted in every group: {error}",
                                            "zh": f"结构模型无法在每个组中拟合：{error}"})

@@ -184,7 +184,7 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
         return Ladder(compared, criterion, why_not=compared.why_not)
     frame, model = numbered(compared), sem.parse(compared.study.measurement(compared.model), means=True)
     estimator, missing, notes = _available(estimator, missing)
-    settings = {"estimator": estimator, "missing": missing}
+    settings = {"estimator": estimator, "missing": missing, "cluster": compared.study.cluster or None}
     try:
         fits = steps.ladder(frame, model, GROUP, **settings)
         final, freed, table = steps.partial(frame, model, GROUP, criterion=criterion, known=fits, **settings)

@@ -74,7 +74,8 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
                          f"nothing to measure. Name some of these in it: {', '.join(study.constructs)}.")
     alone = [code for code in parts if code not in latent]
     observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
-    return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing, rng=rng)
+    return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing, rng=rng,
+                   cluster=study.cluster or None)
 
 
 def fit_table(fit: Fit) -> Result:
@@ -114,9 +115,9 @@ def parameters(fit: Fit) -> Result:
     return of_fit(fit, table.reset_index(drop=True), {
         "en": f"{plural((~fixed).sum(), 'parameter')} estimated, {fixed.sum()} fixed in advance (such as the first loading of each construct)"
               + (f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own."
-                 if bare else "."),
+                 if bare else ".") + fit.clustering["en"],
         "zh": f"估计了 {(~fixed).sum()} 个参数，{fixed.sum()} 个事先固定（例如每个构念的第一个载荷）"
-              + (f"；估计的参数中有 {bare} 个没有自己的标准误。" if bare else "。")}, fit.method)
+              + (f"；估计的参数中有 {bare} 个没有自己的标准误。" if bare else "。") + fit.clustering["zh"]}, fit.method)
 
 
 def loadings(fit: Fit) -> Result:

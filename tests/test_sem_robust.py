@@ -261,4 +261,4 @@ def test_other_estimators_say_that_they_take_clusters_as_independent():
     plain, fit = sem.fit(FIRMS, TWO), sem.fit(FIRMS, TWO, cluster="firm")
     np.testing.assert_allclose(fit.vcov, plain.vcov)
     assert [note["en"] for note in fit.warnings] == [
-        "Standard errors take respondents of one firm as independent; estimator='MLR' does not."]
+        "Standard errors of the ML fit take respondents of one firm as independent; estimator='MLR' does not."]

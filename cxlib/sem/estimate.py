@@ -189,8 +189,8 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         found = fit(data, model, means=means, group=group, start=start, estimator=estimator, missing=missing, rng=rng,
                     imputations=imputations)
         return replace(found, warnings=(*found.warnings, {
-            "en": f"Standard errors take respondents of one {cluster} as independent; estimator='MLR' does not.",
-            "zh": f"标准误把同一 {cluster} 的受访者视为独立；estimator='MLR' 则不然。"}))
+            "en": f"Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
+            "zh": f"{estimator} 拟合的标准误把同一 {cluster} 的受访者视为独立；estimator='MLR' 则不然。"}))
     if estimator == "WLSMV":
         from cxlib.sem.ordinal import fit_ordinal
 
@@ -209,7 +209,8 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         raise ModelError("Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True).")
     columns = [name for name in (group, cluster) if name]
     values = _numeric(data, model, columns)
-    needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[missing].join(data[columns])
+    needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[missing]
+    needed = pd.concat([needed, data[columns]], axis=1)
     kept = needed.notna().all(axis=1) & values.notna().any(axis=1)
     labels = pd.Series("", index=data.index) if group is None else data[group]
     units = None if cluster is None else pd.factorize(data[cluster])[0]

@@ -98,7 +98,7 @@ def constrain(model: Model, n_groups: int, equal: Collection[str], freed: Collec
 
 def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[str] = (), freed: Collection[Place] = (),
               paths: Collection[tuple[str, str]] = (), *, estimator: str = "ML", missing: str = "listwise",
-              start: Fit | None = None) -> Fit:
+              cluster: str | None = None, start: Fit | None = None) -> Fit:
     """Fit a model with the given parameters equal across the groups; `start` is a fit of another level.
 
     Raises
@@ -107,12 +107,13 @@ def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[st
         As :func:`cxlib.sem.estimate.fit`.
     """
     several = constrain(model, data[group].nunique(), equal, freed, paths)
-    return fit_model(data, several, group=group, estimator=estimator, missing=missing,
+    return fit_model(data, several, group=group, estimator=estimator, missing=missing, cluster=cluster,
                      start=None if start is None else carried(start.model.values(start.theta), start.model, several))
 
 
 def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection[Place] = (), *,
-           estimator: Literal["ML", "MLR", "MLM"] = "ML", missing: Literal["listwise", "fiml"] = "listwise") -> dict[str, Fit]:
+           estimator: Literal["ML", "MLR", "MLM"] = "ML",
+           missing: Literal["listwise", "fiml"] = "listwise", cluster: str | None = None) -> dict[str, Fit]:
     """Fit every level of invariance, from configural to strict.
 
     Parameters
@@ -139,7 +140,8 @@ def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection
     out: dict[str, Fit] = {}
     for level, equal in levels(model).items():
         before = list(out.values())[-1] if out else None
-        out[level] = fit_level(data, model, group, equal, freed, estimator=estimator, missing=missing, start=before)
+        out[level] = fit_level(data, model, group, equal, freed, estimator=estimator, missing=missing, cluster=cluster,
+                               start=before)
     return out
 
 
@@ -233,7 +235,8 @@ def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"
 
 def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Literal["approximate", "chisq"] = "approximate",
             alpha: float = 0.05, estimator: Literal["ML", "MLR", "MLM"] = "ML",
-            missing: Literal["listwise", "fiml"] = "listwise", known: Mapping[str, Fit] = MappingProxyType({}),
+            missing: Literal["listwise", "fiml"] = "listwise", cluster: str | None = None,
+            known: Mapping[str, Fit] = MappingProxyType({}),
             ) -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
     """Go up the ladder and, where a level does not hold, free one equality after the other.
 
@@ -254,7 +257,7 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
     """
     model = parse(model, means=True) if isinstance(model, str) else model
     steps, freed, fits = [], set(), {}
-    settings = {"estimator": estimator, "missing": missing}
+    settings = {"estimator": estimator, "missing": missing, "cluster": cluster}
     plan = levels(model)
     for level, equal in plan.items():
         before, step, top = (list(fits.values()) or [None])[-1], 0, {}
