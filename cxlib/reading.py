@@ -216,9 +216,14 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
         if kind == ".csv":
             text = _decoded(path.read_bytes(), path)
             line = re.sub(r'"[^"]*"', "", (text.split("\n", header_row) + [""] * header_row)[header_row - 1])
-            how = {"sep": max(",;\t|", key=line.count), "dtype": str, "keep_default_na": False, "index_col": False, "skiprows": header_row - 1}
-            header = pd.read_csv(io.StringIO(text), header=None, nrows=1, **how).iloc[0]
-            table = pd.read_csv(io.StringIO(text), **how)
+            separator = max(",;\t|", key=line.count)
+            how = {"sep": separator, "header": None, "dtype": str, "keep_default_na": False, "index_col": False, "skiprows": header_row - 1}
+            width = pd.read_csv(io.StringIO(text), nrows=1, **how).shape[1]
+            sheet = pd.read_csv(io.StringIO(text), names=range(width + 1), **how)  # one more, for a separator at the end of the lines
+            if (more := np.flatnonzero(sheet.pop(width).fillna("").str.strip())).size:
+                raise DataError(f"Row {more[0]} below the header of '{path.name}' has more cells than the header: a text that holds '{separator}' needs "
+                    'quotes ("…"). Save the file again as CSV UTF-8 or .xlsx.')
+            header, table = sheet.iloc[0], sheet.iloc[1:]
         elif kind == ".xlsx":
             sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
             header, table = sheet.iloc[header_row - 1 : header_row].squeeze(axis=0), sheet.iloc[header_row:]

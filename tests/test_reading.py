@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 import subprocess
 import sys
 
@@ -286,6 +287,21 @@ def test_a_title_above_the_header_is_told_and_can_be_declared(tmp_path, suffix):
     message = told(write(tmp_path, SCALES, responses={"file": file}))
     assert f"Row 3 of '{file}' looks like the header" in message and f"{{file: {file}, header: 3}}" in message
     check(reading.read(write(tmp_path, SCALES, responses={"file": file, "header": 3})).frame)
+
+
+@pytest.mark.parametrize(("body", "remedy"), [
+    ("q1,q2,s1\n1,2,3,\n4,5,3,\n7,,6,\n", ""),  # a separator at the end of every line but the header's
+    ("q1,q2,s1\n1,2,3\n4,5,3,so, so\n", "Expected 4 fields in line 3, saw 5"),
+    ("q1,q2,s1\n1,2,3,well, well\n", "line 2, saw 5"),
+    ("q1,q2,s1\n1,2,3\n4,5,3, well\n", r"Row 2 below the header .* has more cells than the header: a text that holds ',' needs quotes"),
+])
+def test_no_cell_beyond_the_header_is_lost(tmp_path, body, remedy):
+    study = write(tmp_path, SCALES)
+    (tmp_path / "answers.csv").write_text(body, "utf-8")
+    if not remedy:
+        check(reading.read(study).frame)
+    else:
+        assert re.search(remedy, told(study))
 
 
 def test_a_second_header_is_told(tmp_path):
