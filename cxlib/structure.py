@@ -1,23 +1,21 @@
-"""Stage 06: the structural model — its fit, paths, explained variance, rivals, and what drives an outcome."""
+"""Stage 06: the structural model — its fit, paths, explained variance, rivals and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
-from cxlib.importance import relative_weights, resampled_weights
-from cxlib.sem.paths import effect, inference, values
+from cxlib.sem.paths import effect, inference, predictors, values
 from cxlib.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
-
 
 Fits = Mapping[str, "sem.Fit | ValueError"]
 """Model → its fit, or why it cannot be fitted."""
@@ -112,9 +110,9 @@ def fit_table(fit: sem.Fit) -> show.Result:
     said = ", ".join(f"{name.upper()} {show.number(value[name])}" for name in ("cfi", "tli", "rmsea", "srmr"))
     test = f"χ²({value['df']:.0f}) = {show.number(value['chisq'], 2)}, {show.p_text(value['pvalue'])}"
     exact = value["pvalue"] >= 0.05
-    return show.Result(table, {
+    return show.Result(table, _told(fit, {
         "en": f"{test}: the model is {'not rejected' if exact else 'rejected'} as an exact description. {said}.",
-        "zh": f"{test}：作为精确描述，模型{'未被拒绝' if exact else '被拒绝'}。{said}。"},
+        "zh": f"{test}：作为精确描述，模型{'未被拒绝' if exact else '被拒绝'}。{said}。"}),
         fit.n_used, fit.method, tuple(fit.warnings))
 
 
@@ -138,8 +136,10 @@ def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
         text = {"en": f"{sure} of {show.plural(len(paths), 'path')} differ from zero (p < .05); the strongest is {arrow['en']}, "
                       f"{std} standardised.",
                 "zh": f"{len(paths)} 条路径中有 {sure} 条显著不为零（p < .05）；最强的是{arrow['zh']}，标准化系数 {std}。"}
-    return show.Result(table.reset_index(drop=True), text, fit.n_used,
-                       fit.method, tuple(fit.warnings))
+    fixed = int(table["se"].isna().sum())
+    text = {"en": f"{text['en']} {fixed} of {len(table)} parameters, without a standard error, are fixed.{fit.clustering['en']}",
+            "zh": f"{text['zh']}{len(table)} 个参数中没有标准误的 {fixed} 个是固定值。{fit.clustering['zh']}"}
+    return show.Result(table.reset_index(drop=True), _told(fit, text), fit.n_used, fit.method, tuple(fit.warnings))
 
 
 def other_parameters(fits: Fits, study: Study | None = None) -> dict[str, show.Result]:
@@ -154,13 +154,14 @@ def r2(fit: sem.Fit, study: Study) -> show.Result:
     -----
     R: ``lavaan::lavInspect(fit, "rsquare")``.
     """
-    outcomes = _outcomes(fit.model)
+    outcomes = list(predictors(fit.model))
     table = fit.r2[fit.r2["variable"].isin(outcomes)].rename(columns={"variable": "construct"})
     table = table.set_index("construct").loc[outcomes].reset_index()
     said = {lang: [f"{study.name(row.construct, lang)} {row.r2 * 100:.0f}%" for row in table.itertuples()]
             for lang in ("en", "zh")}
-    return show.Result(table, {"en": f"Variance explained: {', '.join(said['en'])}.",
-                               "zh": f"解释的方差：{'，'.join(said['zh'])}。"}, fit.n_used, "1 − residual variance / implied variance", tuple(fit.warnings))
+    return show.Result(table, _told(fit, {"en": f"Variance explained: {', '.join(said['en'])}.",
+                                          "zh": f"解释的方差：{'，'.join(said['zh'])}。"}),
+                       fit.n_used, "1 − residual variance / implied variance", tuple(fit.warnings))
 
 
 def f2(fit: sem.Fit, study: Study) -> show.Result:
@@ -176,11 +177,10 @@ def f2(fit: sem.Fit, study: Study) -> show.Result:
     """
     phi = _state_covariance(fit)
     rows = []
-    for outcome in _outcomes(fit.model):
-        predictors = _predictors(fit.model, outcome)
-        full = _explained(phi, outcome, predictors)
-        for left_out in predictors:
-            without = _explained(phi, outcome, [name for name in predictors if name != left_out])
+    for outcome, causes in predictors(fit.model).items():
+        full = _explained(phi, outcome, causes)
+        for left_out in causes:
+            without = _explained(phi, outcome, [name for name in causes if name != left_out])
             rows.append({"outcome": outcome, "predictor": left_out, "r2": full, "r2_without": without,
                          "f2": (full - without) / (1 - full)})
     table = pd.DataFrame(rows, columns=["outcome", "predictor", "r2", "r2_without", "f2"])
@@ -189,7 +189,7 @@ def f2(fit: sem.Fit, study: Study) -> show.Result:
                    for row in large.itertuples()] for lang in ("en", "zh")}
     text = {"en": f"Paths of at least medium size (f² ≥ .15): {', '.join(said['en']) or 'none'}.",
             "zh": f"至少中等大小（f² ≥ .15）的路径：{'，'.join(said['zh']) or '无'}。"}
-    return show.Result(table, text, fit.n_used, "Cohen's f² from the implied covariances", tuple(fit.warnings))
+    return show.Result(table, _told(fit, text), fit.n_used, "Cohen's f² from the implied covariances", tuple(fit.warnings))
 
 
 def compare(fits: Fits, study: Study) -> show.Result:
@@ -205,8 +205,7 @@ def compare(fits: Fits, study: Study) -> show.Result:
     """
     usable = {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
     first, base = next(iter(usable.items()))
-    rows: list[dict] = []
-    notes: list[show.Text] = []
+    rows, notes = [], []
     for name, fit in fits.items():
         if not isinstance(fit, sem.Fit):
             notes.append({"en": f"Model '{name}' could not be fitted: {fit}", "zh": f"模型“{name}”无法拟合：{fit}"})
@@ -229,8 +228,28 @@ def compare(fits: Fits, study: Study) -> show.Result:
             notes.append({"en": f"Model '{name}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
                           "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。"})
     table = pd.DataFrame(rows)
+    notes.append({"en": f"No difference test for {', '.join(table.loc[table['d_p'].isna(), 'model'])}: the others are tested against "
+                        f"'{first}' if nested, of the same rows. WLSMV and imputed data give no such test, nor AIC and BIC.",
+                  "zh": f"{'、'.join(table.loc[table['d_p'].isna(), 'model'])} 没有差异检验：其他模型须与“{first}”嵌套且样本行相同。"
+                        "WLSMV 与插补数据没有该检验，也没有 AIC 和 BIC。"})
     return show.Result(table, _comparison(table, first), base.n_used, f"χ² difference ({base.method}), AIC, BIC",
                        tuple(notes))
+
+
+def side_by_side(fits: Fits) -> show.Result:
+    """The standardised paths of every fitted model beside each other (lhs, rhs, one column a model, empty where it has no such path)."""
+    usable = {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
+    paths = {name: fit.parameters.query("op == '~'").set_index(["lhs", "rhs"])["std"] for name, fit in usable.items()}
+    table = pd.concat(paths, axis=1, sort=False).reset_index()
+    shared = table[list(paths)].dropna()
+    gap = show.number((shared.max(axis=1) - shared.min(axis=1)).max(), 2)
+    doubtful = [{"en": f"Model '{name}' cannot be trusted.", "zh": f"模型“{name}”的解不可信。"}
+                for name, fit in usable.items() if not fit.trustworthy]
+    return show.Result(table, {
+        "en": f"Paths in all {show.plural(len(paths), 'model')}: {len(shared)} of {len(table)}; they differ by up to {gap} between models. "
+              "An empty cell: the model has no such path.",
+        "zh": f"{len(paths)} 个模型共有的路径：{len(table)} 条中的 {len(shared)} 条，各模型之间最多相差 {gap}。空格表示该模型没有这条路径。"},
+        usable["main"].n_used, "standardised paths (std.all)", tuple(doubtful))
 
 
 def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.Generator) -> show.Result:
@@ -258,92 +277,35 @@ def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.G
 
 
 def scores(fit: sem.Fit, data: pd.DataFrame) -> show.Result:
-    """Regression scores of the latent variables: Φ Λ' Σ⁻¹ (x − x̄), one row a respondent.
+    """Regression scores of the latent variables: Φ Λ' Σ⁻¹ (x − x̄), one row a respondent (respondent, one column a construct).
 
-    Respondents with a missing item have missing scores, and the warnings count them.
+    Respondents with a missing item have missing scores, and the warnings count them.  Of no other column of `data` than
+    the respondent's id is anything returned.  Ordered answers have no such scores: the table is empty and says why.
 
     Notes
     -----
     Thurstone's regression method.  R: ``lavaan::lavPredict(fit, method = "regression")``.
     """
-    part = fit.model.matrices(fit.theta)
     latent, observed = list(fit.model.latent), list(fit.model.observed)
-    weights = np.linalg.solve(fit.implied[0].cov.to_numpy(), part["lambda"] @ _state_covariance(fit).to_numpy())
-    centred = data[observed].astype(float) - data.loc[data[observed].notna().all(axis=1), observed].mean()
-    table = pd.DataFrame(centred.to_numpy() @ weights[:, : len(latent)], data.index, latent)
+    if fit.estimator == "WLSMV":
+        return show.Result(pd.DataFrame(columns=["respondent", *latent]), {
+            "en": "Not computed: with WLSMV the answers are ordered categories, to which these weights do not apply.",
+            "zh": "未计算：WLSMV 把回答视为有序类别，这些权重不适用。"}, 0)
+    weights = np.linalg.solve(fit.implied[0].cov.to_numpy(),
+                              fit.model.matrices(fit.theta)["lambda"] @ _state_covariance(fit).to_numpy())
+    answers = data[observed].astype(float)
+    table = pd.DataFrame((answers - answers.dropna().mean()).to_numpy() @ weights[:, : len(latent)], data.index, latent)
     lost = int(table.isna().any(axis=1).sum())
-    notes = list(fit.warnings)
+    n, notes = len(table) - lost, list(fit.warnings)
+    table.insert(0, "respondent", data.get("respondent", data.index.to_series()))
     if lost:
         notes.append({"en": f"{lost} respondents have a missing item and so no score.",
                       "zh": f"{lost} 名受访者有缺失题项，因此没有得分。"})
-    return show.Result(table, {"en": f"Scores of {show.plural(len(latent), 'construct')} for {fit.n_used:,} respondents.",
-                               "zh": f"{fit.n_used:,} 名受访者在 {len(latent)} 个构念上的得分。"},
-                       fit.n_used, "regression factor scores", tuple(notes))
-
-
-def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: int = 2000, *, outcome: str = "",
-            predictors: Sequence[str] = (), model: str = "main") -> show.Result:
-    """Relative importance of what drives an outcome: Johnson's weights of construct scores (item means).
-
-    Parameters
-    ----------
-    data, study :
-        As for :func:`sem_fit`.
-    rng : numpy Generator
-        For the bootstrap.
-    n_boot : int
-        Bootstrap samples (of whole clusters, if the study declares them).
-    outcome : str
-        A construct or numeric column; by default the satisfaction that has most direct predictors in the
-        model, else the construct that has.
-    predictors : sequence of str
-        By default the outcome's direct predictors in the model.
-
-    Returns
-    -------
-    Result
-        outcome, predictor, weight (they add up to R²) with its 95% percentile interval, share of R², rank, and
-        rank_1 … rank_k: the share of bootstrap samples in which the predictor took that rank.
-
-    Notes
-    -----
-    See :func:`cxlib.importance.relative_weights`.  Weights share out what observed scores explain; they are
-    no causal effects, and measurement error makes them smaller.
-    """
-    structure = sem.parse(study.syntax(model))
-    if not outcome:
-        outcome = max(_outcomes(structure), key=lambda code: (
-            code in study.constructs and study.role(code) == "satisfaction", len(_predictors(structure, code))))
-    if outcome not in study.constructs and outcome not in data.columns:
-        raise StructureError(f"'{outcome}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.")
-    names = list(predictors) or _predictors(structure, outcome)
-    if not names:
-        raise StructureError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.")
-    frame = pd.DataFrame({name: _score(data, study, name) for name in (*names, outcome)})
-    complete = frame.dropna()
-    if flat := [name for name in frame if complete[name].nunique() < 2]:
-        raise StructureError(f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.")
-    weight = relative_weights(complete[names], complete[outcome])
-    drawn = resampled_weights(complete[names], complete[outcome], n_boot, rng,
-                              data.loc[complete.index, study.cluster] if study.cluster else None)
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    place = (-drawn).argsort(axis=1).argsort(axis=1)
-    table = pd.DataFrame({"outcome": outcome, "predictor": names, "weight": weight.to_numpy(), "ci_low": low, "ci_high": high})
-    table["share"] = table["weight"] / table["weight"].sum()
-    table["rank"] = table["weight"].rank(ascending=False, method="first").astype(int)
-    for rank in range(len(names)):
-        table[f"rank_{rank + 1}"] = (place == rank).mean(axis=0)
-    table = table.sort_values("rank", kind="stable").reset_index(drop=True)
-    lost, top, r_square = len(frame) - len(complete), table.iloc[0], show.number(weight.sum(), 2)
-    notes = [{"en": f"{lost} respondents with a missing score were left out.", "zh": f"剔除了 {lost} 名得分缺失的受访者。"}]
-    share, first = f"{top['share'] * 100:.0f}%", f"{top['rank_1'] * 100:.0f}%"
-    return show.Result(table, {
-        "en": f"{study.name(top['predictor'], 'en')} matters most for {study.name(outcome, 'en')}: {share} of the explained "
-              f"variance (R² {r_square}), first in {first} of the bootstrap samples.",
-        "zh": f"对{study.name(outcome, 'zh')}最重要的是{study.name(top['predictor'], 'zh')}：占解释方差的 {share}"
-              f"（R² {r_square}），在 {first} 的重抽样中居首。"},
-        len(complete), f"Johnson's relative weights of item means; percentile intervals of {n_boot:,} bootstrap samples",
-        tuple(notes[:bool(lost)]))
+    return show.Result(table, _told(fit, {
+        "en": f"Scores of {show.plural(len(latent), 'construct')} for {n:,} respondents: from all items, where each stands "
+              "above or below the average (0), in units of the construct's first item; drawn towards 0, for items err.",
+        "zh": f"{n:,} 名受访者在 {len(latent)} 个构念上的得分：依据全部题项估计其高于或低于平均（0）多少，以该构念第一题为单位；"
+              "因题项有误差而向 0 收缩。"}), n, "regression factor scores", tuple(notes))
 
 
 def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
@@ -359,14 +321,17 @@ def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
     return rows[["lhs", "rhs"]].reset_index(drop=True).assign(std=found["est"], **found[["se", "ci_low", "ci_high"]])
 
 
-def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, language: str = "en") -> show.Picture:
-    """Path diagram with standardised coefficients and R² (`full`: with the items too)."""
+def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, marks: Literal["stars", "interval"] = "stars",
+                 only: Literal["all", "significant"] = "all", language: str = "en") -> show.Picture:
+    """Path diagram with standardised coefficients and R²; options as in :func:`cxlib.sem.diagram.plot_diagram`."""
     from dataclasses import replace
 
     from cxlib.sem import diagram
 
-    drawn = diagram.plot_diagram(parameters(fit).table, study, r2(fit, study).table, n=fit.n_used, full=full, language=language)
-    return replace(drawn, text={lang: words + _doubt(fit)[lang] for lang, words in drawn.text.items()})
+    exact = standardised_paths(fit).rename(columns={"ci_low": "std_low", "ci_high": "std_high"}).assign(op="~")
+    table = fit.parameters.merge(exact[["lhs", "op", "rhs", "std_low", "std_high"]], how="left", on=["lhs", "op", "rhs"])
+    drawn = diagram.plot_diagram(table, study, r2(fit, study).table, n=fit.n_used, full=full, marks=marks, only=only, language=language)
+    return replace(drawn, text=_told(fit, drawn.text))
 
 
 @show.picture
@@ -390,51 +355,16 @@ def plot_paths(fit: sem.Fit, study: Study, *, language: str = "en") -> tuple[Fig
     axes.margins(x=0.1, y=0.6 / max(len(table), 1))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel({"en": "standardised path (95% interval)", "zh": "标准化路径系数（95% 区间）"}[language])
-    return figure, {
+    return figure, _told(fit, {
         "en": f"Standardised paths with 95% intervals, n = {fit.n_used:,}. Colour is the role of the outcome; the interval of "
-              f"a hollow point holds zero.{_doubt(fit)['en']}",
-        "zh": f"标准化路径系数及 95% 区间，n = {fit.n_used:,}。颜色为结果变量的角色；空心点的区间包含零。{_doubt(fit)['zh']}"}
+              "a hollow point holds zero.",
+        "zh": f"标准化路径系数及 95% 区间，n = {fit.n_used:,}。颜色为结果变量的角色；空心点的区间包含零。"})
 
 
-@show.picture
-def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
-    """Bars of the relative weights with their intervals and the share of samples in which each ranks first."""
-    from matplotlib import pyplot
-
-    table = result.table
-    outcome = table["outcome"].iloc[0]
-    figure, axes = pyplot.subplots(figsize=(7.5, 1.0 + 0.45 * len(table)))
-    for place, row in enumerate(table.itertuples()):
-        colour = show.ROLES[study.role(row.predictor)] if row.predictor in study.constructs else show.MUTED
-        axes.barh(place, row.weight, color=colour, height=0.6)
-        axes.plot([row.ci_low, row.ci_high], [place, place], color=show.INK, linewidth=1.5)
-        first = {"en": f"{row.share * 100:.0f}%; first in {row.rank_1 * 100:.0f}%",
-                 "zh": f"{row.share * 100:.0f}%；{row.rank_1 * 100:.0f}% 居首"}[language]
-        axes.annotate(first, (row.ci_high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
-    axes.set_yticks(range(len(table)), [study.name(name, language) for name in table["predictor"]])
-    axes.invert_yaxis()
-    axes.set_xlim(0, table["ci_high"].max() * 1.35)
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel({"en": "relative weight (part of R²)", "zh": "相对权重（R² 的组成部分）"}[language])
-    return figure, {
-        "en": f"What drives {study.name(outcome, 'en')}: relative weights with 95% bootstrap intervals, n = {result.n_used:,}; "
-              "beside each bar its share of the explained variance and how often it ranks first.",
-        "zh": f"{study.name(outcome, 'zh')}的驱动因素：相对权重及 95% 自助区间，n = {result.n_used:,}；条旁为其占解释方差的"
-              "份额，以及居首的频率。"}
-
-
-def _doubt(fit: sem.Fit) -> show.Text:
-    return {"en": "", "zh": ""} if fit.trustworthy else {"en": " The solution cannot be trusted.", "zh": "该解不可信。"}
-
-
-def _outcomes(model: sem.Model) -> list[str]:
-    """The left sides of the structural part, in the order written."""
-    return list(dict.fromkeys(model.table.loc[model.table["op"] == "~", "lhs"]))
-
-
-def _predictors(model: sem.Model, outcome: str) -> list[str]:
-    """What has a path into `outcome`, in the order written."""
-    return list(dict.fromkeys(model.table.loc[(model.table["op"] == "~") & (model.table["lhs"] == outcome), "rhs"]))
+def _told(fit: sem.Fit, text: show.Text) -> show.Text:
+    """The sentence, with a word before it if the solution cannot be trusted."""
+    return text if fit.trustworthy else {"en": f"Not to be relied on, see the warning. {text['en']}",
+                                         "zh": f"结果不可靠，见警告。{text['zh']}"}
 
 
 def _state_covariance(fit: sem.Fit) -> pd.DataFrame:
@@ -487,13 +417,3 @@ def _comparison(table: pd.DataFrame, first: str) -> show.Text:
     if not en:
         return {"en": f"No other model can be compared with '{first}'.", "zh": f"没有可与“{first}”比较的其他模型。"}
     return {"en": " ".join(en), "zh": "".join(zh)}
-
-
-def _score(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
-    """Mean of a construct's items (of its constructs' means if it has those); a column as it is."""
-    construct = study.constructs.get(name)
-    if construct is None or not (construct.items or construct.of):
-        return data[name].astype(float)
-    if construct.of:
-        return pd.concat([_score(data, study, part) for part in construct.of], axis=1).mean(axis=1, skipna=False)
-    return data[list(construct.items)].astype(float).mean(axis=1, skipna=False)
