@@ -176,9 +176,7 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence
     Zhao, Lynch & Chen (2010), doi:10.1086/651257, for the kinds; MacKinnon, Warsi & Dwyer (1995),
     doi:10.1207/s15327906mbr3001_3: the proportion is unstable below about 500 respondents.
     """
-    if pairs is None:
-        wanted = _wanted(fit.model, study, None, model)
-        pairs = [(e.chains[0][0], e.chains[0][-1]) for e in wanted if e.kind == "indirect"]
+    pairs = _mediated_pairs(fit.model, study, model) if pairs is None else pairs
     names, rows = ["direct", "indirect", "total", "proportion"], []
     for start, end in dict.fromkeys(pairs):
         have = [name for name in names if name != "direct" or (start, end) in edges(fit.model)]
@@ -201,6 +199,41 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence
     table = pd.DataFrame(rows)
     return show.Result(table, _mediated(table, study), fit.n_used, "intervals of direct and indirect effects",
                        (*_warnings(fit, draws, table), *_proportions(table, fit.n_used)))
+
+
+def full_or_partial(fit: sem.Fit, data: pd.DataFrame, study: Study, *, model: str = "main") -> show.Result:
+    """Full against partial mediation by nested comparison: the model with the direct path against the one without it.
+
+    One row a pair of constructs that :func:`summary` names: start, end, in_model (whether the study's model has the path),
+    std (of the path), d_chisq, d_df, d_p, mediation: ``partial`` if the path improves the fit (p < .05), ``full`` if it does
+    not, ``unknown`` if the other model has no trustworthy solution.  Each pair is tested alone.
+
+    Notes
+    -----
+    James, Mulaik & Brett (2006), doi:10.1177/1094428105285144.  R: ``lavaan::lavTestLRT(with_path, without_path)``.
+    """
+    rows, notes = [], list(fit.warnings)
+    for start, end in _mediated_pairs(fit.model, study, model):
+        there = (start, end) in edges(fit.model)
+        syntax = _without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
+        other = sem.fit(data, syntax, estimator=fit.estimator, missing=fit.missing)
+        small, large = (other, fit) if there else (fit, other)
+        std = large.parameters.query("lhs == @end and op == '~' and rhs == @start")["std"].item()
+        test = sem.difference(small, large).iloc[0][["d_chisq", "d_df", "d_p"]]
+        kind = "unknown" if not other.trustworthy else "partial" if test["d_p"] < 0.05 else "full"
+        rows.append({"start": start, "end": end, "in_model": there, "std": std, **test, "mediation": kind})
+        if not (other.trustworthy and abs(std) < 1):
+            notes.append({"en": f"{start} → {end} hardly tells anything: with the path (or without) the solution is improper or the path "
+                                f"beyond 1 ({show.number(std, 2)}).",
+                          "zh": f"{start} → {end} 几乎不说明问题：加入（或去掉）该路径后，解不恰当，或路径超出 1（{show.number(std, 2)}）。"})
+    table = pd.DataFrame(rows, columns=["start", "end", "in_model", "std", "d_chisq", "d_df", "d_p", "mediation"])
+    partial = table[table["mediation"] == "partial"]
+    en, zh = (comma.join(f"{study.name(row.start, lang)} → {study.name(row.end, lang)}" for row in partial.itertuples())
+              for lang, comma in (("en", ", "), ("zh", "、")))
+    return show.Result(table, {
+        "en": f"A direct path improves the fit in {len(partial)} of {show.plural(len(table), 'pair')} (partial mediation): {en or 'none'}.",
+        "zh": f"{len(table)} 对中有 {len(partial)} 对加入直接路径可改善拟合（部分中介）：{zh or '无'}。"},
+        fit.n_used, f"χ² difference of nested models ({fit.method})", tuple(notes))
 
 
 def other_effects(data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> dict[str, show.Result]:
@@ -268,15 +301,15 @@ def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study,
                                for row in table.itertuples()], draws.bootstrap.theta[draws.bootstrap.status != "failed"])
     columns = min(3, max(len(table), 1))
     lines = -(-len(table) // columns) or 1
-    figure, grid = pyplot.subplots(lines, columns, figsize=(max(3.4 * columns, 5), 2.5 * lines), squeeze=False)
+    figure, grid = pyplot.subplots(lines, columns, figsize=(max(3.4 * columns, 5), 2.7 * lines), squeeze=False)
     for axes in grid.flat[len(table) :]:
         axes.set_visible(False)
     for axes, row, column in zip(grid.flat, table.itertuples(), drawn.T, strict=False):
-        axes.hist(column, bins=50, color=_colour(row.effect, study), alpha=0.5, linewidth=0)
+        axes.hist(column, bins=max(10, round(2 * len(column) ** (1 / 3))), color=_colour(row.effect, study), alpha=0.5, linewidth=0)
         axes.axvspan(row.ci_low, row.ci_high, ymax=0.04, color=show.INK, linewidth=0)
         axes.axvline(row.est, color=show.INK, linewidth=1.2)
         axes.axvline(0, color=show.MUTED, linewidth=1, linestyle="--")
-        axes.set_title(fill(label(row.effect, study, language), 17 if language == "zh" else 34), fontsize=9)
+        axes.set_title(fill(label(row.effect, study, language), 17 if language == "zh" else 34), fontsize=9, linespacing=1.3)
         axes.set_yticks([])
         axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(f"{show.number(row.est, 2)} [{show.number(row.ci_low, 2)}, {show.number(row.ci_high, 2)}]", fontsize=9)
@@ -308,6 +341,24 @@ def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str
     for start, end in dict.fromkeys(pairs):
         found += between(model, start, end)
     return list(dict.fromkeys([*found, *sums]))
+
+
+def _mediated_pairs(model: sem.Model, study: Study, name: str) -> list[tuple[str, str]]:
+    """Starts and ends of the effects asked for that run through a mediator."""
+    return list(dict.fromkeys((e.chains[0][0], e.chains[0][-1]) for e in _wanted(model, study, None, name) if e.kind == "indirect"))
+
+
+def _without(syntax: str, start: str, end: str) -> str:
+    """The syntax without the path from `start` to `end`."""
+    lines = []
+    for line in syntax.splitlines():
+        left, _, right = line.partition("~")
+        if left.strip() == end and not right.startswith("~"):
+            kept = [term for term in right.split("#")[0].split("+") if term.split("*")[-1].strip() != start]
+            lines += [f"{left}~{'+'.join(kept)}"] if kept else []
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _rivals(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:

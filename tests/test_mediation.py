@@ -152,6 +152,27 @@ def test_what_cannot_be_an_effect_is_explained(words, kind, message):
         effect(fitted("main").model, words, kind)
 
 
+def test_nested_comparisons_are_lavaans():
+    result = mediation.full_or_partial(fitted("main"), mobi(), real())
+    table, theirs = result.table.set_index(["start", "end"]), pd.read_csv(HERE / "mediation_compare.csv").dropna().set_index("pair")
+    for pair, name in ((("PERQ", "CUSA"), "main-full"), (("PERQ", "CUSL"), "wide-main")):
+        np.testing.assert_allclose(table.loc[pair, ["d_chisq", "d_df"]].astype(float), theirs.loc[name, ["d_chisq", "d_df"]].astype(float), atol=1e-6)
+        assert table.loc[pair, "d_p"] == pytest.approx(theirs.loc[name, "d_p"], rel=1e-6)
+    assert table["in_model"].to_dict() == {("PERQ", "CUSA"): True, ("PERQ", "CUSL"): False} and set(table["mediation"]) == {"partial"}
+    assert "2 of 2 pairs" in result.text["en"] and "2 对中有 2 对" in result.text["zh"]
+    assert any("PERQ → CUSL" in note["en"] and "beyond 1 (−1.47)" in note["en"] for note in result.warnings)
+
+
+@pytest.mark.parametrize(("kind", "partial"), [("full", False), ("partial", True)])
+def test_nested_comparison_finds_the_planted_mediation(tmp_path, kind, partial):
+    data, chosen = sample(*PLANTED[kind]), small_study(tmp_path)
+    fit = sem.fit(data, chosen.syntax("main"))
+    row = mediation.full_or_partial(fit, data, chosen).table.iloc[0]
+    assert (row["mediation"] == "partial") == partial and row["in_model"]
+    without = sem.fit(data, chosen.measurement("main") + "\nM ~ X\nY ~ M")
+    assert row["d_chisq"] == pytest.approx(without.chisq - fit.chisq, abs=1e-6)
+
+
 def test_wrong_requests_are_explained():
     with pytest.raises(EffectError, match="no way from 'CUSL' to 'PERQ'"):
         mediation.effects(fitted("main"), None, real(), [("CUSL", "PERQ")])
