@@ -96,6 +96,7 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
     seaborn.heatmap(grid, annot=words, fmt="", cmap="RdBu_r", vmin=-1, vmax=1, annot_kws={"fontsize": 7 if small else 9},
                     cbar_kws={"shrink": 0.6, "label": "r"}, ax=axes)  # fmt: skip
     axes.set(xlabel="", ylabel="")
+    axes.grid(False)
     axes.set_xticklabels(codes[:-1], rotation=90 if small else 0)
     axes.set_yticklabels([f"{study.name(code, language)}  {code}" for code in codes[1:]], rotation=0)
     shown = grid.notna().to_numpy()

@@ -7,15 +7,18 @@ Interactions are declared in the study file as hypotheses of kind ``interaction`
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cxlib import show
-from cxlib.composites import holm, scores
+from cxlib.composites import scores
+from cxlib.conditions import where
 from cxlib.groups import GROUP, SMALLEST, Comparison, blank, level_name, level_of, nothing, together
 from cxlib.show import Result, Text, number, p_text, plural
+from cxlib.verdicts import holm
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +26,12 @@ if TYPE_CHECKING:
     from cxlib.study import Study
 
 GROUP_MEANS = ["grouping", "construct", "group", "n", "mean", "sd", "ci_low", "ci_high"]
-MEAN_TESTS = ["grouping", "construct", "group_a", "group_b", "difference", "se", "t", "df", "p", "p_adjusted", "hedges_g", "g_low",
-              "g_high", "n"]
-MODERATION = ["id", "outcome", "driver", "moderator", "est", "se", "ci_low", "ci_high", "p", "p_adjusted", "std", "d_r2", "df", "n",
-              "test", "notebook", "note"]
+MEAN_TESTS = ["grouping", "construct", "group_a", "group_b", "difference", "se", "t", "df", "p", "p_adjusted", "hedges_g",
+              "g_low", "g_high", "n"]
+MODERATION = ["id", "outcome", "driver", "moderator", "est", "se", "ci_low", "ci_high", "p", "p_adjusted", "std", "d_r2",
+              "df", "n", "test", "notebook", "note"]
 SLOPES = ["outcome", "driver", "moderator", "at", "slope", "se", "ci_low", "ci_high", "p", "y_low", "y_high", "n"]
+DIFFERENCES = ["id", "outcome", "by", "f", "df", "df_error", "p", "n", "test", "notebook", "note"]
 FEW = {"en": "Fewer than two groups are large enough for means.", "zh": "足够比较均值的组不足两个。"}
 FORMULA = re.compile(r"\s*(\w+)\s*~\s*(\w+)\s*[*]\s*(\w+)\s*")
 
@@ -45,17 +49,14 @@ def group_means(compared: Comparison) -> Result:
 
     if len(compared.groups) < 2:
         return nothing(GROUP_MEANS, compared.why_not or FEW)
-    found, rows = _scores(compared), []
-    for code in found.columns.drop(GROUP):
-        for level in compared.groups:
-            own = found.loc[found[GROUP] == level, code].dropna()
-            half = t.ppf(0.975, len(own) - 1) * own.std() / np.sqrt(len(own))
-            rows.append([compared.column, code, level, len(own), own.mean(), own.std(), own.mean() - half, own.mean() + half])
-    table = pd.DataFrame(rows, columns=GROUP_MEANS)
-    span = table.groupby("construct", sort=False)["mean"].agg(["min", "max"])
-    code = (span["max"] - span["min"]).idxmax()
-    low, high = (table[(table["construct"] == code)].sort_values("mean")["group"].iloc[at] for at in (0, -1))
-    gap = number(span.loc[code, "max"] - span.loc[code, "min"], 2)
+    found = _scores(compared).sort_values(GROUP)
+    cells = found.melt(GROUP, var_name="construct", value_name="score").groupby(["construct", GROUP], sort=False, observed=True)
+    table = cells["score"].agg(n="count", mean="mean", sd="std").reset_index(names=["construct", "group"]).astype({"group": str})
+    half = t.ppf(0.975, table["n"] - 1) * table["sd"] / np.sqrt(table["n"])
+    table = table.assign(grouping=compared.column, ci_low=table["mean"] - half, ci_high=table["mean"] + half)[GROUP_MEANS]
+    code = table.groupby("construct", sort=False)["mean"].agg(np.ptp).idxmax()
+    own = table[table["construct"] == code].sort_values("mean")
+    low, high, gap = own["group"].iloc[0], own["group"].iloc[-1], number(np.ptp(own["mean"]), 2)
     return Result(table, {
         "en": f"The groups lie furthest apart on {compared.study.name(code, 'en')}: {compared.name(high, 'en')} {gap} points above "
               f"{compared.name(low, 'en')}.",
@@ -81,28 +82,24 @@ def mean_tests(compared: Comparison) -> Result:
     means, parts, flat = _scores(compared), [], []
     for code in means.columns.drop(GROUP):
         own = means[[code, GROUP]].dropna()
-        if (own.groupby(GROUP)[code].nunique() < 2).any():
+        if (own.groupby(GROUP, observed=True)[code].nunique() < 2).any():
             flat.append(code)
             continue
-        place = {level: f"{at:02d}" for at, level in enumerate(compared.groups)}
-        found = pingouin.pairwise_gameshowell(own.assign(**{GROUP: own[GROUP].map(place)}), dv=code, between=GROUP, effsize="hedges")
-        back, size = {key: level for level, key in place.items()}, own.groupby(GROUP).size()
-        a, b = found["A"].map(back), found["B"].map(back)
-        ends = [pingouin.compute_esci(g, size[x], size[y], eftype="hedges", decimals=12)
-                for g, x, y in zip(found["hedges"], a, b, strict=True)]
-        parts.append(pd.DataFrame({"construct": code, "group_a": a, "group_b": b, "difference": found["diff"], "se": found["se"],
-                                   "t": found["T"], "df": found["df"], "p": found["pval"], "hedges_g": found["hedges"],
-                                   "g_low": [end[0] for end in ends], "g_high": [end[1] for end in ends],
-                                   "n": size[a].to_numpy() + size[b].to_numpy()}))
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=MEAN_TESTS)
-    table = table.assign(grouping=compared.column, p_adjusted=holm(table["p"]) if len(table) else [])[MEAN_TESTS]
-    sure, many = int((table["p_adjusted"] < 0.05).sum()), len(compared.groups) > 2
+        found = pingouin.pairwise_gameshowell(own, dv=code, between=GROUP, effsize="hedges").assign(construct=code)
+        size = own.groupby(GROUP, observed=True).size()
+        counts = [found[side].map(size).astype(int) for side in "AB"]
+        ends = [pingouin.compute_esci(g, *n, eftype="hedges", decimals=12) for g, *n in zip(found["hedges"], *counts, strict=True)]
+        parts.append(found.assign(n=counts[0] + counts[1], g_low=[end[0] for end in ends], g_high=[end[1] for end in ends]))
+    columns = {"A": "group_a", "B": "group_b", "diff": "difference", "T": "t", "pval": "p", "hedges": "hedges_g"}
+    table = pd.concat(parts, ignore_index=True).rename(columns=columns) if parts else pd.DataFrame(columns=MEAN_TESTS)
+    table = table.assign(grouping=compared.column, p_adjusted=holm(table["p"]))[MEAN_TESTS]
+    sure = int((table["p_adjusted"] < 0.05).sum())
     notes = [{"en": f"{', '.join(flat)}: a group gave one answer throughout, so there is no test.",
-              "zh": f"{'、'.join(flat)}：有一组的回答完全相同，无法检验。"}]
+              "zh": f"{'、'.join(flat)}：有一组的回答完全相同，无法检验。"}] if flat else []
     return Result(table, {
         "en": f"{sure} of {plural(len(table), 'difference')} of means are clear after Holm's correction.",
         "zh": f"{len(table)} 个均值差异中有 {sure} 个经 Holm 校正后明确。"}, len(means),
-        ("Games–Howell" if many else "Welch's t") + ", Hedges' g", tuple(notes[: bool(flat)]))
+        ("Games–Howell" if len(compared.groups) > 2 else "Welch's t") + ", Hedges' g", tuple(notes))
 
 
 def moderation(data: pd.DataFrame, study: Study, formulas: str = "") -> Result:
@@ -134,30 +131,28 @@ def moderation(data: pd.DataFrame, study: Study, formulas: str = "") -> Result:
     study has them, else HC3 (MacKinnon & White 1985, doi:10.1016/0304-4076(85)90158-7).
     R: ``lm(y ~ x * w)`` with ``sandwich::vcovCL`` or ``vcovHC``.
     """
-    rows, notes = [], []
-    for code, words, where in _declared(study, formulas):
-        found = _regression(data.query(where) if where else data, study, words)
-        rows.append({"id": code, **found.test})
-        notes += found.notes
-    if not rows:
+    tested = list(_tested(data, study, formulas))
+    if not tested:
         return nothing(MODERATION, {
             "en": "The study declares no interaction (a hypothesis of kind 'interaction'), so no moderation is tested.",
             "zh": "该研究没有声明交互作用（kind 为 interaction 的假设），因此不检验调节作用。"})
-    table = pd.DataFrame(rows).assign(notebook="08_groups", note="")
-    table["p_adjusted"] = holm(table["p"])
+    table = pd.DataFrame([found.test for found in tested]).assign(notebook="08_groups", note="")
+    table = table.assign(p_adjusted=holm(table["p"])).reindex(columns=MODERATION)
+    notes = [note for found in tested for note in found.notes]
     if table["est"].isna().any():
         notes.append({"en": "A moderator of more than two levels has several product terms: est is empty, p is of all of them.",
                       "zh": "多于两个水平的调节变量有多个乘积项：est 为空，p 为联合检验。"})
     sure = table[table["p_adjusted"] < 0.05]
     form = {"en": "{} × {} ({})", "zh": "{} × {}（{}）"}
-    listed = {lang: [form[lang].format(_word(study, row.driver, lang), _word(study, row.moderator, lang), p_text(row.p_adjusted))
-                     for row in sure.itertuples()] for lang in form}
-    return Result(table[MODERATION], {
-        "en": f"{len(sure)} of {plural(len(table), 'interaction')} {'is' if 1 in (len(sure), len(table)) else 'are'} clear after Holm's correction"
+    listed = {lang: [words.format(_word(study, row.driver, lang), _word(study, row.moderator, lang), p_text(row.p_adjusted))
+                     for row in sure.itertuples()] for lang, words in form.items()}
+    verb = "is" if 1 in (len(sure), len(table)) else "are"
+    return Result(table, {
+        "en": f"{len(sure)} of {plural(len(table), 'interaction')} {verb} clear after Holm's correction"
               + (f": {'; '.join(listed['en'])}." if len(sure) else "."),
         "zh": f"{len(table)} 个交互作用中有 {len(sure)} 个经 Holm 校正后明确" + (f"：{'；'.join(listed['zh'])}。" if len(sure) else "。")},
-        int(table["n"].max()), "least squares with product terms, " + ("cluster-robust (CR1)" if study.cluster else "HC3")
-        + " standard errors", together(*notes))
+        int(table["n"].max()), f"least squares with product terms, {'cluster-robust (CR1)' if study.cluster else 'HC3'} standard errors",
+        together(*notes))
 
 
 def simple_slopes(data: pd.DataFrame, study: Study, formulas: str = "") -> Result:
@@ -169,27 +164,19 @@ def simple_slopes(data: pd.DataFrame, study: Study, formulas: str = "") -> Resul
     -----
     Aiken & West (1991), Multiple Regression: Testing and Interpreting Interactions.
     """
-    parts, used = [], 0
-    for _, words, where in _declared(study, formulas):
-        found = _regression(data.query(where) if where else data, study, words)
-        parts.append(found.slopes)
-        used = max(used, found.test["n"])
-    if not parts:
+    table = pd.concat([pd.DataFrame(columns=SLOPES), *(found.slopes for found in _tested(data, study, formulas))], ignore_index=True)
+    if not len(table):
         return nothing(SLOPES, {"en": "No interaction is declared, so there are no simple slopes.",
                                 "zh": "没有声明交互作用，因此没有简单斜率。"})
-    table = pd.concat(parts, ignore_index=True)[SLOPES]
-    groups = table.groupby(["outcome", "driver", "moderator"], sort=False)["slope"]
-    span = (groups.max() - groups.min()) / groups.mean().abs()
-    outcome, driver, moderator = span.idxmax()
-    own = table[(table["outcome"] == outcome) & (table["driver"] == driver) & (table["moderator"] == moderator)]
-    low, high = own.loc[own["slope"].idxmin()], own.loc[own["slope"].idxmax()]
-    said = {lang: (_word(study, driver, lang), _word(study, outcome, lang), _word(study, moderator, lang),
-                   _at(study, moderator, low["at"], lang), _at(study, moderator, high["at"], lang)) for lang in ("en", "zh")}
-    return Result(table, {
-        "en": f"The slope of {said['en'][0]} on {said['en'][1]} runs from {number(low['slope'], 2)} ({said['en'][2]}: {said['en'][3]}) to "
-              f"{number(high['slope'], 2)} ({said['en'][4]}).",
-        "zh": f"{said['zh'][0]}对{said['zh'][1]}的斜率从 {number(low['slope'], 2)}（{said['zh'][2]}：{said['zh'][3]}）到 "
-              f"{number(high['slope'], 2)}（{said['zh'][4]}）。"}, used, "simple slopes", ())
+    panels = dict(list(table.groupby(["outcome", "driver", "moderator"], sort=False)))
+    outcome, driver, moderator = max(panels, key=lambda key: np.ptp(panels[key]["slope"]) / abs(panels[key]["slope"].mean()))
+    own = panels[outcome, driver, moderator].sort_values("slope")
+    low, high = own.iloc[0], own.iloc[-1]
+    form = {"en": "The slope of {0} on {1} runs from {5} ({2}: {3}) to {6} ({4}).", "zh": "{0}对{1}的斜率从 {5}（{2}：{3}）到 {6}（{4}）。"}
+    text = {lang: words.format(*(_word(study, name, lang) for name in (driver, outcome, moderator)),
+                               *(_at(study, moderator, end["at"], lang) for end in (low, high)),
+                               *(number(end["slope"], 2) for end in (low, high))) for lang, words in form.items()}
+    return Result(table, text, int(table["n"].max()), "simple slopes")
 
 
 @show.picture
@@ -197,34 +184,27 @@ def plot_slopes(result: Result, study: Study, *, language: str = "en") -> tuple[
     """One panel an interaction: the expected outcome over the driver, a line for each value of the moderator."""
     from matplotlib import pyplot
 
-    table = result.table
-    if not len(table):
+    if not len(result.table):
         return blank(result.text, language)
-    panels = list(table.groupby(["outcome", "driver", "moderator"], sort=False))
+    panels = list(result.table.groupby(["outcome", "driver", "moderator"], sort=False))
     across = min(len(panels), 2)
     down = -(-len(panels) // across)
     figure, axes = pyplot.subplots(down, across, figsize=(5.2 * across, 3.6 * down), squeeze=False)
     for axis in axes.flat[len(panels):]:
         axis.set_axis_off()
+    ticks = {"en": ["−1 SD", "mean", "+1 SD"], "zh": ["−1 SD", "均值", "+1 SD"]}[language]
     for axis, ((outcome, driver, moderator), lines) in zip(axes.flat, panels, strict=False):
         rows = lines.sort_values("y_high")
-        low, high = rows[["y_low", "y_high"]].min().min(), rows[["y_low", "y_high"]].max().max()
-        place = rows["y_high"].to_numpy(copy=True)
-        for at in range(1, len(place)):
-            place[at] = max(place[at], place[at - 1] + 0.07 * (high - low))
-        place += (rows["y_high"] - place).mean()
-        axis.set_ylim(min(low, place[0]) - 0.05 * (high - low), max(high, place[-1]) + 0.05 * (high - low))
-        for row, y in zip(rows.itertuples(), place, strict=True):
+        low, high = rows[["y_low", "y_high"]].min(axis=None), rows[["y_low", "y_high"]].max(axis=None)
+        for row, y in zip(rows.itertuples(), show.apart(rows["y_high"], 0.07 * (high - low), high), strict=True):
             axis.plot([-1, 1], [row.y_low, row.y_high], color=show.ROLES["service"], linewidth=1.8, alpha=0.8)
             axis.plot([1, 1.2], [row.y_high, y], color=show.MUTED, linewidth=0.6)
             axis.annotate(f"{_at(study, moderator, row.at, language)}: {number(row.slope, 2)}", (1.25, y), va="center", fontsize=8)
-        axis.set_xlim(-1.1, 2.3)
-        axis.set_xticks([-1, 0, 1], {"en": ["−1 SD", "mean", "+1 SD"], "zh": ["−1 SD", "均值", "+1 SD"]}[language])
-        axis.set_xlabel(_word(study, driver, language))
-        axis.set_ylabel(_word(study, outcome, language))
+        axis.set(xlim=(-1.1, 2.3), xlabel=_word(study, driver, language), ylabel=_word(study, outcome, language))
+        axis.set_xticks([-1, 0, 1], ticks)
         axis.set_title(_word(study, moderator, language), fontsize=10)
     return figure, {
-        "en": f"What the model expects of the outcome as the driver grows, a line for each value of the moderator (the title) with its "
+        "en": "What the model expects of the outcome as the driver grows, a line for each value of the moderator (the title) with its "
               f"slope; n up to {result.n_used:,}. Parallel lines: no moderation.",
         "zh": f"驱动变量增大时结果变量的预测值，每条线对应调节变量（标题）的一个取值并标出斜率；n 最多 {result.n_used:,}。平行线表示没有调节。"}
 
@@ -240,18 +220,14 @@ def differences(data: pd.DataFrame, study: Study) -> Result:
 
     rows = []
     for code, hypothesis in study.hypotheses.items():
-        if hypothesis.kind != "differences":
-            continue
-        outcome, column = (part.strip() for part in hypothesis.of.split(" by "))
-        frame = data.query(hypothesis.where) if hypothesis.where else data
-        own = pd.DataFrame({"y": variable(frame, study, outcome), "g": frame[column]}).dropna()
-        size = own.groupby("g")["y"].transform("size")
-        test = pingouin.welch_anova(own[size >= 2], dv="y", between="g").iloc[0]
-        rows.append({"id": code, "outcome": outcome, "by": column, "f": test["F"], "df": test["ddof1"], "df_error": test["ddof2"],
-                     "p": test["p_unc"], "n": len(own), "test": f"Welch's F({test['ddof1']:.0f}, {test['ddof2']:.0f}) = {test['F']:.2f}",
-                     "notebook": "08_groups", "note": ""})
-    names = ["id", "outcome", "by", "f", "df", "df_error", "p", "n", "test", "notebook", "note"]
-    table = pd.DataFrame(rows, columns=names)
+        if hypothesis.kind == "differences":
+            outcome, column = (part.strip() for part in hypothesis.of.split(" by "))
+            frame = _within(data, hypothesis.where)
+            own = pd.DataFrame({"y": variable(frame, study, outcome), "g": frame[column]}).dropna()
+            large = own[own.groupby("g")["y"].transform("size") >= 2]
+            f, df, df_error, p = pingouin.welch_anova(large, dv="y", between="g")[["F", "ddof1", "ddof2", "p_unc"]].iloc[0]
+            rows.append([code, outcome, column, f, df, df_error, p, len(own), f"Welch's F({df:.0f}, {df_error:.0f}) = {f:.2f}", "08_groups", ""])
+    table = pd.DataFrame(rows, columns=DIFFERENCES)
     return Result(table, {"en": f"{plural(len(table), 'hypothesis', 'hypotheses')} about differences between the levels of a column.",
                           "zh": f"关于各水平差异的假设共 {len(table)} 个。"}, int(table["n"].max()) if len(table) else 0, "Welch's F")
 
@@ -264,18 +240,16 @@ def variable(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
     ValueError
         The study has none of this name.
     """
-    if name in study.scores:
-        own, parts = scores(data, study), []
-        for code in study.scores[name]:
-            low, high = study.scale_of(code if code in study.items else next(iter(study.constructs[code].items)))
-            parts.append(100 * ((data[code] if code in study.items else own[code]) - low) / (high - low))
-        return pd.concat(parts, axis=1).mean(axis=1, skipna=False)
-    if name in study.constructs:
-        return scores(data, study)[name]
-    if name in data:
-        return data[name]
-    raise ValueError(f"'{name}' is not a score, construct or column of the study '{study.id}'. Scores: {', '.join(study.scores) or 'none'}; "
-                     f"constructs: {', '.join(study.constructs)}; columns: {', '.join(study.columns)}.")
+    if name not in (*study.scores, *study.constructs, *data):
+        raise ValueError(f"'{name}' is not a score, construct or column of the study '{study.id}'. Scores: {', '.join(study.scores) or 'none'}; "
+                         f"constructs: {', '.join(study.constructs)}; columns: {', '.join(study.columns)}.")
+    if name not in study.scores:
+        return scores(data, study)[name] if name in study.constructs else data[name]
+    own, parts = scores(data, study), []
+    for code in study.scores[name]:
+        low, high = study.scale_of(code if code in study.items else next(iter(study.constructs[code].items)))
+        parts.append(100 * ((own[code] if code in own else data[code]) - low) / (high - low))
+    return pd.concat(parts, axis=1).mean(axis=1, skipna=False)
 
 
 class _Regression(NamedTuple):
@@ -286,84 +260,76 @@ class _Regression(NamedTuple):
     notes: list[Text]
 
 
-def _declared(study: Study, formulas: str) -> list[tuple[str, str, str]]:
-    """(id, formula, where) of every interaction to test."""
-    out = [(code, h.of, h.where) for code, h in study.hypotheses.items() if h.kind == "interaction"]
-    return out + [("", words.strip(), "") for words in formulas.split(";") if words.strip()]
+def _tested(data: pd.DataFrame, study: Study, formulas: str) -> Iterator[_Regression]:
+    """Every interaction the study declares, then those asked for."""
+    declared = [(code, h.of, h.where) for code, h in study.hypotheses.items() if h.kind == "interaction"]
+    for code, words, condition in declared + [("", words, "") for words in formulas.split(";") if words.strip()]:
+        yield _regression(_within(data, condition), study, code, words.strip())
 
 
-def _regression(data: pd.DataFrame, study: Study, words: str) -> _Regression:
+def _within(data: pd.DataFrame, condition: str) -> pd.DataFrame:
+    return data[where(data, condition)] if condition else data
+
+
+def _regression(data: pd.DataFrame, study: Study, code: str, words: str) -> _Regression:
     """Fit y ~ x * w."""
-    from scipy.stats import f, t
+    from statsmodels.api import OLS
 
     if not (read := FORMULA.fullmatch(words)):
         raise ValueError(f"The interaction '{words}' cannot be read. Write 'outcome ~ driver * moderator'.")
     outcome, driver, moderator = read.groups()
     frame = pd.DataFrame({"y": variable(data, study, outcome), "x": variable(data, study, driver), "w": variable(data, study, moderator)})
-    if not pd.api.types.is_numeric_dtype(frame["x"]) and pd.api.types.is_numeric_dtype(frame["w"]):
+    numeric = pd.api.types.is_numeric_dtype
+    if not numeric(frame["x"]) and numeric(frame["w"]):
         frame, driver, moderator = frame.rename(columns={"x": "w", "w": "x"}), moderator, driver
-    if not all(pd.api.types.is_numeric_dtype(frame[name]) for name in "yx"):
+    if not (numeric(frame["y"]) and numeric(frame["x"])):
         raise ValueError(f"The interaction '{words}' needs an outcome and a driver that are numbers. Only the moderator may be a category.")
-    cluster = data[study.cluster] if study.cluster else None
-    good = frame.notna().all(axis=1) & (True if cluster is None else cluster.notna())
-    frame, notes = frame[good], []
+    if study.cluster:
+        frame["cluster"] = data[study.cluster]
+    frame, notes = frame.dropna(), []
     declared = study.columns.get(moderator)
-    category = not pd.api.types.is_numeric_dtype(frame["w"]) or (declared is not None and declared.kind in ("category", "flag"))
+    category = not numeric(frame["w"]) or (declared is not None and declared.kind in ("category", "flag"))
     if category:
-        own = pd.Series([level_of(value) for value in frame["w"]], frame.index)
-        count = own.value_counts()
-        few = count.index[count < SMALLEST]
-        if len(few):
-            notes.append({"en": f"{words}: {', '.join(sorted(few))} have fewer than {SMALLEST} respondents and were left out.",
-                          "zh": f"{words}：{'、'.join(sorted(few))} 不足 {SMALLEST} 人，已剔除。"})
-        frame, own = frame[~own.isin(few)], own[~own.isin(few)]
-        order = [*(level for level in (declared.levels if declared else ()) if level in set(own)),
-                 *sorted(set(own) - set(declared.levels if declared else ()))]
-        if len(order) < 2:
+        frame["w"] = frame["w"].map(level_of)
+        count = frame["w"].value_counts()
+        if few := sorted(count.index[count < SMALLEST]):
+            notes.append({"en": f"{words}: {', '.join(few)} have fewer than {SMALLEST} respondents and were left out.",
+                          "zh": f"{words}：{'、'.join(few)} 不足 {SMALLEST} 人，已剔除。"})
+        frame = frame[~frame["w"].isin(few)]
+        known = list(declared.levels) if declared else []
+        at = sorted(set(frame["w"]), key=lambda level: (known.index(level) if level in known else len(known), level))
+        if len(at) < 2:
             raise ValueError(f"The moderator '{moderator}' of '{words}' has fewer than two levels with {SMALLEST} respondents.")
-        w = np.column_stack([(own == level).to_numpy(float) for level in order[1:]])
-        values = np.eye(len(order))[:, 1:]
+        w, values, unit = frame["w"].to_numpy()[:, None] == np.array(at[1:]), np.eye(len(at))[:, 1:], 1.0
     else:
-        spread = frame["w"].std()
-        w, order = (frame["w"] - frame["w"].mean()).to_numpy(float)[:, None], ["-1 SD", "mean", "+1 SD"]
-        values = np.array([[-spread], [0.0], [spread]])
+        unit, at = frame["w"].std(), ["-1 SD", "mean", "+1 SD"]
+        w, values = (frame["w"] - frame["w"].mean()).to_numpy()[:, None], np.array([[-unit], [0.0], [unit]])
     y, sd, k = frame["y"].to_numpy(float), frame["x"].std(), w.shape[1]
-    x = (frame["x"] - frame["x"].mean()).to_numpy(float)
-    design = np.column_stack([np.ones(len(y)), x, w, w * x[:, None]])
-    b, cov, df = _least_squares(design, y, None if cluster is None else cluster[frame.index].to_numpy())
-    last = slice(2 + k, 2 + 2 * k)
-    statistic = float(b[last] @ np.linalg.solve(cov[last, last], b[last])) / k
-    p, se, single = float(f.sf(statistic, k, df)), float(np.sqrt(cov[-1, -1])), k == 1
-    half = t.ppf(0.975, df) * se
-    bare = design[:, : 2 + k]
-    rest = y - bare @ np.linalg.lstsq(bare, y, rcond=None)[0]
-    gain = (rest @ rest - ((y - design @ b) ** 2).sum()) / ((y - y.mean()) ** 2).sum()
-    unit = (1 if category else frame["w"].std()) * sd / y.std(ddof=1)
-    test = {"outcome": outcome, "driver": driver, "moderator": moderator, "est": b[-1] if single else np.nan, "se": se if single else np.nan,
-            "ci_low": b[-1] - half if single else np.nan, "ci_high": b[-1] + half if single else np.nan, "p": p,
-            "std": b[-1] * unit if single else np.nan, "d_r2": gain, "df": k, "n": len(y),
-            "test": f"interaction, F({k}, {df}) = {statistic:.2f}"}
-    rows = []
-    for name, value in zip(order, values, strict=True):
-        pick = np.concatenate([[0.0, 1.0], np.zeros(k), value])
-        slope, error, level = pick @ b, np.sqrt(pick @ cov @ pick), b[0] + value @ b[2 : 2 + k]
-        rows.append([outcome, driver, moderator, name, slope, error, slope - t.ppf(0.975, df) * error, slope + t.ppf(0.975, df) * error,
-                     2 * t.sf(abs(slope / error), df), level - slope * sd, level + slope * sd, len(y)])
-    return _Regression(test, pd.DataFrame(rows, columns=SLOPES), notes)
+    x = (frame["x"] - frame["x"].mean()).to_numpy(float)[:, None]
+    robust = {"cov_type": "HC3"}
+    if study.cluster:
+        robust = {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(frame["cluster"])[0]}}
+    fit = OLS(y, _design(x, w)).fit(use_t=True, **robust)
+    joint, bare = fit.f_test(np.eye(2 + 2 * k)[-k:]), OLS(y, _design(x, w)[:, :-k]).fit()
+    test = {"id": code, "outcome": outcome, "driver": driver, "moderator": moderator, "p": float(joint.pvalue),
+            "d_r2": fit.rsquared - bare.rsquared, "df": k, "n": len(y),
+            "test": f"interaction, F({k}, {joint.df_denom:.0f}) = {float(joint.fvalue):.2f}",
+            "est": np.nan, "se": np.nan, "ci_low": np.nan, "ci_high": np.nan, "std": np.nan}
+    if k == 1:
+        low, high = fit.conf_int()[-1]
+        test |= {"est": fit.params[-1], "se": fit.bse[-1], "ci_low": low, "ci_high": high, "std": fit.params[-1] * unit * sd / y.std(ddof=1)}
+    low, middle, high = (_design(np.full((len(at), 1), place), values) for place in (-sd, 0, sd))
+    slope = fit.t_test((high - middle) / sd)
+    ends = slope.conf_int()
+    return _Regression(test, pd.DataFrame({
+        "outcome": outcome, "driver": driver, "moderator": moderator, "at": at, "slope": slope.effect, "se": slope.sd.ravel(),
+        "ci_low": ends[:, 0], "ci_high": ends[:, 1], "p": slope.pvalue, "y_low": low @ fit.params, "y_high": high @ fit.params,
+        "n": len(y)}), notes)
 
 
-def _least_squares(design: np.ndarray, y: np.ndarray, cluster: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:
-    """Coefficients, their robust covariances (CR1 by cluster, else HC3), and the degrees of freedom of t."""
-    bread = np.linalg.inv(design.T @ design)
-    b = bread @ design.T @ y
-    error, (n, p) = y - design @ b, design.shape
-    if cluster is None:
-        leverage = np.einsum("ij,jk,ik->i", design, bread, design)
-        score = design * (error / (1 - leverage))[:, None]
-        return b, bread @ score.T @ score @ bread, n - p
-    score = pd.DataFrame(design * error[:, None]).groupby(cluster).sum().to_numpy()
-    count = len(score)
-    return b, bread @ score.T @ score @ bread * count / (count - 1) * (n - 1) / (n - p), count - 1
+def _design(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Columns of a regression on x, w and their products."""
+    return np.column_stack([np.ones(len(x)), x, w, w * x]).astype(float)
 
 
 def _word(study: Study, name: str, language: str) -> str:
@@ -378,6 +344,7 @@ def _at(study: Study, moderator: str, value: str, language: str) -> str:
 
 
 def _scores(compared: Comparison) -> pd.DataFrame:
-    """Construct scores of the rows whose group is large enough for means, and the group."""
+    """Construct scores of the rows whose group is large enough for means, and the group, in the declared order."""
     rows = compared.data[compared.data[GROUP].isin(compared.groups)]
-    return scores(rows, compared.study)[compared.study.model_constructs(compared.model)].assign(**{GROUP: rows[GROUP]})
+    level = pd.Categorical(rows[GROUP], compared.groups)
+    return scores(rows, compared.study)[compared.study.model_constructs(compared.model)].assign(**{GROUP: level})

@@ -329,7 +329,8 @@ def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tu
         if absent:
             ends.append((np.mean([end[0] for end in absent]), 0, words[4].format(len(absent)), show.MUTED))
         ends.sort()
-        for (end, _, label, colour), at in zip(ends, _apart([end[0] for end in ends], 1.06), strict=True):
+        places = show.apart([end[0] for end in ends], min(0.045, 1.06 / max(len(ends), 1)), 1.06)
+        for (end, _, label, colour), at in zip(ends, places, strict=True):
             axis.plot([last, last * 1.05], [end, at], color=colour, lw=0.5, clip_on=False)
             axis.text(last * 1.06, at, label, color=colour, va="center", fontsize=7.5)
         axis.axhline(0.80, color=show.INK, lw=0.8, ls="--")
@@ -344,11 +345,3 @@ def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tu
               "left of the band stands for something this study should notice.",
         "zh": f"功效随受访者人数的变化，每点 {samples:,} 个模拟样本。虚线：功效 .80；灰带：{result.n_used:,} 名受访者；点线：总体中不存在，"
               "曲线为误报率。颜色表示结果变量的角色，名称顺序与曲线右端一致。在灰带左侧达到 .80 的曲线，是本研究应能发现的。"}  # fmt: skip
-
-
-def _apart(places: Sequence[float], top: float) -> np.ndarray:
-    """Rising positions between 0 and `top`, moved as little as lets their names stand one above the other."""
-    gap = min(0.045, top / max(len(places), 1))
-    rank = np.arange(len(places))
-    lowest = np.maximum.accumulate(np.array(places, float) - gap * rank) + gap * rank
-    return np.minimum(lowest, top - gap * rank[::-1])

@@ -7,10 +7,11 @@ it draws as a :class:`Picture` (a figure with its caption).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ def p_text(p: float) -> str:
     if pd.isna(p):
         return "p = –"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def apart(places: Sequence[float], gap: float, top: float) -> np.ndarray:
+    """Places of labels, given in rising order: moved as little as leaves `gap` between them and none above `top`."""
+    rank = np.arange(len(places))
+    lowest = np.maximum.accumulate(np.array(places, float) - gap * rank) + gap * rank
+    return np.minimum(lowest, top - gap * rank[::-1])
 
 
 def cjk_font() -> str | None:
