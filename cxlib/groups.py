@@ -19,6 +19,7 @@ from cxlib import sem, show
 from cxlib.composites import holm
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
+from cxlib.sem.ordinal import unchosen
 from cxlib.show import Result, Text, number, p_text, plural
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ UNBALANCED = 4
 GROUP = "group_"
 MARKERS = "osD^vPXh"
 LEVELS = {
-    "configural": ("same questions", "题目相同"), "metric": ("same loadings: paths compare", "载荷相同：可比较路径"),
+    "configural": ("same questions", "题目相同"), "thresholds": ("same thresholds between the answers", "选项之间的阈值相同"), "metric": ("same loadings: paths compare", "载荷相同：可比较路径"),
     "metric_second": ("same second-order loadings", "二阶载荷相同"), "scalar": ("same intercepts: means compare", "截距相同：可比较均值"),
     "scalar_second": ("same first-order intercepts: second-order means compare", "一阶截距相同：可比较二阶均值"),
     "strict_second": ("same disturbances", "扰动相同"), "strict": ("same residuals: sums compare", "残差相同：可比较总分"),
@@ -151,11 +152,12 @@ def sizes(compared: Comparison) -> Result:
         return nothing(list(table), compared.why_not)
     said = {lang: "、".join if lang == "zh" else ", ".join for lang in ("en", "zh")}
     names = {lang: said[lang](f"{compared.name(row.group, lang)} {row.n}" for row in table.itertuples()) for lang in ("en", "zh")}
+    counted = {"en": f"{len(compared.large)} can be compared by a model, {len(compared.groups)} by means.",
+               "zh": f"可用模型比较 {len(compared.large)} 组，可比较均值 {len(compared.groups)} 组。"} if len(compared.groups) > 1 else {
+               "en": "There are no two groups to compare.", "zh": "没有两个组可供比较。"}
     return Result(table, {
-        "en": f"Groups by {compared.study.name(column, 'en')}: {names['en']}. {len(compared.large)} can be compared by a model, "
-              f"{len(compared.groups)} by means.",
-        "zh": f"按{compared.study.name(column, 'zh')}分组：{names['zh']}。可用模型比较 {len(compared.large)} 组，可比较均值 "
-              f"{len(compared.groups)} 组。"}, int(table["n"].sum()), "group sizes", together(compared.notes, compared.why_not))
+        "en": f"Groups by {compared.study.name(column, 'en')}: {names['en']}. {counted['en']}",
+        "zh": f"按{compared.study.name(column, 'zh')}分组：{names['zh']}。{counted['zh']}"}, int(table["n"].sum()), "group sizes", together(compared.notes, compared.why_not))
 
 
 def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] = "approximate", n_permutations: int = 0,
@@ -174,7 +176,7 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
         For the permutations.
     estimator, missing : str
         As :func:`cxlib.sem.fit`; of what exists for one group only the nearest is taken instead, with a warning: "MLR" for
-        "WLSMV", "fiml" for "mi".
+        "MLM" with "fiml", "fiml" for "mi".  "WLSMV" has a level of equal thresholds, frees nothing and permutes nothing.
 
     Notes
     -----
@@ -184,6 +186,11 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
         return Ladder(compared, criterion, why_not=compared.why_not)
     frame, model = numbered(compared), sem.parse(compared.study.measurement(compared.model), means=True)
     estimator, missing, notes = _available(estimator, missing)
+    if estimator == "WLSMV" and (gap := _unchosen(compared, compared.large, missing)):
+        return Ladder(compared, criterion, why_not={
+            "en": gap["en"] + " Thresholds of a group without that answer do not exist. Merge it with the next answer in all "
+                              "groups, choose another grouping, or use estimator = \"MLR\", which takes answers as numbers.",
+            "zh": gap["zh"] + "该组没有这一选项的阈值。请在所有组中把它与相邻选项合并，或换一个分组列，或用 estimator = \"MLR\"（把回答当作数值）。"})
     settings = {"estimator": estimator, "missing": missing, "cluster": compared.study.cluster or None}
     try:
         fits = steps.ladder(frame, model, GROUP, **settings)
@@ -192,7 +199,9 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
         return Ladder(compared, criterion, why_not={"en": f"The model cannot be fitted in every group: {error}",
                                                     "zh": f"模型无法在每个组中拟合：{error}"})
     permuted = None
-    if n_permutations and missing == "listwise":
+    if n_permutations and estimator == "WLSMV":
+        notes.append({"en": "There is no permutation test with WLSMV.", "zh": "WLSMV 没有置换检验。"})
+    elif n_permutations and missing == "listwise":
         permuted = permutation.permutation(frame, fits, GROUP, n_permutations, rng, compared.study.cluster or None)
         if (lost := n_permutations - int(permuted.p["permutations"].min())) > 0:
             notes.append({"en": f"{lost} of {n_permutations:,} random groupings had no optimum and were left out.",
@@ -228,9 +237,18 @@ def invariance(ladder: Ladder) -> Result:
              else "连构型模型都不拟合（CFI ≥ .90、SRMR ≤ .08）：各组没有共同的测量模型。"}
     doubtful = [{"en": f"{level}: {w['en']}", "zh": f"{level}：{w['zh']}"} for level, one in ladder.fits.items() for w in one.warnings
                 if not one.trustworthy]
-    unsaid = {"en": "The changes of configural, the first level, are empty: there is no level below it.",
-              "zh": "configural 为第一级，没有更低的水平可比，其变化量为空。"}
-    return Result(table, words, fit.n_used, fit.method, together(*ladder.notes, *fit.warnings, *doubtful, unsaid))
+    unsaid = [{"en": "The changes of configural, the first level, are empty: there is no level below it.",
+               "zh": "configural 为第一级，没有更低的水平可比，其变化量为空。"}]
+    if fit.estimator == "WLSMV":
+        unsaid.append({"en": "WLSMV has no likelihood, so aic and bic are empty; the changes of CFI and RMSEA are those of the scaled "
+                             "ones. The limits were found with maximum likelihood: at the same misfit WLSMV looks better (Xia & Yang "
+                             "2019, doi:10.3758/s13428-018-1055-2), so look at Δχ² too.",
+                       "zh": "WLSMV 没有似然，因此 aic 和 bic 为空；CFI 与 RMSEA 的变化取校正（scaled）值。界值来自最大似然：同样的误设，"
+                             "WLSMV 看起来更好（Xia & Yang 2019，doi:10.3758/s13428-018-1055-2），因此也要看 Δχ²。"})
+        if (same := table["d_df"].isna()).sum() > 1:
+            unsaid.append({"en": f"No test of {table['level'][same].iloc[-1]}: items of three categories fit the same with it as without it.",
+                           "zh": f"{table['level'][same].iloc[-1]} 无法检验：三个选项的题目，加不加该约束拟合相同。"})
+    return Result(table, words, fit.n_used, fit.method, together(*ladder.notes, *fit.warnings, *doubtful, *unsaid))
 
 
 def partial_invariance(ladder: Ladder) -> Result:
@@ -253,11 +271,15 @@ def partial_invariance(ladder: Ladder) -> Result:
     end = {"holds": ("every level then holds", "此后各级均成立"), "does not hold": ("the configural model does not fit", "构型模型不拟合"),
            "no anchors left": (f"{last['level']} does not hold, and freeing more would leave a construct without two equal "
                                "indicators", f"{last['level']} 不成立，且再放开会使某构念不足两个相等的指标"),
+           "not searched": (f"{last['level']} does not hold, and with WLSMV no single equality is tested",
+                            f"{last['level']} 不成立；WLSMV 不逐一检验等值约束"),
            "no significant score test": (f"{last['level']} does not hold, but no single equality is to blame",
                                          f"{last['level']} 不成立，但没有单独可归咎的等值约束")}[last["outcome"]]
     text = {"en": f"Freed one at a time: {'; '.join(listed['en'])}; {end[0]}." if len(done) else f"Nothing was freed: {end[0]}.",
             "zh": f"逐一放开：{'；'.join(listed['zh'])}；{end[1]}。" if len(done) else f"没有放开任何约束：{end[1]}。"}
-    return Result(table[PARTIAL], text, next(iter(ladder.fits.values())).n_used, "score tests, Bonferroni")
+    return Result(table[PARTIAL], text, next(iter(ladder.fits.values())).n_used, "score tests, Bonferroni", ({
+        "en": "Step 0 of a level frees nothing and has no score test; configural has no level below to be compared with.",
+        "zh": "每级的第 0 步没有放开约束，因而没有得分检验；configural 没有更低的水平可比。"},))
 
 
 def latent_means(ladder: Ladder) -> Result:
@@ -272,8 +294,8 @@ def latent_means(ladder: Ladder) -> Result:
     compared = ladder.compared
     level = next((name for name in ("scalar_second", "scalar") if name in ladder.final), "")
     why_not = ladder.why_not or (None if level else {
-        "en": "Loadings are not equal across the groups, even in part, so the means of the constructs do not compare.",
-        "zh": "各组载荷（即使部分）不等，构念均值不可比。"})
+        "en": f"The {next(reversed(ladder.final))} level does not hold, even in part, so the means of the constructs do not compare.",
+        "zh": f"{next(reversed(ladder.final))} 水平（即使部分）不成立，构念均值不可比。"})
     if why_not is not None:
         return nothing(MEANS, why_not)
     fit, names = ladder.final[level], compared.large
@@ -342,7 +364,11 @@ def _available(estimator: str, missing: str) -> tuple[str, str, list[Text]]:
         missing = "fiml"
         notes.append({"en": "Imputed data sets are not compared between groups; every answer given is used instead (fiml).",
                       "zh": "多重填补不用于分组比较；改为使用所有已给出的回答（fiml）。"})
-    if wanted == "WLSMV" or (wanted == "MLM" and missing == "fiml"):
+    if wanted == "WLSMV" and missing == "fiml":
+        missing = "pairwise"
+        notes = [{"en": f"WLSMV has no missing = \"{treated}\"; pairs of answers are used instead (pairwise).",
+                  "zh": f"WLSMV 没有 missing = \"{treated}\"；改用成对作答（pairwise）。"}]
+    if wanted == "MLM" and missing == "fiml":
         estimator = "MLR"
         notes.append({"en": f"There is no {wanted} of these data in several groups; MLR is used instead, answers taken as numbers.",
                       "zh": f"多组比较没有适用于此数据的 {wanted}；改用 MLR，把回答当作数值。"})
@@ -370,7 +396,9 @@ def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: 
                             "misfit of the small one hardly shows in the fit of both.",
                       "zh": f"“{big['group']}”组是“{small['group']}”组的 {big['complete'] / small['complete']:.1f} 倍：小组的误差在总体拟合中"
                             "难以显现。"})
-    notes += _unchosen(compared, used["group"].tolist(), items)
+    if gap := _unchosen(compared, used["group"].tolist(), "pairwise"):
+        notes.append({"en": gap["en"] + " Nothing is lost where answers are taken as numbers; thresholds could not be compared.",
+                      "zh": gap["zh"] + "把回答当作数值时没有损失；但无法比较阈值。"})
     if len(table) < 2:
         level = table["group"].iloc[0] if len(table) else "no value"
         return tuple(notes), {"en": f"'{column}' has one level in these data ({level}), so there is nothing to compare.",
@@ -386,20 +414,17 @@ def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: 
     return tuple(notes), None
 
 
-def _unchosen(compared: Comparison, large: Sequence[str], items: Sequence[str]) -> list[Text]:
+def _unchosen(compared: Comparison, large: Sequence[str], missing: str) -> Text | None:
     """Answers that nobody in a group gave, though others did."""
-    gaps = []
-    for item in items:
-        values = compared.data.loc[compared.data[GROUP].isin(large), [item, GROUP]].dropna()
-        used = {level: set(part) for level, part in values.groupby(GROUP)[item]}
-        gaps += [(level, item, min(missing)) for level, own in used.items() if (missing := set(values[item]) - own)]
+    frame = compared.data[[*_items(compared.study, compared.model), GROUP]]
+    frame = frame.dropna() if missing == "listwise" else frame
+    gaps = unchosen({level: frame.loc[frame[GROUP] == level].drop(columns=GROUP) for level in large}) if large else []
     if not gaps:
-        return []
+        return None
     level, item, value = gaps[0]
-    return [{"en": f"In {plural(len(gaps), 'case')} nobody of a group gave an answer that others gave, first {value:g} to {item} in group "
-                   f"'{level}'. The answers are taken as numbers here, so nothing is lost; thresholds could not be compared.",
-             "zh": f"有 {len(gaps)} 处某组无人选择其他组选过的选项，例如“{compared.name(level, 'zh')}”组在 {item} 上无人选 {value:g}。"
-                   "此处把回答当作数值，没有损失；但无法比较阈值。"}]
+    return {"en": f"In {plural(len(gaps), 'case')} nobody of a group gave an answer that others gave, first {value:g} to {item} in group "
+                  f"'{level}'.",
+            "zh": f"有 {len(gaps)} 处某组无人选择其他组选过的选项，例如“{compared.name(level, 'zh')}”组在 {item} 上无人选 {value:g}。"}
 
 
 def _freed(row: tuple) -> str:

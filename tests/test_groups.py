@@ -70,6 +70,8 @@ def test_only_a_group_of_twelve_beside_one_large_one():
 def test_one_level():
     found = groups.invariance(groups.ladder(compared(groups_of(a=200))))
     assert found.table.empty and "'g' has one level in these data (a)" in words(found)
+    said = groups.sizes(compared(groups_of(a=200))).text
+    assert said["en"].endswith("There are no two groups to compare.") and "没有两个组" in said["zh"]
 
 
 def test_nine_levels():
@@ -187,10 +189,50 @@ def test_latent_means_of_a_scale_that_differs_carry_a_warning():
 
 
 def test_what_exists_for_one_group_only_is_replaced_and_said():
-    found = groups.ladder(groups.compare(pupils(), study()), estimator="WLSMV", missing="mi", n_permutations=10)
+    found = groups.ladder(groups.compare(pupils(), study()), estimator="MLM", missing="mi", n_permutations=10)
     assert (found.fits["metric"].estimator, found.fits["metric"].missing, found.permuted) == ("MLR", "fiml", None)
     said = words(groups.invariance(found))
-    assert "no WLSMV" in said and "Imputed data sets are not compared" in said and "no permutation test of incomplete rows" in said
+    assert "no MLM" in said and "Imputed data sets are not compared" in said and "no permutation test of incomplete rows" in said
+
+
+def test_ordinal_answers_climb_from_thresholds():
+    data = groups_of(a=800, b=800, c=12)
+    items = [item for construct in ITEMS.values() for item in construct]
+    data[items] = np.digitize(data[items], [3.5, 4.5, 6.5])
+    found = groups.ladder(compared(data), estimator="WLSMV", n_permutations=10)
+    result = groups.invariance(found)
+    assert result.table["level"].tolist() == ["configural", "thresholds", "metric", "scalar", "strict"]
+    assert result.table["holds"].all() and result.table[["d_chisq", "d_cfi", "d_rmsea", "d_srmr"]].iloc[1:].notna().all(axis=None)
+    assert result.table["aic"].isna().all() and "no likelihood, so aic and bic are empty" in words(result)
+    assert "no permutation test with WLSMV" in words(result) and "WLSMV" in result.method
+    means = groups.latent_means(found).table
+    assert set(means["level"]) == {"scalar"} and (means["d"].abs() < 4 * (means["d_high"] - means["d"]) / 1.96).all()
+    assert "every level then holds" in groups.partial_invariance(found).text["en"]
+    for language in LANGUAGES:
+        assert not overlapping(groups.plot_ladder(result, study(), language=language))
+
+
+def test_ordinal_levels_that_fail_end_the_ladder():
+    data = groups_of(a=400, b=400)
+    items = [item for construct in ITEMS.values() for item in construct]
+    other = data["g"] == "b"
+    data[items] = np.digitize(data[items], [3.5, 4.5, 6.5])
+    data.loc[other, "x4"] = np.digitize(level(400, 1)["x4"], [2.5, 5.5, 6.5])
+    found = groups.ladder(compared(data), estimator="WLSMV", criterion="chisq")
+    assert "does not hold, and with WLSMV no single equality is tested" in groups.partial_invariance(found).text["en"]
+    assert groups.latent_means(found).table.empty and "level does not hold" in groups.latent_means(found).text["en"]
+
+
+def test_an_answer_nobody_of_a_group_gave_stops_wlsmv_and_says_what_to_do():
+    data = groups_of(a=150, b=150)
+    items = [item for construct in ITEMS.values() for item in construct]
+    data[items] = np.digitize(data[items], [3.5, 4.5, 6.5])
+    data.loc[data["g"] == "b", "x1"] = data.loc[data["g"] == "b", "x1"].clip(lower=1)
+    for missing in ("listwise", "pairwise"):
+        found = groups.invariance(groups.ladder(compared(data), estimator="WLSMV", missing=missing))
+        assert found.table.empty
+        assert "first 0 to x1 in group 'b'" in found.text["en"] and "Merge it with the next answer in all groups" in found.text["en"]
+        assert "“b”组在 x1 上无人选 0" in found.text["zh"] and "合并" in found.text["zh"]
 
 
 def test_a_robust_estimator_has_its_own_measures():

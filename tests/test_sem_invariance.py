@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.sem import invariance, permutation
+from cxlib.sem.ordinal import Reduced
+from cxlib.sem.restrictions import likelihood_ratios
 
 HERE = Path(__file__).parent / "reference"
 THREE = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
@@ -270,6 +272,194 @@ def test_units_and_origins_of_items_do_not_matter(scale, origin):
     assert scores.loc[same.index].to_numpy() == pytest.approx(same.to_numpy(), rel=1e-5, abs=1e-7)
     assert invariance.latent_means(fits["scalar"])["d"].to_numpy() == pytest.approx(
         invariance.latent_means(ladder("hs")["scalar"])["d"].to_numpy(), rel=1e-5, abs=1e-8)
+
+
+# ordinal items (reference/groups_ordinal.R) ------------------------------------------------------------
+
+ORDINAL = {"hs": (THREE, "school"), "bfi": ("\n".join(FIVE.splitlines()[:2]), "gender"), "age": ("\n".join(FIVE.splitlines()[:2]), "age")}
+STEPS = ("configural", "thresholds", "metric", "scalar", "strict")
+
+
+@functools.cache
+def answers(name):
+    if name == "hs":
+        return pd.read_csv(HERE / "ordinal_hs.csv").assign(school=data("hs")["school"])
+    bfi = pd.read_csv(HERE / "bfi.csv")
+    bfi = bfi[bfi.iloc[:, :10].notna().all(axis=1)]
+    return bfi.assign(age=pd.cut(bfi["age"], [0, 20, 30, 100], labels=["a", "b", "c"]).astype(str))
+
+
+@functools.cache
+def climbed(name):
+    return invariance.ladder(answers(name), *ORDINAL[name], estimator="WLSMV")
+
+
+def ordinal(kind, name, level):
+    rows = table(f"ordinal_{kind}")
+    return rows[(rows["data"] == name) & (rows["level"] == level)]
+
+
+LEVELS_OF = [(name, level) for name in ORDINAL for level in STEPS]
+
+
+@pytest.mark.parametrize(("name", "level"), LEVELS_OF)
+def test_measures_of_ordinal_levels(name, level):
+    """All that lavaan has; it leaves out nfi and rfi where the baseline has fewer degrees of freedom than the model."""
+    fit = climbed(name)[level]
+    found, met = sem.fit_measures(fit).set_index("measure")["value"], set()
+    for row in ordinal("fit", name, level).itertuples():
+        measure = row.measure.replace(".", "_")
+        if measure in found and not (np.isnan(row.value) and measure[:3] in ("nfi", "rfi") and fit.df > found["baseline_df"]):
+            met.add(measure)
+            assert found[measure] == pytest.approx(row.value, rel=1e-6, abs=1e-8, nan_ok=True), measure
+    assert met | {"n", "nfi", "rfi", "nfi_scaled", "rfi_scaled"} == set(found.index)
+    assert np.isfinite(found["cfi_robust"]) == (level == "configural")
+
+
+@pytest.mark.parametrize(("name", "level"), [case for case in LEVELS_OF if case[1] != "strict"])
+def test_estimates_of_ordinal_levels(name, level):
+    """lavaan's strict level is in another parameterisation (theta), its intercepts and means of 0 are not parameters here."""
+    fit, seen = climbed(name)[level], 0
+    rows = ordinal("parameters", name, level)
+    for row in rows[(rows["op"] != "~*~") & ((rows["op"] != "~1") | (rows["se"] > 0))].itertuples():
+        found = fit.parameter(row.lhs, row.op, row.rhs, row.group - 1)
+        assert found["est"] == pytest.approx(row.est, abs=2e-7), row
+        assert found["std"] == pytest.approx(row[-1], abs=2e-7), row
+        if row.se > 0:
+            assert found["se"] == pytest.approx(row.se, rel=1e-6), row
+            seen += 1
+    assert seen == rows.query("se > 0 and op != '~*~'").shape[0] > 50
+
+
+@pytest.mark.parametrize("level", ["thresholds", "metric", "scalar"])
+def test_scales_of_the_responses(level):
+    """lavaan's ``~*~`` is 1/sd of the response, here a function of the parameters."""
+    fit = climbed("hs")[level]
+    function, rows = fit.discrepancy(), ordinal("parameters", "hs", level).query("op == '~*~' and se > 0")
+    variance, slope = np.diag(function.point(fit.theta, 1).sigma), np.diagonal(function.jacobian(fit.theta, 1)[0], axis1=1, axis2=2)
+    slope = -slope / variance**1.5 / 2
+    assert len(rows) == 9
+    for row in rows.itertuples():
+        at = fit.model.observed.index(row.lhs)
+        assert variance[at] ** -0.5 == pytest.approx(row.est, rel=1e-6)
+        assert np.sqrt(slope[:, at] @ fit.vcov @ slope[:, at]) == pytest.approx(row.se, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ORDINAL)
+def test_differences_between_ordinal_levels(name):
+    found = invariance.compare(climbed(name)).set_index("level")
+    for level in STEPS[1:]:
+        for column in ("d_chisq", "d_df", "d_p"):
+            assert found.loc[level, column] == pytest.approx(ordinal("difference", name, level)[column].item(), rel=1e-6, abs=1e-10), level
+    assert found["d_cfi"].iloc[1] == pytest.approx(found["cfi_scaled"].iloc[1] - found["cfi_scaled"].iloc[0])
+    assert found[["aic", "bic"]].isna().all(axis=None) and np.isfinite(found.drop(columns=["aic", "bic"]).iloc[1:]).all(axis=None)
+
+
+NESTED = {"loadings": ("visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6", "visual =~ x1 + a*x2 + a*x3\ntextual =~ x4 + b*x5 + b*x6"),
+          "residual": ("visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nx1 ~~ x4", "textual =~ x4 + x5 + x6\nvisual =~ x1 + x2 + x3"),
+          "path": (THREE + "\ntextual ~ visual\nspeed ~ visual + textual", THREE + "\ntextual ~ visual\nspeed ~ textual")}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_difference_of_ordinal_models_of_one_group(name):
+    """In "residual" the items of the two models stand in another order."""
+    large, small = (sem.fit(answers("hs"), syntax, estimator="WLSMV") for syntax in NESTED[name])
+    found = sem.difference(small, large).iloc[0]
+    assert found["method"] == "satorra.2000"
+    for column in ("d_chisq", "d_df", "d_p"):
+        assert found[column] == pytest.approx(ordinal("difference", "one", name)[column].item(), rel=1e-6), column
+
+
+def test_the_configural_level_is_each_group_alone():
+    fit = climbed("hs")["configural"]
+    alone = [sem.fit(part, THREE, estimator="WLSMV") for _, part in answers("hs").groupby("school")]
+    assert fit.chisq == pytest.approx(sum(one.chisq for one in alone), rel=1e-9)
+    assert fit.df == sum(one.df for one in alone)
+    for g, one in enumerate(alone):
+        for row in one.parameters.itertuples():
+            assert fit.parameter(row.lhs, row.op, row.rhs, g)["est"] == pytest.approx(row.est, abs=1e-7)
+
+
+def test_thresholds_of_three_categories_cannot_be_tested():
+    """Two thresholds an item are one place and one scale: the same fit, and no test."""
+    rows = answers("hs")[["x1", "x2", "x3", "school"]]
+    found = invariance.compare(invariance.ladder(rows.assign(x4=pd.cut(answers("hs")["x4"], [0, 2, 3, 9], labels=False)),
+                                                 "f =~ x1 + x2 + x3 + x4", "school", estimator="WLSMV"))
+    assert found["df"].tolist() == [4, 4, 7, 10, 14]
+    assert found["chisq"].iloc[1] == pytest.approx(found["chisq"].iloc[0], rel=1e-9)
+    assert np.isnan(found["d_chisq"].iloc[1]) and found["d_cfi"].iloc[1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("level", ["thresholds", "scalar", "strict"])
+def test_derivatives_of_ordinal_levels_are_the_numeric_ones(level):
+    fit = climbed("hs")[level]
+    function = Reduced(fit.discrepancy())
+    best = fit.theta[function.whole.rest]
+    assert np.abs(function.gradient(best)).max() < 1e-7
+    theta, step = 1.02 * best + 0.01, 1e-5 * np.eye(len(best))
+    slope = [(function.value(theta + h) - function.value(theta - h)) / 2e-5 for h in step]
+    curve = [(function.gradient(theta + h) - function.gradient(theta - h)) / 2e-5 for h in step]
+    np.testing.assert_allclose(function.gradient(theta), slope, atol=1e-6)
+    np.testing.assert_allclose(function.hessian(theta), curve, rtol=1e-6, atol=1e-6)
+
+
+def cut(rows, places=((-1, 0, 1),)):
+    """The planted items in categories, each item of group b at its own places if there are more."""
+    out = {}
+    for at, item in enumerate(TWO.replace("A =~ ", "").replace("B =~ ", "").replace("\n", " + ").split(" + ")):
+        bounds = {"a": places[0], "b": places[-1] if at in (1, 6) else places[0]}
+        out[item] = [int(np.digitize(x, bounds[g])) for x, g in zip(rows[item], rows["g"], strict=True)]
+    return pd.DataFrame(out).assign(g=rows["g"])
+
+
+def test_planted_ordinal_differences_are_found_at_their_level():
+    rows = planted(np.random.default_rng(5), n=800, mean=0.5)
+    fits = invariance.ladder(cut(rows), TWO, "g", estimator="WLSMV")
+    found = invariance.compare(fits).set_index("level")
+    assert (found["d_p"].iloc[1:] > 0.01).all()
+    means = invariance.latent_means(fits["scalar"])
+    assert (np.abs(means["d"] - [0.5, 0.0]) < 4 * means["d_se"]).all() and means["d_se"].max() < 0.1
+    other = invariance.compare(invariance.ladder(cut(rows, ((-1, 0, 1), (-1, 0.6, 1))), TWO, "g", estimator="WLSMV")).set_index("level")
+    assert other.loc["thresholds", "d_p"] < 1e-6
+    shifted = planted(np.random.default_rng(5), n=800, intercepts=((4, 0.6),))
+    found = invariance.compare(invariance.ladder(cut(shifted), TWO, "g", estimator="WLSMV")).set_index("level")
+    assert found.loc["scalar", "d_p"] < 1e-6 and found.loc[["thresholds", "metric"], "d_p"].min() > 0.001
+
+
+def test_nothing_is_freed_in_ordinal_groups():
+    fits, freed, steps = invariance.partial(answers("hs"), *ORDINAL["hs"], estimator="WLSMV", known=climbed("hs"))
+    assert not freed and list(fits) == ["configural", "thresholds", "metric", "scalar"]
+    assert steps["outcome"].tolist() == ["holds", "holds", "holds", "not searched"]
+
+
+def test_a_path_of_ordinal_groups_is_tested_as_in_lavaan():
+    model = sem.parse(THREE + "\ntextual ~ visual\nspeed ~ visual", means=True)
+    fit = invariance.fit_level(answers("hs"), model, "school", ("loadings",), estimator="WLSMV")
+    contrast = np.zeros((1, fit.model.npar))
+    contrast[0, fit.model.table.query("op == '~' and lhs == 'speed'")["free"] - 1] = 1, -1
+    found = likelihood_ratios(fit, [contrast]).iloc[0]
+    for column in ("d_chisq", "d_df", "d_p"):
+        assert found[column] == pytest.approx(ordinal("difference", "hs", "path")[column].item(), rel=1e-6), column
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda rows: rows.assign(x7=rows["x7"].where(rows["school"] != "Pasteur", rows["x7"].clip(upper=4))),
+     "Nobody in group 'Pasteur' gave the answer 5 to 'x7', which others gave.*Merge that answer with the next one in all groups"),
+    (lambda rows: rows.assign(x1=(rows["x1"] > 1).astype(int)), "Item 'x1' has two categories.*Leave such items out"),
+    (lambda rows: rows.assign(x5=rows["x4"].where(rows["school"] == "Pasteur", rows["x5"])), "perfect order in group 'Pasteur'"),
+])
+def test_ordinal_items_that_cannot_be_compared(change, words):
+    with pytest.raises(sem.DataError, match=words):
+        invariance.ladder(change(answers("hs")), *ORDINAL["hs"], estimator="WLSMV")
+
+
+def test_ordinal_models_of_several_groups_that_cannot_be_used():
+    with pytest.raises(sem.ModelError, match="has 2 groups but the data have 3"):
+        sem.fit(answers("age"), sem.model.replicate(sem.parse(ORDINAL["age"][0]), 2), group="age", estimator="WLSMV")
+    with pytest.raises(sem.DataError, match="'scool', which is not a column"):
+        sem.fit(answers("hs"), THREE, group="scool", estimator="WLSMV")
+    with pytest.raises(sem.ModelError, match="fixes or labels the variance of 'x1'"):
+        sem.fit(answers("hs"), THREE + "\nx1 ~~ e*x1", group="school", estimator="WLSMV")
 
 
 def test_what_is_refused():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.sem import DataError, ModelError
-from cxlib.sem.ordinal import OrdinalFit, _Reduced
+from cxlib.sem.ordinal import OrdinalFit, Reduced
 from cxlib.sem.polychorics import _bivariate_normal, _probable
 
 HERE = Path(__file__).parent / "reference"
@@ -204,7 +204,7 @@ def test_a_path_model_of_items_is_a_regression_of_their_responses():
     hs = data("hs")
     fit = sem.fit(hs, "x9 ~ x1 + x5\nx4 ~ x9\nx1 ~~ x1\nx5 ~~ x5\nx1 ~~ x5", estimator="WLSMV")
     saturated = sem.fit(hs, "x9 ~ x1 + x5\nx1 ~~ x1\nx5 ~~ x5\nx1 ~~ x5", estimator="WLSMV")
-    r = saturated.polychoric.correlations
+    r = saturated.polychorics[0].correlations
     slopes = np.linalg.solve(r.loc[["x1", "x5"], ["x1", "x5"]], r.loc[["x1", "x5"], "x9"])
     found = [saturated.parameter("x9", "~", x)["est"] for x in ("x1", "x5")]
     np.testing.assert_allclose(found, slopes, atol=1e-8)
@@ -230,8 +230,8 @@ def test_a_construct_of_one_item_is_that_items_response():
     "f =~ x1 + x2 + k*x3\ng =~ x4 + x5 + k*x6\nhigh =~ x7 + x8 + x9 + f + g"])
 def test_gradient_and_hessian_are_the_numeric_ones(syntax):
     fit = sem.fit(data("hs"), syntax, estimator="WLSMV")
-    function = _Reduced(fit.discrepancy())
-    best = fit.theta[function.rest]
+    function = Reduced(fit.discrepancy())
+    best = fit.theta[function.whole.rest]
     assert np.abs(function.gradient(best)).max() < 1e-7
     theta, step = 1.1 * best + 0.02, 1e-5 * np.eye(len(best))
     slope = [(function.value(theta + h) - function.value(theta - h)) / 2e-5 for h in step]
@@ -467,9 +467,7 @@ def test_models_that_cannot_be_used_are_refused(syntax, words):
 
 def test_settings_that_do_not_go_together_are_refused():
     hs, syntax = data("hs"), MODELS.loc["hs", "syntax"]
-    with pytest.raises(ModelError, match="one group"):
-        sem.fit(hs.assign(g=1), syntax, estimator="WLSMV", group="g")
-    with pytest.raises(ModelError, match="one group, without intercepts"):
+    with pytest.raises(ModelError, match="thresholds instead of intercepts"):
         sem.fit(hs, syntax, estimator="WLSMV", means=True)
     with pytest.raises(DataError, match="missing='fiml' is not possible for ordinal items"):
         sem.fit(hs, syntax, estimator="WLSMV", missing="fiml")

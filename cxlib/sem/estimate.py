@@ -194,9 +194,9 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     if estimator == "WLSMV":
         from cxlib.sem.ordinal import fit_ordinal
 
-        if means or group is not None:
-            raise ModelError("estimator='WLSMV' is for one group, without intercepts. Leave out means= and group=, or use 'MLR'.")
-        return fit_ordinal(data, model, missing=missing, start=start)
+        if means:
+            raise ModelError("estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'.")
+        return fit_ordinal(data, model, group=group, missing=missing, start=start)
     if (estimator, missing) not in METHODS:
         raise ValueError(f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
                          "with missing='listwise', 'fiml' or 'mi', 'MLM' with 'listwise', 'WLSMV' with 'listwise' or 'pairwise'.")

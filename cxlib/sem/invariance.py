@@ -3,7 +3,8 @@
 A level is a set of kinds of parameters that are equal across groups; each level contains the one before it
 (Meredith 1993, doi:10.1007/BF02294825; of second-order models Chen, Sousa & West 2005,
 doi:10.1207/s15328007sem1203_7).  Equal parameters share a number in the parameter table, so every level is
-an ordinary several-group fit.
+an ordinary several-group fit.  Of ordinal items thresholds come first (Wu & Estabrook 2016,
+doi:10.1007/s11336-016-9506-0): where they are equal the responses of the other groups have intercepts and variances.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ APPROXIMATE = {"d_cfi": -0.010, "d_rmsea": 0.015}
 MEASURES = ("chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
 
 
-def levels(model: Model) -> dict[str, tuple[str, ...]]:
+def levels(model: Model, ordinal: bool = False) -> dict[str, tuple[str, ...]]:
     """Level → kinds of parameters that are equal in it, from configural to strict."""
-    steps = SECOND if "second loadings" in set(kinds(model)) else FIRST
+    steps = {"thresholds": "thresholds"} if ordinal else {}
+    steps |= SECOND if "second loadings" in set(kinds(model)) else FIRST
     made = list(steps.values())
     return {"configural": (), **{level: tuple(made[: at + 1]) for at, level in enumerate(steps)}}
 
@@ -64,12 +66,13 @@ def constrain(model: Model, n_groups: int, equal: Collection[str], freed: Collec
               paths: Collection[tuple[str, str]] = ()) -> Model:
     """The model in several groups with some kinds of parameters equal, except in the freed places.
 
-    Where intercepts are equal, latent means are free in all groups but the first, in which they are 0.
+    Where intercepts are equal, latent means are free in all groups but the first, in which they are 0.  Where
+    thresholds are, intercepts of the items are 0 in the first group; equal, they are 0 in all.
 
     Parameters
     ----------
     model : Model
-        Of one group, with means.
+        Of one group, with means; for WLSMV without.
     equal : collection of str
         Kinds, as :func:`levels` names them.
     freed : collection of Place
@@ -91,6 +94,8 @@ def constrain(model: Model, n_groups: int, equal: Collection[str], freed: Collec
             lower = kind[at] == "second intercepts"
             if row.group == 0 or (lower and "second intercepts" in equal):
                 table.loc[at, "value"] = 0.0
+        elif "thresholds" in equal and kind[at] == "intercepts" and (row.group == 0 or "intercepts" in equal):
+            table.loc[at, "value"] = 0.0
         elif np.isnan(row.value) and not row.label and (kind[at] in equal or (row.op == "~" and (row.lhs, row.rhs) in paths)):
             table.loc[at, "label"] = f"{row.lhs}{row.op}{row.rhs}"
     return Model(whole.observed, whole.latent, whole.state, number(table), whole.syntax)
@@ -101,19 +106,24 @@ def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[st
               cluster: str | None = None, start: Fit | None = None) -> Fit:
     """Fit a model with the given parameters equal across the groups; `start` is a fit of another level.
 
+    Of ordinal items (WLSMV) thresholds are equal if anything is: without them nothing else has a common unit.
+
     Raises
     ------
     ModelError, DataError
         As :func:`cxlib.sem.estimate.fit`.
     """
+    if estimator == "WLSMV":
+        model = Model(model.observed, model.latent, model.state, number(model.table[model.table["op"] != "~1"]), model.syntax)
+        equal = ("thresholds", *equal) if equal else ()
     several = constrain(model, data[group].nunique(), equal, freed, paths)
     return fit_model(data, several, group=group, estimator=estimator, missing=missing, cluster=cluster,
                      start=None if start is None else carried(start.model.values(start.theta), start.model, several))
 
 
 def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection[Place] = (), *,
-           estimator: Literal["ML", "MLR", "MLM"] = "ML",
-           missing: Literal["listwise", "fiml"] = "listwise", cluster: str | None = None) -> dict[str, Fit]:
+           estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
+           missing: Literal["listwise", "fiml", "pairwise"] = "listwise", cluster: str | None = None) -> dict[str, Fit]:
     """Fit every level of invariance, from configural to strict.
 
     Parameters
@@ -134,11 +144,12 @@ def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection
 
     Notes
     -----
-    R: ``cfa(model, data, group = "g", group.equal = c("loadings", "intercepts", "residuals"))``.
+    R: ``cfa(model, data, group = "g", group.equal = c("loadings", "intercepts", "residuals"))``; of ordinal items
+    ``semTools::measEq.syntax(ID.cat = "Wu.Estabrook.2016", group.equal = c("thresholds", "loadings", …))``.
     """
     model = parse(model, means=True) if isinstance(model, str) else model
     out: dict[str, Fit] = {}
-    for level, equal in levels(model).items():
+    for level, equal in levels(model, estimator == "WLSMV").items():
         before = list(out.values())[-1] if out else None
         out[level] = fit_level(data, model, group, equal, freed, estimator=estimator, missing=missing, cluster=cluster,
                                start=before)
@@ -153,8 +164,9 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
     -------
     DataFrame
         level, chisq … bic, d_chisq, d_df, d_p, d_cfi, d_rmsea, d_srmr, n, npar; of a robust estimator d_chisq is the
-        scaled difference, d_cfi and d_rmsea those of the robust measures, and chisq_scaled, cfi_robust and
-        rmsea_robust stand at the end.
+        scaled difference, d_cfi and d_rmsea those of the robust measures (WLSMV: of the scaled ones), and chisq_scaled
+        and these measures stand at the end.  NaN: aic and bic of WLSMV, which has no likelihood; the difference of two
+        levels that are one model, as thresholds and configural are if no item has four categories.
 
     Notes
     -----
@@ -163,8 +175,9 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
     rows: list[dict] = []
     for level, fit in fits.items():
         value = dict(fit_measures(fit).to_numpy())
-        extra = [name for name in ("chisq_scaled", "cfi_robust", "rmsea_robust") if name in value]
-        row = {"level": level, **{name: value[name] for name in MEASURES},
+        kind = "scaled" if fit.estimator == "WLSMV" else "robust"
+        extra = [name for name in ("chisq_scaled", f"cfi_{kind}", f"rmsea_{kind}") if name in value]
+        row = {"level": level, **{name: value.get(name, np.nan) for name in MEASURES},
                **dict.fromkeys(("d_chisq", "d_df", "d_p", "d_cfi", "d_rmsea", "d_srmr"), np.nan),
                "n": fit.n_used, "npar": value["npar"], **{name: value[name] for name in extra}}
         if rows:
@@ -172,7 +185,7 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
             test = difference(fit, last, method).iloc[0] if fit.df > last.df else {}
             row |= {name: test.get(name, np.nan) for name in ("d_chisq", "d_df", "d_p")}
             for name in ("cfi", "rmsea", "srmr"):
-                used = f"{name}_robust" if f"{name}_robust" in row else name
+                used = f"{name}_{kind}" if f"{name}_{kind}" in row else name
                 row[f"d_{name}"] = row[used] - rows[-1][used]
         rows.append(row)
     return pd.DataFrame(rows)
@@ -225,7 +238,7 @@ def score_tests(fit: Fit, tested: Collection[str] = ("loadings", "intercepts")) 
 def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"] = "approximate", alpha: float = 0.05) -> bool:
     """Whether a level holds, judged by a row of :func:`compare`; configural by its own fit, CFI ≥ .90 and SRMR ≤ .08."""
     if np.isnan(change["d_cfi"]):
-        return bool(change.get("cfi_robust", change["cfi"]) >= 0.90 and change["srmr"] <= 0.08)
+        return bool(change.get("cfi_robust", change.get("cfi_scaled", change["cfi"])) >= 0.90 and change["srmr"] <= 0.08)
     if criterion == "chisq":
         return bool(np.isnan(change["d_p"]) or change["d_p"] >= alpha)
     if criterion != "approximate":
@@ -234,8 +247,8 @@ def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"
 
 
 def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Literal["approximate", "chisq"] = "approximate",
-            alpha: float = 0.05, estimator: Literal["ML", "MLR", "MLM"] = "ML",
-            missing: Literal["listwise", "fiml"] = "listwise", cluster: str | None = None,
+            alpha: float = 0.05, estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
+            missing: Literal["listwise", "fiml", "pairwise"] = "listwise", cluster: str | None = None,
             known: Mapping[str, Fit] = MappingProxyType({}),
             ) -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
     """Go up the ladder and, where a level does not hold, free one equality after the other.
@@ -244,7 +257,8 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
     equalities of the level, and each construct keeps two indicators that are equal in all groups.  The search ends
     when the level holds by `criterion` (then the ladder goes on), or when nothing more may be freed (then it ends).
     The intercept of an item whose loading differs is free as well: it has no common meaning.  `known` are fits that
-    :func:`ladder` has made already.
+    :func:`ladder` has made already.  With WLSMV, of which score tests are not χ² (no correction is known), nothing is
+    freed.
 
     Returns
     -------
@@ -258,7 +272,7 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
     model = parse(model, means=True) if isinstance(model, str) else model
     steps, freed, fits = [], set(), {}
     settings = {"estimator": estimator, "missing": missing, "cluster": cluster}
-    plan = levels(model)
+    plan = levels(model, estimator == "WLSMV")
     for level, equal in plan.items():
         before, step, top = (list(fits.values()) or [None])[-1], 0, {}
         freed |= {(item, "~1", "", place) for _, op, item, place in freed if op == "=~" and "intercepts" in equal}
@@ -270,6 +284,9 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
             steps.append(row)
             if holds(change, criterion, alpha) or not before:
                 row["outcome"] = "holds" if holds(change, criterion, alpha) else "does not hold"
+                break
+            if estimator == "WLSMV":
+                row["outcome"] = "not searched"
                 break
             found = score_tests(fits[level], equal[-1:])
             found["p_adjusted"] = np.minimum(found["p"] * len(found), 1)
@@ -339,16 +356,18 @@ def latent_means(fit: Fit, reference: int = 0) -> pd.DataFrame:
 
 
 def _with_means(model: Model, equal: Collection[str]) -> Model:
-    """The model with a row for the mean of every latent variable, where intercepts are equal."""
-    if not model.means:
+    """The model with a row for every latent mean, where intercepts are equal, and every intercept, where thresholds are."""
+    if not model.means and equal and "thresholds" not in equal:
         raise ModelError("Invariance is about means too. Parse the model with parse(syntax, means=True).")
     table = model.table
     have, loads = set(table.loc[table["op"] == "~1", "lhs"]), table[table["op"] == "=~"]
     measured = set(loads.loc[loads["rhs"].isin(model.observed), "lhs"])
     free = [name for name in model.latent if "intercepts" in equal and name not in have
             and (name in measured or "second intercepts" in equal)]
-    rows = [{"lhs": name, "op": "~1", "rhs": "", "group": 0, "label": "", "free": 0, "value": np.nan, "matrix": "alpha",
-             "row": model.state.index(name), "col": 0, "exo": 0} for name in free]
+    free += model.observed if "thresholds" in equal else ()
+    rows = [{"lhs": name, "op": "~1", "rhs": "", "group": 0, "label": "", "free": 0, "value": np.nan,
+             "matrix": "alpha" if name in model.state else "nu", "row": (model.state if name in model.state else model.observed).index(name),
+             "col": 0, "exo": 0} for name in free]
     table = pd.concat([table, pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True) if rows else table
     return Model(model.observed, model.latent, model.state, table, model.syntax)
 

@@ -2,19 +2,21 @@
 
 The correlations are fitted by diagonally weighted least squares; standard errors and χ² are corrected
 with the full asymptotic covariance Γ of thresholds and correlations (Muthén, du Toit & Spisic 1997;
-Asparouhov & Muthén 2010, "Simple second order chi-square correction").
+Asparouhov & Muthén 2010, "Simple second order chi-square correction").  Groups that share their thresholds are
+fitted to these too (Wu & Estabrook 2016, doi:10.1007/s11336-016-9506-0).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import Discrepancy, Moments, differentiate, minimise
+from cxlib.sem.discrepancy import Discrepancy, Moments, Point, differentiate, minimise
 from cxlib.sem.estimate import DataError, Fit, _describe, _present, _start
-from cxlib.sem.model import Model, ModelError, parse
+from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric
 
 __all__ = ["OrdinalFit", "Polychoric", "fit_ordinal", "ordinal_alpha", "ordinal_measures", "polychoric"]
@@ -22,15 +24,20 @@ __all__ = ["OrdinalFit", "Polychoric", "fit_ordinal", "ordinal_alpha", "ordinal_
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OrdinalFit(Fit):
-    """A model fitted by WLSMV: a :class:`~cxlib.sem.Fit` of polychoric correlations.
+    """A model fitted by WLSMV: a :class:`~cxlib.sem.Fit` of polychoric correlations, and of thresholds if groups share them.
 
-    The first rows of `parameters` are those of ``model.table``, the thresholds follow (op ``|``).  Residual
-    variances are what is left of 1 (delta parameterisation): they have no standard error, but vcov has
-    their covariances.  sample, implied : correlations of the responses; chisq : the uncorrected χ²
-    (n − 1)·F; polychoric : the sample's correlations, thresholds and Γ.
+    The first rows of `parameters` are those of ``model.table``, the thresholds follow (op ``|``).  Where a response
+    has variance 1 (delta parameterisation) its residual variance is what is left of it: it has no standard error,
+    but vcov has its covariances.  sample, implied : correlations of the responses; chisq : the uncorrected χ²
+    Σ (n_g − 1)·F_g; polychorics : each group's correlations, thresholds and Γ.
     """
 
-    polychoric: Polychoric = field(repr=False)
+    polychorics: tuple[Polychoric, ...] = field(repr=False)
+
+    @property
+    def df(self) -> int:
+        """Degrees of freedom: fitted thresholds and correlations less free numbers."""
+        return self.discrepancy().df
 
     def parameter(self, lhs: str, op: str, rhs: str = "", group: int = 0) -> pd.Series:
         """The row of `parameters` with this name."""
@@ -40,20 +47,23 @@ class OrdinalFit(Fit):
         found = thresholds[(thresholds["lhs"] == lhs) & (thresholds["rhs"] == rhs)]
         if found.empty:
             raise ModelError(f"'{lhs} | {rhs}' is not in the model. Its thresholds are: " + ", ".join(
-                f"{a} | {b}" for a, b in zip(thresholds["lhs"], thresholds["rhs"], strict=True)) + ".")
-        return found.iloc[0]
+                f"{a} | {b}" for a, b in dict.fromkeys(zip(thresholds["lhs"], thresholds["rhs"], strict=True))) + ".")
+        return found.iloc[group]
 
     @property
     def method(self) -> str:
         """What was done, in words."""
         return "WLSMV: DWLS of polychoric correlations, robust standard errors, scaled and shifted χ²"
 
-    def discrepancy(self, model: Model | None = None) -> _Correlations:
-        """The function that was minimised, or the same of another model that has this one's free numbers."""
-        return _Correlations(model or self.model, self.polychoric, _unit_variances(self.model))
+    def discrepancy(self, model: Model | None = None, saturated: bool = False) -> _Responses:
+        """The function that was minimised, or the same of another model with the same first rows in its table.
+
+        saturated : with thresholds that are each group's own among the numbers too.
+        """
+        return _Responses(model or self.model, self.polychorics, _unit_variances(self.model), saturated)
 
 
-def fit_ordinal(data: pd.DataFrame, model: str | Model, *, missing: Missing = "listwise",
+def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = None, missing: Missing = "listwise",
                 start: np.ndarray | None = None) -> OrdinalFit:
     """Fit a model to ordinal items by WLSMV, in delta parameterisation.
 
@@ -62,12 +72,18 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, missing: Missing = "l
     are left out), the thresholds are the sample's, and residual variances follow.  A construct of one item
     is that item's response, free of error (lavaan leaves that model unidentified).
 
+    A several-group model with intercepts has thresholds that are the same in all groups, and responses of variance 1
+    in the first group only: in the others residual variances are free (lavaan frees ``~*~`` instead, the same
+    model).  :func:`cxlib.sem.invariance.constrain` makes such models.
+
     Parameters
     ----------
     data : DataFrame
         One row a respondent.
     model : str or Model
-        lavaan syntax; one group, no intercepts.
+        lavaan syntax; intercepts only as said above.
+    group : str, optional
+        Column of groups, taken in sorted order; a one-group model is configural in them.
     missing : {"listwise", "pairwise"}
         As in :func:`~cxlib.sem.polychorics.polychoric`.
     start : ndarray, optional
@@ -76,50 +92,75 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, missing: Missing = "l
     Raises
     ------
     ModelError
-        If the model cannot be read, has intercepts, several groups, a fixed or labelled residual variance,
-        an observed predictor that no ``~~`` line mentions, or more parameters than correlations.
+        If the model cannot be read, has intercepts in one group, a fixed or labelled residual variance, an observed
+        predictor that no ``~~`` line mentions, or more parameters than correlations.
     DataError
-        As :func:`~cxlib.sem.polychorics.polychoric`; and if two items' answers are in perfect order.
+        As :func:`~cxlib.sem.polychorics.polychoric`; if two items' answers are in perfect order; if an answer that one
+        group gave was given by nobody in another; if thresholds are equal and an item has only two categories.
 
     Notes
     -----
-    R: ``lavaan::sem(model, data, ordered = TRUE, estimator = "WLSMV")``.
+    R: ``lavaan::sem(model, data, group = group, ordered = TRUE, estimator = "WLSMV")``.
     """
     model = model if isinstance(model, Model) else parse(model)
+    _present([*model.observed, *([group] if group else [])], data.columns)
+    names, notes, labels = list(model.observed), [], ("",)
+    parts, where = [data[names]], [""]
+    if group is not None:
+        labels = tuple(str(level) for level in sorted(data[group].dropna().unique()))
+        parts = [data.loc[data[group] == level, names] for level in sorted(data[group].dropna().unique())]
+        where = [f" in group '{label}'" for label in labels]
+        model = replicate(model, len(parts)) if model.n_groups == 1 else model
+        _comparable(parts, labels, missing, model.means)
+    if len(parts) != model.n_groups:
+        raise ModelError(f"The model has {model.n_groups} groups but the data have {len(parts)}.")
     unit = _unit_variances(model)
     if start is not None and np.shape(start) != (model.npar,):
         raise ModelError(f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers.")
-    _present(model.observed, data.columns)
-    items = polychoric(data[list(model.observed)], missing)
-    r = items.correlations
-    if (perfect := np.argwhere(np.triu(np.abs(r.to_numpy()) >= BOUND - 1e-6, 1))).size:
-        pair = " and ".join(f"'{r.columns[i]}'" for i in perfect[0])
-        raise DataError(f"The answers to {pair} are in perfect order (polychoric correlation {BOUND} or beyond), so one "
-                        "tells nothing that the other does not. Leave one out.")
-    if (blind := items.gamma.columns[np.isnan(np.diag(items.gamma))]).size:
-        raise DataError(f"{items.n} rows are too few: they do not tell how uncertain {', '.join(blind)} is, by which WLSMV "
-                        "weights. Use fewer categories or another estimator.")
-    function = _Correlations(model, items, unit)
-    reduced = _Reduced(function)
+    items = tuple(polychoric(part, missing) for part in parts)
+    for one, place, label in zip(items, where, labels, strict=True):
+        r, named = one.correlations, f"{label}: " if label else ""
+        if (perfect := np.argwhere(np.triu(np.abs(r.to_numpy()) >= BOUND - 1e-6, 1))).size:
+            pair = " and ".join(f"'{r.columns[i]}'" for i in perfect[0])
+            raise DataError(f"The answers to {pair} are in perfect order{place} (polychoric correlation {BOUND} or beyond), so one "
+                            "tells nothing that the other does not. Leave one out.")
+        if (blind := one.gamma.columns[np.isnan(np.diag(one.gamma))]).size:
+            raise DataError(f"{one.n} rows are too few{place}: they do not tell how uncertain {', '.join(blind)} is, by which WLSMV "
+                            "weights. Use fewer categories or another estimator.")
+        notes += [{lang: named + words for lang, words in note.items()} for note in one.warnings]
+    function = _Responses(model, items, unit)
+    reduced = Reduced(function)
     first = _start(model, list(function.samples)) if start is None else np.asarray(start, float)
-    if not np.isfinite(reduced.value(first[reduced.rest])):
+    if not np.isfinite(reduced.value(first[function.rest])):
         raise ModelError("At the starting values no residual variances make the variances of the responses 1. Look for a "
                          "loading fixed at 0 or, if you gave start=, give another.")
-    found, decrement = minimise(reduced, first[reduced.rest])
-    theta = reduced.complete(found)
-    base = _describe(_Normal(function), theta, decrement, list(items.warnings), ("",), (), "ML", "listwise")
+    found, decrement = minimise(reduced, first[function.rest])
+    theta = function.complete(found)
+    base = _describe(_Normal(function), theta, decrement, notes, labels, (), "ML", "listwise")
 
-    vcov = np.full((model.npar, model.npar), np.nan)
+    number, vcov, size, count = model.table["free"].to_numpy(int), np.full([model.npar] * 2, np.nan), function.n - len(items), len(function.rest)
+    spread = [np.diag(one.gamma)[:len(one.thresholds)] / w / size for w, one in zip(function.weight, items, strict=True)]
     if np.isfinite(base.condition):
-        half, follow = function.half(theta)[0], np.delete(function.follow(theta), unit, axis=1)
-        vcov = follow @ (half.T @ function.gamma @ half / (items.n - 1)) @ follow.T
-    number = model.table["free"].to_numpy(int)
-    se = np.where((number > 0) & ~np.isin(number - 1, unit), np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
-    thresholds = items.thresholds.rename(columns={"item": "lhs", "threshold": "rhs"}).drop(columns="upper")
-    rows = pd.concat([base.parameters.assign(se=se), thresholds.assign(op="|", std=thresholds["est"], label="")])
+        whole, follow = function.sandwich(theta)[1] / size, function.follow(theta)[:, function.rest]
+        vcov = follow @ whole[:count, :count] @ follow.T
+        spread = [np.diag(whole)[count:]] * len(items) if model.means else spread
+    se = np.where((number > 0) & ~np.isin(number - 1, function.unit), np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
+    rows = [base.parameters.assign(se=se)]
+    for at, (one, label, est) in enumerate(zip(items, labels, function.thresholds(theta), strict=True)):
+        sd = np.sqrt(np.diag(base.implied[at].cov))[pd.Index(names).get_indexer(one.thresholds["item"])]
+        rows.append(pd.DataFrame({"lhs": one.thresholds["item"], "op": "|", "rhs": one.thresholds["threshold"], "est": est,
+                                  "se": np.sqrt(spread[at]), "std": est / sd, "label": ""}).assign(**{"group": label} if group else {}))
+    implied = tuple(Moments(cov / np.sqrt(np.outer(*[np.diag(cov)] * 2)), None, n) for cov, _, n in base.implied)
     known = {part.name: getattr(base, part.name) for part in fields(Fit)}
-    known |= {"parameters": _tested(rows.reset_index(drop=True)), "vcov": vcov, "estimator": "WLSMV", "missing": missing}
-    return OrdinalFit(**known, polychoric=items)
+    known |= {"parameters": _tested(pd.concat(rows, ignore_index=True)), "vcov": vcov, "estimator": "WLSMV", "missing": missing,
+              "implied": implied}
+    return OrdinalFit(**known, polychorics=items)
+
+
+def unchosen(parts: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, object]]:
+    """(group, item, answer) of every answer that nobody of a group gave, though others did; group → its answers."""
+    return [(label, item, answer) for item in next(iter(parts.values())) for label, part in parts.items()
+            for answer in sorted({a for other in parts.values() for a in other[item].dropna()} - set(part[item]))]
 
 
 def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
@@ -134,7 +175,8 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
         chisq_shift; cfi, tli and rmsea with _robust; srmr (of the correlations), gfi and agfi (weighted,
         thresholds included).  NaN, each for the reason said in the fit's warnings: what needs degrees of freedom
         without any, _scaled and _robust of an unidentified model, _robust if the polychoric matrix is not
-        positive definite.  There is no likelihood, so no aic and bic.
+        positive definite; and _robust of groups with equal thresholds, for which there is none.  There is no
+        likelihood, so no aic and bic.
 
     Notes
     -----
@@ -150,144 +192,223 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
 
     from cxlib.sem.measures import _noncentral, _srmr, cfi, rmsea, rmsea_interval, tli
 
-    n, df, p = fit.n_used, fit.df, len(fit.model.observed)
-    null_df = p * (p - 1) // 2
-    function = fit.discrepancy()
-    weighted = function.gamma / np.diag(function.gamma)[:, None]
-    left = np.full_like(weighted, np.nan)
-    if np.isfinite(fit.condition):
-        half, slopes = function.half(fit.theta)
-        left = weighted - half @ (slopes.T @ weighted)
-    a, b = _scaled_shifted(df, left)
-    null_a, null_b = _scaled_shifted(null_df, weighted)
-    null = n * float(function.weights @ function.given**2)
-    values = {"npar": fit.model.npar - p + len(fit.polychoric.thresholds), "fmin": fit.fmin / 2, "n": n}
+    n, df, groups, p = fit.n_used, fit.df, fit.model.n_groups, len(fit.model.observed)
+    null_df, size, function = groups * p * (p - 1) // 2, n - groups, fit.discrepancy()
+    a, b = _scaled_shifted(df, *(function.traces(fit.theta) if np.isfinite(fit.condition) else (np.nan, np.nan)))
+    null_a, null_b = _scaled_shifted(null_df, *function.traces())
+    moments, null, gfi = 0, 0.0, 1.0
+    for one, given, (_, _, fitted) in zip(fit.polychorics, function.given, function.implied(fit.theta), strict=True):
+        spread, correlations = np.diag(one.gamma), one.correlations.to_numpy()[function.pairs]
+        whole = np.append(one.thresholds["est"], correlations) ** 2 / spread
+        null += (one.n - 1) * float(whole[-len(correlations):].sum())
+        gfi -= one.n / n * float(((given - fitted) ** 2 / spread[-len(given):]).sum() / whole.sum())
+        moments += len(whole)
+    values = {"npar": moments - df, "fmin": fit.fmin / 2, "n": n}
     for suffix, chisq, base in (("", fit.chisq, null), ("_scaled", a * fit.chisq + b, null_a * null + null_b)):
-        low, high = rmsea_interval(chisq, df, n - 1)
+        low, high = rmsea_interval(chisq, df, size, groups)
         part = {
             "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
             "baseline_chisq": base, "baseline_df": null_df, "cfi": cfi(chisq, df, base, null_df), "tli": tli(chisq, df, base, null_df),
             "nfi": (base - chisq) / base, "ifi": (base - chisq) / (base - df),
             "rfi": max(1 - (chisq / df) / (base / null_df), 0.0) if df else 1.0,
-            "rmsea": rmsea(chisq, df, n - 1, 1), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
-            "rmsea_pvalue": 1 - _noncentral(chisq, df, (n - 1) * df * 0.05**2) if df else np.nan}
+            "rmsea": rmsea(chisq, df, size, groups), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
+            "rmsea_pvalue": 1 - _noncentral(chisq, df, size * df * 0.05**2 / groups) if df else np.nan}
         values |= {name + suffix: value if np.isfinite(chisq) else np.nan for name, value in part.items()}
-    tau = fit.polychoric.thresholds["est"].to_numpy()
-    gfi = 1 - fit.chisq / (null + (n - 1) * float((tau**2 / np.diag(fit.polychoric.gamma)[:len(tau)]).sum()))
     values |= {"chisq_scaling_factor": 1 / a if df else np.nan, "chisq_shift": b if df else np.nan, **_robust(fit, function),
-               "srmr": _srmr(fit), "gfi": gfi,
-               "agfi": 1 - (len(tau) + null_df) / df * (1 - gfi) if df else 1.0}
+               "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - moments / df * (1 - gfi) if df else 1.0}
     return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
 
 
-class _Correlations(Discrepancy):
-    """F = (n−1)/n Σ (r − ρ)²/Γ_rr of a model whose residual variances make the variance of every response 1.
+class _Responses(Discrepancy):
+    """F = Σ_g (n_g−1)/n Σ e²/Γ_ee, e what the standardised responses leave of the correlations and, if shared, thresholds.
 
-    They are no parameters: derivatives by them are 0, those by the others take their change into account.
+    A response has mean μ and variance σ² in its group, so that its thresholds are (τ − μ)/σ there.  Given all else F is
+    quadratic in τ: the free numbers θ are the others'.  Residual variances that make a variance 1 (`unit`) are no
+    parameters: derivatives by them are 0, those by the others (`rest`) take their change into account.
     """
 
-    def __init__(self, model: Model, items: Polychoric, unit: np.ndarray):
-        super().__init__(model, [Moments(items.correlations, None, items.n)])
-        self.unit, self.pairs = unit, np.triu_indices(len(items.correlations), 1)
-        self.given = items.correlations.to_numpy()[self.pairs]
-        self.gamma = items.gamma.to_numpy()[-len(self.given):, -len(self.given):]
-        self.weights = (self.n - 1) / self.n / np.diag(self.gamma)
+    def __init__(self, model: Model, items: Sequence[Polychoric], unit: np.ndarray, saturated: bool = False):
+        names = list(model.observed)
+        super().__init__(model, [Moments(one.correlations, pd.Series(0.0, names), one.n) for one in items])
+        self.pairs = np.triu_indices(len(names), 1)
+        self.held, self.unit = unit[:, 0] * len(names) + unit[:, 1], model.table["free"].to_numpy(int)[unit[:, 2]] - 1
+        self.rest = np.setdiff1d(np.arange(model.npar), self.unit)
+        self.item, self.tau, self.given, self.gamma, self.labels, first = [], [], [], [], [], 0
+        for at, one in enumerate(items):
+            fitted = one.thresholds if model.means or saturated else one.thresholds[:0]
+            kept = one.gamma.columns[len(one.thresholds) - len(fitted):]
+            self.item.append(pd.Index(names).get_indexer(fitted["item"]))
+            self.tau.append(first + np.arange(len(fitted)))
+            self.given.append(np.append(fitted["est"], one.correlations.to_numpy()[self.pairs]))
+            self.gamma.append(one.gamma.loc[kept, kept].to_numpy())
+            self.labels += [(at, *sorted(label.split("~~"))) for label in kept]
+            first += 0 if model.means else len(fitted)
+        self.sample_tau = [one.thresholds["est"].to_numpy() for one in items]
+        self.count = len(self.rest) + len(set().union(*self.tau))
+        self.precision = [(one.n - 1) / one.n / np.diag(gamma) for one, gamma in zip(items, self.gamma, strict=True)]
+        self.weights = np.concatenate([w / np.diag(gamma) for w, gamma in zip(self.weight, self.gamma, strict=True)])
+        self.df = len(self.weights) - self.count
 
-    def complete(self, theta: np.ndarray) -> np.ndarray:
-        """The free numbers with their residual variances: the implied variances are linear in these."""
-        theta = theta.copy()
-        theta[self.unit] = 0
-        by_unit = np.diagonal(self.jacobian(theta)[0][self.unit], axis1=1, axis2=2)
-        theta[self.unit] = np.linalg.solve(by_unit.T, 1 - np.diag(self.point(theta, 0).sigma))
+    def thresholds(self, theta: np.ndarray) -> list[np.ndarray]:
+        """The best thresholds of every group: the sample's, where they are not shared."""
+        tau = self._best([self.point(theta, g) for g in range(len(self.s))])
+        return [tau[number] if len(number) else own for number, own in zip(self.tau, self.sample_tau, strict=True)]
+
+    def _best(self, points: Sequence[Point]) -> np.ndarray:
+        """The thresholds that minimise F."""
+        top, bottom = np.zeros((2, self.count - len(self.rest)), dtype=points[0].sigma.dtype)
+        for w, at, item, number, z, v in zip(self.weight, points, self.item, self.tau, self.given, self.precision, strict=True):
+            sd, k = np.sqrt(np.diag(at.sigma))[item], len(item)
+            np.add.at(top, number, w * v[:k] * (z[:k] + at.mu[item] / sd) / sd)
+            np.add.at(bottom, number, w * v[:k] / sd**2)
+        return top / bottom
+
+    def implied(self, theta: np.ndarray) -> list[tuple[Point, np.ndarray, np.ndarray]]:
+        """Every group's matrices, standard deviations, and thresholds and correlations of the standardised responses."""
+        points = [self.point(theta, g) for g in range(len(self.s))]
+        tau, out = self._best(points), []
+        for at, item, number in zip(points, self.item, self.tau, strict=True):
+            sd = np.sqrt(np.diag(at.sigma))
+            out.append((at, sd, np.append((tau[number] - at.mu[item]) / sd[item], (at.sigma / np.outer(sd, sd))[self.pairs])))
+        return out
+
+    def value(self, theta: np.ndarray) -> float:
+        """F, infinite where the structural equations cannot be solved or a variance is not positive."""
+        try:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                total = sum(w * (v @ (given - fitted) ** 2) for w, v, given, (_, _, fitted) in
+                            zip(self.weight, self.precision, self.given, self.implied(theta), strict=True))
+        except np.linalg.LinAlgError:
+            return np.inf
+        return float(total) if np.isfinite(total) else np.inf
+
+    def _pulls(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """∂F/∂Σ and −½ ∂F/∂μ of every group; holomorphic."""
+        out = []
+        for v, given, item, (at, sd, fitted) in zip(self.precision, self.given, self.item, self.implied(theta), strict=True):
+            force, k, of = v * (given - fitted), len(item), np.arange(len(sd))[:, None] == item
+            pull = np.zeros_like(at.sigma)
+            pull[self.pairs] = -force[k:]
+            pull = (pull + pull.T) / np.outer(sd, sd)
+            np.fill_diagonal(pull, (of @ (force[:k] * fitted[:k]) - (pull * at.sigma).sum(axis=1)) / sd**2)
+            out.append((pull, -(of @ force[:k]) / sd))
+        return out
+
+    def gradient(self, theta: np.ndarray, held: Sequence[tuple] | None = None) -> np.ndarray:
+        """∂F/∂θ, the residual variances following."""
+        return self.follow(theta).T @ super().gradient(theta, self._pulls(theta))
+
+    def hessian(self, theta: np.ndarray) -> np.ndarray:
+        """Exact curvature of F: that of its Lagrangian with the variances held at 1."""
+        forces = np.linalg.solve(self._variances(theta)[self.unit], super().gradient(theta, self._pulls(theta))[self.unit])
+        fixed = np.zeros((len(self.s), len(self.s[0])))
+        fixed.flat[self.held] = forces
+        fixed /= np.array(self.weight)[:, None]
+        bent = differentiate(lambda at: Discrepancy.gradient(self, at, [
+            (pull - np.diag(extra), mean) for (pull, mean), extra in zip(self._pulls(at), fixed, strict=True)]), theta)
+        follow = self.follow(theta)
+        return follow.T @ bent @ follow
+
+    def information(self, theta: np.ndarray) -> np.ndarray:
+        """Gauss–Newton curvature of F, the thresholds following."""
+        slopes, out, k = self.slopes(theta), np.zeros((self.npar, self.npar)), len(self.rest)
+        whole = 2 * slopes.T @ (np.concatenate([w * v for w, v in zip(self.weight, self.precision, strict=True)])[:, None] * slopes)
+        out[np.ix_(self.rest, self.rest)] = whole[:k, :k] - whole[:k, k:] / np.diag(whole)[k:] @ whole[k:, :k]
+        return out
+
+    def _variances(self, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of the variances that are held at 1 (npar × as many)."""
+        return np.hstack([np.diagonal(self.jacobian(theta, g)[0], axis1=1, axis2=2) for g in range(len(self.s))])[:, self.held]
+
+    def complete(self, rest: np.ndarray) -> np.ndarray:
+        """All free numbers from the parameters: the implied variances are linear in the residual ones."""
+        theta = np.zeros(self.npar)
+        theta[self.rest] = rest
+        own = np.concatenate([np.diag(self.point(theta, g).sigma) for g in range(len(self.s))])[self.held]
+        theta[self.unit] = np.linalg.solve(self._variances(theta)[self.unit].T, 1 - own)
         return theta
 
     def follow(self, theta: np.ndarray) -> np.ndarray:
         """Derivatives of all completed numbers by each (npar × npar)."""
-        variances = np.diagonal(self.jacobian(theta)[0], axis1=1, axis2=2)
-        out = np.eye(len(theta))
+        variances, out = self._variances(theta), np.eye(self.npar)
         out[self.unit] = -np.linalg.solve(variances[self.unit].T, variances.T)
         out[:, self.unit] = 0
         return out
 
-    def residual(self, theta: np.ndarray) -> np.ndarray:
-        """r − ρ, one a pair."""
-        return self.given - self.point(theta, 0).sigma[self.pairs]
-
     def slopes(self, theta: np.ndarray) -> np.ndarray:
-        """Δ, the derivatives of ρ (pairs × npar)."""
-        return self.jacobian(theta)[0][:, *self.pairs].T @ self.follow(theta)
+        """Δ, the derivatives of the fitted thresholds and correlations of all groups by the parameters, thresholds last."""
+        k, (i, j), out = len(self.rest), self.pairs, []
+        for g, (_, sd, fitted) in enumerate(self.implied(theta)):
+            sigma, mu = self.jacobian(theta, g)
+            item, part = self.item[g], np.zeros((len(fitted), self.count))
+            relative = np.diagonal(sigma, axis1=1, axis2=2) / sd**2 / 2
+            own = np.hstack([-mu[:, item] / sd[item] - relative[:, item] * fitted[:len(item)],
+                             sigma[:, i, j] / (sd[i] * sd[j]) - (relative[:, i] + relative[:, j]) * fitted[len(item):]])
+            part[:, :k] = own.T @ self.follow(theta)[:, self.rest]
+            part[np.arange(len(item)), k + self.tau[g]] = 1 / sd[item]
+            out.append(part)
+        return np.vstack(out)
 
-    def half(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """WΔ(Δ'WΔ)⁻¹ and Δ of the parameters."""
-        slopes = np.delete(self.slopes(theta), self.unit, axis=1)
-        weighted = self.weights[:, None] * slopes
-        return weighted @ np.linalg.inv(slopes.T @ weighted), slopes
+    def times_gamma(self, columns: np.ndarray) -> np.ndarray:
+        """n times the covariance of the fitted thresholds and correlations, times columns."""
+        cut = np.cumsum([len(gamma) for gamma in self.gamma])[:-1]
+        return np.vstack([gamma @ part / w for w, gamma, part in zip(self.weight, self.gamma, np.split(columns, cut), strict=True)])
 
-    def value(self, theta: np.ndarray) -> float:
-        """F, infinite where the structural equations cannot be solved."""
-        try:
-            return float(self.weights @ self.residual(theta) ** 2)
-        except np.linalg.LinAlgError:
-            return np.inf
-
-    def gradient(self, theta: np.ndarray) -> np.ndarray:
-        """∂F/∂θ."""
-        return -2 * self.slopes(theta).T @ (self.weights * self.residual(theta))
-
-    def information(self, theta: np.ndarray) -> np.ndarray:
-        """Gauss–Newton curvature of F."""
+    def solution(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Δ, (Δ'WΔ)⁻¹Δ'W and (Δ'WΔ)⁻¹ of the parameters."""
         slopes = self.slopes(theta)
-        return 2 * slopes.T @ (self.weights[:, None] * slopes)
+        weighted = self.weights[:, None] * slopes
+        inverse = np.linalg.inv(slopes.T @ weighted)
+        return slopes, inverse @ weighted.T, inverse
 
-    def hessian(self, theta: np.ndarray) -> np.ndarray:
-        """Exact curvature of F: that of its Lagrangian with the variances held at 1."""
-        jacobian, follow, pull = self.jacobian(theta)[0], self.follow(theta), np.zeros_like(self.s[0])
-        pull[self.pairs] = -self.weights * self.residual(theta)
-        pull += pull.T
-        variances, forces = np.diagonal(jacobian[self.unit], axis1=1, axis2=2), (jacobian[self.unit] * pull).sum(axis=(1, 2))
-        np.fill_diagonal(pull, -np.linalg.solve(variances, forces))
-        held = [(pull, np.zeros(len(pull)))]
-        bent = differentiate(lambda at: Discrepancy.gradient(self, at, held), theta)
-        slopes = jacobian[:, *self.pairs]
-        return follow.T @ (bent + 2 * (slopes * self.weights) @ slopes.T) @ follow
+    def sandwich(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(Δ'WΔ)⁻¹, and the covariance of the parameters times n."""
+        _, half, inverse = self.solution(theta)
+        return inverse, half @ self.times_gamma(half.T)
+
+    def traces(self, theta: np.ndarray | None = None) -> tuple[float, float]:
+        """tr UΓ and tr (UΓ)²; without θ those of the model without correlations."""
+        parts = [gamma[len(item):, len(item):] if theta is None else gamma for item, gamma in zip(self.item, self.gamma, strict=True)]
+        weighted = [gamma / np.diag(gamma)[:, None] for gamma in parts]
+        first, second = sum(map(len, parts)), sum(float((part * part.T).sum()) for part in weighted)
+        if theta is None:
+            return first, second
+        slopes, half, _ = self.solution(theta)
+        flow = self.times_gamma(self.weights[:, None] * slopes)
+        twice, inner = self.times_gamma(self.weights[:, None] * flow), half @ flow
+        return first - np.trace(inner), second - 2 * np.trace(half @ twice) + float((inner * inner.T).sum())
 
 
-class _Reduced:
+class Reduced:
     """F of the parameters alone, to be minimised."""
 
-    def __init__(self, whole: _Correlations):
-        self.whole, self.rest = whole, np.setdiff1d(np.arange(whole.npar), whole.unit)
-
-    def complete(self, reduced: np.ndarray) -> np.ndarray:
-        """All free numbers."""
-        theta = np.zeros(self.whole.npar)
-        theta[self.rest] = reduced
-        return self.whole.complete(theta)
+    def __init__(self, whole: _Responses):
+        self.whole = whole
 
     def value(self, reduced: np.ndarray) -> float:
         """F, infinite where no residual variances make the variances 1."""
         try:
-            return self.whole.value(self.complete(reduced))
+            return self.whole.value(self.whole.complete(reduced))
         except np.linalg.LinAlgError:
             return np.inf
 
     def gradient(self, reduced: np.ndarray) -> np.ndarray:
         """∂F/∂θ."""
-        return self.whole.gradient(self.complete(reduced))[self.rest]
+        return self.whole.gradient(self.whole.complete(reduced))[self.whole.rest]
 
     def information(self, reduced: np.ndarray) -> np.ndarray:
         """Gauss–Newton curvature of F."""
-        return self.whole.information(self.complete(reduced))[np.ix_(self.rest, self.rest)]
+        return self.whole.information(self.whole.complete(reduced))[np.ix_(self.whole.rest, self.whole.rest)]
 
     def hessian(self, reduced: np.ndarray) -> np.ndarray:
         """Exact curvature of F."""
-        return self.whole.hessian(self.complete(reduced))[np.ix_(self.rest, self.rest)]
+        return self.whole.hessian(self.whole.complete(reduced))[np.ix_(self.whole.rest, self.whole.rest)]
 
 
 class _Normal(Discrepancy):
     """The normal-theory information, which tells as well what is identified, beside the F that was minimised."""
 
-    def __init__(self, whole: _Correlations):
+    def __init__(self, whole: _Responses):
         super().__init__(whole.model, whole.samples)
         self.value = whole.value
 
@@ -297,34 +418,41 @@ class _Normal(Discrepancy):
         return information + 1e-13 * np.diag(np.diag(information))
 
 
-def _scaled_shifted(df: int, u_gamma: np.ndarray) -> tuple[float, float]:
-    """a and b of the scaled-and-shifted χ² = a·χ² + b."""
+def _scaled_shifted(df: int, trace: float, square: float) -> tuple[float, float]:
+    """a and b of the scaled-and-shifted χ² = a·χ² + b, from tr UΓ and tr (UΓ)²."""
     if not df:
         return 1.0, 0.0
-    a = float(np.sqrt(df / (u_gamma * u_gamma.T).sum()))
-    return a, df - a * float(np.trace(u_gamma))
+    a = float(np.sqrt(df / square))
+    return a, df - a * trace
 
 
-def _robust(fit: OrdinalFit, function: _Correlations) -> dict[str, float]:
+def _robust(fit: OrdinalFit, function: _Responses) -> dict[str, float]:
     """Robust CFI, TLI and RMSEA (Savalei 2021)."""
     from cxlib.sem.measures import _noncentral, cfi, rmsea, rmsea_interval, tli
 
     names = ("cfi_robust", "tli_robust", "rmsea_robust", "rmsea_ci_lower_robust", "rmsea_ci_upper_robust",
              "rmsea_pvalue_robust")
-    n, df = fit.n_used, fit.df
-    chisq = n * Discrepancy.value(function, fit.theta) if np.linalg.eigvalsh(function.s[0])[0] > 1e-8 else np.inf
+    n, df, groups = fit.n_used, fit.df, fit.model.n_groups
+    definite = not fit.model.means and all(np.linalg.eigvalsh(s)[0] > 1e-8 for s in function.s)
+    chisq = n * Discrepancy.value(function, fit.theta) if definite else np.inf
     if not np.isfinite([chisq, fit.condition]).all():
         return dict.fromkeys(names, np.nan)
-    (i, j), inverse = function.pairs, np.linalg.inv(fit.implied[0].cov.to_numpy())
-    normal = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
-    half, slopes = function.half(fit.theta)
-    maker = np.eye(len(half)) - slopes @ half.T
-    c = float(((normal @ maker) * (maker @ function.gamma)).sum()) / df if df else 1.0
-    null, null_df, null_c = -n * function.log_s[0], len(half), float(np.trace(function.gamma)) / len(half)
-    low, high = (np.sqrt(c) * limit for limit in rmsea_interval(chisq / c, df, n - 1))
+    i, j = function.pairs
+    slopes, half, _ = function.solution(fit.theta)
+    maker = np.eye(len(slopes)) - slopes @ half
+    spread, cut = function.times_gamma(maker.T), len(i)
+    trace = 0.0
+    for g, w in enumerate(function.weight):
+        inverse, rows = np.linalg.inv(fit.implied[g].cov.to_numpy()), slice(g * cut, (g + 1) * cut)
+        normal = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
+        trace += w * float((normal * (maker[rows] @ spread[:, rows])).sum())
+    c, null_df = trace / df if df else 1.0, len(slopes)
+    null = -n * sum(w * log for w, log in zip(function.weight, function.log_s, strict=True))
+    null_c = sum(float(np.trace(gamma)) / w for w, gamma in zip(function.weight, function.gamma, strict=True)) / null_df
+    low, high = (np.sqrt(c) * limit for limit in rmsea_interval(chisq / c, df, n - groups, groups))
     return dict(zip(names, (
-        cfi(chisq, df, null, null_df, c, null_c), tli(chisq, df, null, null_df, c, null_c), rmsea(chisq, df, n - 1, 1, c), low,
-        high, 1 - _noncentral(chisq / c, df, (n - 1) * df * 0.05**2 / c) if df else np.nan), strict=True))
+        cfi(chisq, df, null, null_df, c, null_c), tli(chisq, df, null, null_df, c, null_c), rmsea(chisq, df, n - groups, groups, c), low,
+        high, 1 - _noncentral(chisq / c, df, (n - groups) * df * 0.05**2 / (groups * c)) if df else np.nan), strict=True))
 
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:
@@ -337,29 +465,46 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
                        ci_high=rows["est"] + 1.959963984540054 * rows["se"])
 
 
+def _comparable(parts: Sequence[pd.DataFrame], labels: Sequence[str], missing: str, shared: bool) -> None:
+    """Raise for an answer that one group did not give, and for thresholds to share where an item has only one."""
+    used = [part.dropna() if missing == "listwise" else part for part in parts]
+    if gaps := unchosen(dict(zip(labels, used, strict=True))):
+        label, item, answer = gaps[0]
+        more = f" There are {len(gaps) - 1} more such gaps." if len(gaps) > 1 else ""
+        raise DataError(f"Nobody in group '{label}' gave the answer {answer} to '{item}', which others gave, so the thresholds of the "
+                        f"groups cannot be compared.{more} Merge that answer with the next one in all groups, leave the item or "
+                        "the group out, or use estimator='MLR', which takes answers as numbers.")
+    if shared and (two := [item for item in used[0] if used[0][item].nunique() == 2]):
+        raise DataError(f"Item '{two[0]}' has two categories: one threshold does not tell a shift of the response from a change of its "
+                        "scale, so that steps above configural cannot be told apart (Wu & Estabrook 2016). Leave such items out "
+                        "or use estimator='MLR'.")
+
+
 def _unit_variances(model: Model) -> np.ndarray:
-    """Places of the free numbers, one an observed variable, that give its response the variance 1."""
-    if model.means or model.n_groups > 1:
-        raise ModelError("estimator='WLSMV' is for one group and models without '~ 1' lines: the responses behind ordinal "
+    """What makes the variance of a response 1: a row each with group, item, and row of the table of a free number."""
+    if model.means and model.n_groups == 1:
+        raise ModelError("estimator='WLSMV' of one group is for models without '~ 1' lines: the responses behind ordinal "
                          "items have mean 0, and thresholds instead of intercepts. Leave them out, or use estimator='MLR'.")
     if model.fixed_x:
         name = model.fixed_x[0]
         raise ModelError(f"'{name}' is an observed predictor, which is not an ordinal item unless you say so. If it is one, "
                          f"write '{name} ~~ {name}' and its covariances with the other predictors; else use "
                          "estimator='MLR'.")
-    table, found = model.table, []
-    variances = table[(table["op"] == "~~") & (table["lhs"] == table["rhs"])].set_index("lhs")
-    loadings = table[table["op"] == "=~"]
-    for name in model.observed:
-        row, latent = variances.loc[name], loadings.loc[loadings["rhs"] == name, "lhs"].tolist()
-        if row["value"] == 0 and len(latent) == 1 and loadings["lhs"].tolist().count(latent[0]) == 1:
-            row = variances.loc[latent[0]]
-        if not row["free"] or row["label"]:
-            raise ModelError(f"The model fixes or labels the variance of '{name}'. Of an ordinal item it is not a parameter: "
-                             "the response has variance 1, its residual what is left. Remove that line.")
-        found.append(int(row["free"]) - 1)
-    pairs = len(model.observed) * (len(model.observed) - 1) // 2
-    if not 0 < model.npar - len(found) <= pairs:
+    found, pairs = [], model.n_groups * len(model.observed) * (len(model.observed) - 1) // 2
+    for group in range(1 if model.means else model.n_groups):
+        table = model.table[model.table["group"] == group].reset_index(names="at")
+        variances = table[(table["op"] == "~~") & (table["lhs"] == table["rhs"])].set_index("lhs")
+        loadings = table[table["op"] == "=~"]
+        for position, name in enumerate(model.observed):
+            row, latent = variances.loc[name], loadings.loc[loadings["rhs"] == name, "lhs"].tolist()
+            if row["value"] == 0 and len(latent) == 1 and loadings["lhs"].tolist().count(latent[0]) == 1:
+                row = variances.loc[latent[0]]
+            alike = model.table.loc[model.table["free"] == row["free"], ["lhs", "op", "rhs"]]
+            if not row["free"] or (len(alike) > 1 and not (model.means and len(alike.drop_duplicates()) == 1)):
+                raise ModelError(f"The model fixes or labels the variance of '{name}'. Of an ordinal item it is not a parameter: "
+                                 "the response has variance 1, its residual what is left. Remove that line.")
+            found.append((group, position, row["at"]))
+    if not model.means and not 0 < model.npar - len(found) <= pairs:
         raise ModelError(f"The model has {model.npar - len(found)} free numbers for {pairs} correlations; between 1 and {pairs} "
                          "are possible. Remove paths or covariances, or free some.")
     return np.array(found)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, minimise
-from cxlib.sem.robust import information, scatter
+from cxlib.sem.robust import sandwich
 
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
@@ -45,19 +45,23 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
     """
     from scipy.special import chdtrc
 
-    function, rows = fit.discrepancy(), []
-    hessian = function.hessian(fit.theta)
+    function, theta, rows = fit.discrepancy(), fit.theta, []
+    ordinal = fit.estimator == "WLSMV"
+    robust = function.sandwich(theta) if ordinal else sandwich(fit) if fit.estimator != "ML" else None
+    if ordinal:  # of the parameters alone
+        from cxlib.sem.ordinal import Reduced
+
+        rest = function.rest
+        function, theta, restrictions = Reduced(function), theta[rest], [contrast[:, rest] for contrast in restrictions]
+    hessian = function.hessian(theta)
     if not fit.converged or np.linalg.eigvalsh(hessian)[0] <= 0:
         return pd.DataFrame({"d_chisq": np.nan, "d_df": [len(c) for c in restrictions], "d_p": np.nan})
-    inverse, robust = np.linalg.inv(hessian), None
-    if fit.estimator != "ML":  # of complete rows the scatter is that about the means, as in lavaan
-        meat = scatter(function, fit.theta, fit.patterns, fit.estimator if fit.missing == "fiml" else "MLM")[0]
-        robust = np.linalg.inv(information(function, fit.theta, fit.estimator)), meat
+    inverse = np.linalg.inv(hessian)
     for contrast in restrictions:
-        chisq = fit.n_used * _restricted(function, fit.theta, inverse, contrast) - fit.chisq
+        chisq = fit.n_used * _restricted(function, theta, inverse, contrast) - fit.chisq
         if robust:
-            side = robust[0] @ contrast.T
-            chisq /= np.trace(np.linalg.solve(contrast @ side, side.T @ robust[1] @ side)) / len(contrast)
+            a, v = (contrast @ part[:len(theta), :len(theta)] @ contrast.T for part in robust)
+            chisq /= np.trace(np.linalg.solve(a, v)) / len(contrast)
         rows.append({"d_chisq": chisq, "d_df": len(contrast), "d_p": float(chdtrc(len(contrast), max(chisq, 0.0)))})
     return pd.DataFrame(rows, columns=["d_chisq", "d_df", "d_p"])
 

@@ -192,7 +192,8 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     -------
     DataFrame
         One row: d_chisq (the difference of the χ² / scaling + shift), d_df, d_p, scaling, shift, method
-        ("standard" for "ML"; "satorra.2000" where the 2001 factor is negative, as it can be in small samples).
+        ("standard" for "ML"; "satorra.2000" for "WLSMV", and where the 2001 factor is negative, as it can be in small
+        samples).
 
     Raises
     ------
@@ -218,12 +219,13 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     df, scaling, shift = small.df - large.df, 1.0, 0.0
     if small.estimator == "ML":
         method = "standard"
-    elif method == "satorra.bentler.2001":
+    elif method == "satorra.bentler.2001" and small.estimator != "WLSMV":
         scaling = (small.df * small.scaling - (large.df * large.scaling if large.df else 0.0)) / df
         method = method if scaling > 0 else "satorra.2000"
     elif method not in ("satorra.bentler.2001", "satorra.2000"):
         raise ValueError(f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.")
-    if method == "satorra.2000":
+    if method == "satorra.2000" or small.estimator == "WLSMV":
+        method = "satorra.2000"
         k = _satorra_2000(small, large)
         scaling = float(np.sqrt(np.trace(k @ k) / df))
         shift = df - float(np.trace(k)) / scaling
@@ -234,14 +236,25 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
 
 def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
     """A matrix with the eigenvalues of UΓ of the restrictions, at the estimates of the larger model."""
-    function, free = large.discrepancy(), _estimated(large.model)
-    wide, narrow = _slopes(large, large.model.observed)[free], _slopes(small, large.model.observed)[_estimated(small.model)]
-    basis = np.linalg.svd(np.linalg.lstsq(wide.T, narrow.T, rcond=None)[0])[0][:, large.df - small.df:]
-    inverse = np.linalg.inv(information(function, large.theta, large.estimator)[np.ix_(free, free)])
-    # of complete rows the scatter is that about the means, as in lavaan
-    meat = scatter(function, large.theta, large.patterns, large.estimator if large.missing == "fiml" else "MLM")[0]
-    side = inverse @ basis
-    return np.linalg.solve(basis.T @ side, side.T @ meat[np.ix_(free, free)] @ side)
+    if large.estimator == "WLSMV":
+        own = large.model.means == small.model.means  # thresholds cancel, unless only the smaller model's are shared
+        wide, narrow = (fit.discrepancy(saturated=not own) for fit in (large, small))
+        order = [narrow.labels.index(label) for label in wide.labels]
+        (inverse, spread), slopes = wide.sandwich(large.theta), (wide.slopes(large.theta), narrow.slopes(small.theta)[order])
+    else:
+        free = _estimated(large.model)
+        inverse, spread = sandwich(large, free)
+        slopes = _slopes(large, large.model.observed)[free].T, _slopes(small, large.model.observed)[_estimated(small.model)].T
+    basis = np.linalg.svd(np.linalg.lstsq(*slopes, rcond=None)[0])[0][:, large.df - small.df:]
+    return np.linalg.solve(basis.T @ inverse @ basis, basis.T @ spread @ basis)
+
+
+def sandwich(fit: Fit, free: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    """A⁻¹ and A⁻¹BA⁻¹ of some free numbers; of complete rows B is the scatter about the means, as in lavaan."""
+    function = fit.discrepancy()
+    inverse = np.linalg.inv(information(function, fit.theta, fit.estimator)[free][:, free])
+    meat = scatter(function, fit.theta, fit.patterns, fit.estimator if fit.missing == "fiml" else "MLM")[0]
+    return inverse, inverse @ meat[free][:, free] @ inverse
 
 
 def _estimated(model: Model) -> np.ndarray:
