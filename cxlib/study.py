@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -72,11 +70,9 @@ Answers = Annotated[dict[str, float], BeforeValidator(_text_key)]
 Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
 
 
-class Item(_Frozen):
+class Item(Wording):
     """One question answered on a scale."""
 
-    en: str
-    zh: str
     reverse: bool = False
     scale: Range | None = None
 
@@ -140,7 +136,7 @@ class Linked(_Frozen):
     columns: dict[str, Column] = {}
 
 
-class Hypothesis(_Frozen):
+class Hypothesis(Wording):
     """A statement with its expected sign and the one thing that tests it: exactly one of TESTS is filled in."""
 
     model: str = "main"
@@ -155,13 +151,11 @@ class Hypothesis(_Frozen):
     where: str = ""
     by: str = ""
     sign: Literal["+", "-", "<>", "0"] = "+"
-    en: str
-    zh: str
     family: str = ""
     role: Literal["confirmatory", "secondary", "exploratory"] = "confirmatory"
 
 
-class Claim(_Frozen):
+class Claim(Wording):
     """A published figure to be tested, never taken as truth."""
 
     figure: float | None = None
@@ -169,8 +163,6 @@ class Claim(_Frozen):
     of: str
     where: str = ""
     unit: str = ""
-    en: str
-    zh: str
     note: Words | None = None
 
 
@@ -246,8 +238,7 @@ class Study(_Frozen):
         if code in self.constructs:
             return self.constructs[code].name[language]
         if code in self.items:
-            question = self.constructs[self.items[code]].items[code]
-            return question.zh if language == "zh" else question.en
+            return self.constructs[self.items[code]].items[code][language]
         column = self.columns.get(code)
         return column.name[language] if column and column.name else code
 
@@ -267,48 +258,23 @@ class Study(_Frozen):
         """Every question: construct, its name and role, item, wording, whether reversed, and its range."""
         import pandas as pd
 
-        rows = [
-            {
-                "construct": code,
-                "name": c.name[language],
-                "role": c.role,
-                "item": item,
-                "wording": self.name(item, language),
-                "reverse": question.reverse,
-                "low": self.scale_of(item)[0],
-                "high": self.scale_of(item)[1],
-            }
-            for code, c in self.constructs.items()
-            for item, question in c.items.items()
-        ]
-        return pd.DataFrame(rows)
+        columns = ["construct", "name", "role", "item", "wording", "reverse", "low", "high"]
+        rows = [(code, c.name[language], c.role, item, self.name(item, language), question.reverse, *self.scale_of(item))
+                for code, c in self.constructs.items() for item, question in c.items.items()]
+        return pd.DataFrame(rows, columns=columns)
 
     def statements(self, language: str = "en") -> pd.DataFrame:
         """Every hypothesis: id, statement, model, what tests it, expected sign and role."""
         import pandas as pd
 
-        rows = [
-            {
-                "id": name,
-                "statement": h.zh if language == "zh" else h.en,
-                "model": h.model,
-                "test": next((getattr(h, test) for test in TESTS if getattr(h, test)), ""),
-                "sign": h.sign,
-                "role": h.role,
-            }
-            for name, h in self.hypotheses.items()
-        ]
+        rows = [(name, h[language], h.model, next(getattr(h, test) for test in TESTS if getattr(h, test)), h.sign, h.role)
+                for name, h in self.hypotheses.items()]
         return pd.DataFrame(rows, columns=["id", "statement", "model", "test", "sign", "role"])
 
     def measurement(self, model: str = "main") -> str:
         """lavaan syntax of the measurement part of a model."""
-        lines = []
-        for code in self.model_constructs(model):
-            construct = self.constructs[code]
-            parts = construct.of or tuple(construct.items)
-            if parts != (code,):
-                lines.append(f"{code} =~ " + " + ".join(parts))
-        return "\n".join(lines)
+        parts = {code: self.constructs[code].of or tuple(self.constructs[code].items) for code in self.model_constructs(model)}
+        return "\n".join(f"{code} =~ " + " + ".join(part) for code, part in parts.items() if part != (code,))
 
     def syntax(self, model: str = "main") -> str:
         """lavaan syntax of a whole model: measurement and structural part."""
@@ -326,13 +292,8 @@ def find(study: str | Path) -> Path:
     for candidate in (Path(study), Path(study) / "study.yml", DATA / str(study) / "study.yml"):
         if candidate.is_file():
             return candidate.resolve()
-    known = sorted(p.parent.name for p in DATA.glob("*/study.yml"))
-    near = difflib.get_close_matches(str(study), known, 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise FileNotFoundError(
-        f"There is no study '{study}'.{hint} Known studies: {', '.join(known) or 'none'}. "
-        "Give one of them, or the path of a study.yml."
-    )
+    known = {p.parent.name: p for p in sorted(DATA.glob("*/study.yml"))}
+    raise FileNotFoundError("T" + unknown("study", str(study), known)[1:] + " Give one of them, or the path of a study.yml.")
 
 
 def load(study: str | Path) -> Study:
@@ -358,25 +319,19 @@ def load(study: str | Path) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
-        raise StudyError(
-            path,
-            [
-                (
-                    mark.line + 1 if mark else 0,
-                    f"not readable as YAML: {what}. Check the indentation, and put "
-                    "text that holds ': ' or '#' in quotes.",
-                )
-            ],
-        ) from None
+        remedy = "Check the indentation, and put text that holds ': ' or '#' in quotes."
+        raise StudyError(path, [(mark.line + 1 if mark else 0, f"not readable as YAML: {what}. {remedy}")]) from None
     if not isinstance(raw, dict):
-        raise StudyError(
-            path, [(1, "the file is not a list of 'key: value' lines. Start from a study that ships under data/.")]
-        )
+        raise StudyError(path, [(1, "the file is not a list of 'key: value' lines. Start from a study that ships under data/.")])
     lines = dict(lines_of(root))
     problems = list(repeated(root))
     for part, table in (("hypotheses", Hypothesis), ("claims", Claim)):
         if isinstance(raw.get(part), str):
-            raw[part] = _rows(path, raw[part], part, lines, problems, table)
+            try:
+                raw[part] = _rows(path.parent / raw[part], table)
+            except ValueError as error:
+                problems.append((line_at(lines, (part,)), f"{part}: {error}"))
+                raw[part] = {}
     try:
         checked = Study.model_validate({**raw, "path": path, "digest": hashlib.sha256(source).hexdigest()})
     except ValidationError as errors:
@@ -388,22 +343,13 @@ def load(study: str | Path) -> Study:
     return checked
 
 
-def _rows(path: Path, name: str, part: str, lines: Mapping, problems: list, table: type[_Frozen]) -> dict:
+def _rows(file: Path, table: type[_Frozen]) -> dict:
     """Hypotheses or claims kept as a CSV beside the study file."""
     import pandas as pd
 
-    file = path.parent / name
     if not file.is_file():
-        problems.append(
-            (
-                line_at(lines, (part,)),
-                f"{part}: the file '{name}' is not beside the study file. Allowed: a CSV with the "
-                f"columns id, {', '.join(table.model_fields)}.",
-            )
-        )
-        return {}
+        raise ValueError(f"the file '{file.name}' is not beside the study file. Allowed: a CSV with the columns id, {', '.join(table.model_fields)}.")
     frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if "id" not in frame or frame["id"].duplicated().any():
-        problems.append((line_at(lines, (part,)), f"{part}: '{name}' needs a column 'id' whose values differ."))
-        return {}
+        raise ValueError(f"'{file.name}' needs a column 'id' whose values differ.")
     return {row["id"]: {k: v for k, v in row.items() if k != "id" and v != ""} for row in frame.to_dict("records")}

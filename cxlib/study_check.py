@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise, product
 from typing import Any, get_args
 
@@ -39,10 +39,7 @@ def repeated(node: yaml.Node) -> Iterator[tuple[int, str]]:
         seen: dict[str, int] = {}
         for key, value in node.value:
             if key.value in seen:
-                yield (
-                    key.start_mark.line + 1,
-                    f"'{key.value}' is written twice (first in line {seen[key.value]}). Keep one.",
-                )
+                yield key.start_mark.line + 1, f"'{key.value}' is written twice (first in line {seen[key.value]}). Keep one."
             seen[key.value] = key.start_mark.line + 1
             yield from repeated(value)
 
@@ -69,16 +66,12 @@ def explain(error: Mapping, model: Any) -> str:
             known = getattr(owner, "model_fields", {})
             owner = _inner(known[part].annotation) if part in known else owner
         allowed = [f for f in getattr(owner, "model_fields", {}) if f not in ("path", "digest")]
-        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, 1)
-        return (
-            f"{where}: unknown key '{error['loc'][-1]}'."
-            + (f" Did you mean '{near[0]}'?" if near else "")
-            + f" Allowed: {', '.join(allowed)}."
-        )
+        key = str(error["loc"][-1])
+        return f"{where}: unknown key '{key}'.{_nearest(key, allowed)} Allowed: {', '.join(allowed)}."
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
-        near = difflib.get_close_matches(str(found), re.findall(r"'([^']+)'", expected), 1)
-        return f"{where} is '{found}'." + (f" Did you mean '{near[0]}'?" if near else "") + f" Allowed: {expected}."
+        near = _nearest(found, re.findall(r"'([^']+)'", expected))
+        return f"{where} is '{found}'.{near} Allowed: {expected}."
     shown = repr(found) if len(repr(found)) < 60 else repr(found)[:57] + "…"
     return f"{where} is {shown}: {error['msg'][0].lower() + error['msg'][1:]}. Correct the value."
 
@@ -95,33 +88,23 @@ def inconsistencies(raw: Mapping) -> Iterator[tuple[tuple, str]]:
     constructs = {k: v for k, v in _mapping(raw.get("constructs")).items() if isinstance(v, dict)}
     columns, models = _mapping(raw.get("columns")), _mapping(raw.get("models"))
     owner: dict[str, str] = {}
+    names: list[tuple] = []  # where a name stands, what it should be, the name, and the known ones
     for code, construct in constructs.items():
         items, parts = _mapping(construct.get("items")), construct.get("of") or []
         if bool(items) == bool(parts):
-            yield (
-                ("constructs", code),
-                f"construct '{code}' needs either 'items' (its questions) or 'of' (its constructs), and not both.",
-            )
-        for part in parts:
-            if part not in constructs:
-                yield ("constructs", code, "of"), unknown("construct", part, constructs)
+            yield ("constructs", code), f"construct '{code}' needs either 'items' (its questions) or 'of' (its constructs), and not both."
         for name in (code, *items):
             if not re.fullmatch(r"[^\W\d][\w.]*", name):
                 yield ("constructs", code), (f"'{name}' cannot be a code in a model. Allowed: letters, digits, '_' and '.', not beginning with "
                                              "a digit. Rename it here and in the file of answers, or in its header only the wording.")
-        for item in items:
+        for item, question in items.items():
             if item in owner:
-                yield (
-                    ("constructs", code, "items", item),
-                    f"item '{item}' already belongs to '{owner[item]}'. An item belongs to one construct.",
-                )
+                yield ("constructs", code, "items", item), f"item '{item}' already belongs to '{owner[item]}'. An item belongs to one construct."
             owner[item] = code
-        for where, holder in (
-            (("constructs", code), construct),
-            *((("constructs", code, "items", i), q) for i, q in items.items()),
-        ):
-            yield from _ordered(where, holder, "scale")
+            yield from _ordered(("constructs", code, "items", item), question, "scale")
+        yield from _ordered(("constructs", code), construct, "scale")
         yield from _outside(("constructs", code), construct, construct.get("scale") or raw.get("scale"))
+        names += [(("constructs", code, "of"), "construct", part, constructs) for part in parts]
     yield from _ordered((), raw, "scale")
     yield from _outside((), raw, raw.get("scale"))
     for name, column in columns.items():
@@ -131,29 +114,22 @@ def inconsistencies(raw: Mapping) -> Iterator[tuple[tuple, str]]:
         if name in owner:
             yield ("columns", name), f"'{name}' is an item of '{owner[name]}' and a column too. Keep one."
         if isinstance(column, dict) and column.get("group") and column.get("kind") not in ("category", "flag"):
-            yield (
-                ("columns", name),
-                f"column '{name}' is a group but of kind '{column.get('kind')}'. Allowed for a group: category, flag.",
-            )
-    for expected, perceived in _mapping(raw.get("pairs")).items():
-        for code in (expected, perceived):
-            if code not in constructs:
-                yield ("pairs", expected), unknown("construct", code, constructs)
+            yield ("columns", name), f"column '{name}' is a group but of kind '{column.get('kind')}'. Allowed for a group: category, flag."
+    names += [(("pairs", pair[0]), "construct", code, constructs) for pair in _mapping(raw.get("pairs")).items() for code in pair]
+    names += [(("scores", score), "construct or item", part, {**constructs, **owner})
+              for score, parts in _mapping(raw.get("scores")).items() for part in parts or []]
     if "models" in raw and "main" not in models:
         yield ("models",), "there is no model called 'main'. Name the study's own model 'main'."
     for name, text in models.items():
         yield from ((("models", name), message) for message in _model_problems(name, text, constructs, columns))
     screening = _mapping(raw.get("screening"))
-    for key in ("order", "duplicates", "attention"):
-        for name in screening.get(key) or []:
-            if name not in owner and name not in columns:
-                yield ("screening", key), unknown("column", name, {**owner, **columns})
+    names += [(("screening", key), "column", name, {**owner, **columns})
+              for key in ("order", "duplicates", "attention") for name in screening.get(key) or []]
+    names += [(("screening", "duration"), "column", screening.get("duration"), columns), (("cluster",), "column", raw.get("cluster"), columns)]
+    yield from ((where, unknown(kind, name, known)) for where, kind, name, known in names if name and name not in known)
     marked, askable = raw.get("marker"), [name for name, c in columns.items() if _mapping(c).get("kind") == "number"]
     if marked and marked not in (known := [*owner, *(c for c in constructs if _mapping(constructs[c].get("items"))), *askable]):
         yield ("marker",), f"marker: {unknown('item, construct or number column', marked, known)} Name a question no hypothesis is about."
-    for key, where in ((screening.get("duration"), ("screening", "duration")), (raw.get("cluster"), ("cluster",))):
-        if key and key not in columns:
-            yield where, unknown("column", key, columns)
     for name, hypothesis in _mapping(raw.get("hypotheses")).items():
         if isinstance(hypothesis, dict):
             yield from ((("hypotheses", name), m) for m in _hypothesis_problems(name, hypothesis, models, constructs))
@@ -166,10 +142,8 @@ def _model_problems(name: str, text: Any, constructs: Mapping, columns: Mapping)
     for line in uncommented(text).splitlines():
         relation = re.fullmatch(r"\s*([\w.]+)\s*(~~|~)\s*(.+)", line)
         if not relation:
-            yield (
-                f"model '{name}': '{line.strip()}' cannot be read. Allowed: 'outcome ~ predictor + predictor' and 'a ~~ b'; the "
-                "measurement part ('=~') follows from the constructs."
-            )
+            yield (f"model '{name}': '{line.strip()}' cannot be read. Allowed: 'outcome ~ predictor + predictor' and 'a ~~ b'; the measurement "
+                   "part ('=~') follows from the constructs.")
             continue
         codes = [term.split("*")[-1].strip() for term in (relation[1], *relation[3].split("+"))]
         if relation[2] == "~" and codes[0] in codes[1:]:
@@ -215,29 +189,30 @@ def _mapping(value: Any) -> dict:
     return {str(k): v for k, v in value.items()} if isinstance(value, dict) else {}
 
 
+def _ends(value: Any) -> list:
+    """A range as it should be written; empty if it is none."""
+    return value if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) for v in value) else []
+
+
 def _ordered(where: tuple, holder: Any, key: str) -> Iterator[tuple[tuple, str]]:
-    value = holder.get(key) if isinstance(holder, dict) else None
-    if (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(v, int | float) for v in value)
-        and value[0] >= value[1]
-    ):
-        yield (
-            (*where, key),
-            f"{key} is {value}: the lower end comes first and is smaller. Write [{value[1]}, {value[0]}].",
-        )
+    ends = _ends(_mapping(holder).get(key))
+    if ends and ends[0] >= ends[1]:
+        yield (*where, key), f"{key} is {ends}: the lower end comes first and is smaller. Write [{ends[1]}, {ends[0]}]."
 
 
 def _outside(where: tuple, holder: Mapping, scale: Any) -> Iterator[tuple[tuple, str]]:
     """Words that stand for a number the scale does not have."""
+    ends = sorted(_ends(scale))
     for word, number in _mapping(holder.get("answers")).items():
-        if isinstance(scale, list) and isinstance(number, int | float) and not scale[0] <= number <= scale[-1]:
-            yield (*where, "answers", word), f"answers: '{word}' stands for {number:g}. Allowed: {scale[0]} to {scale[-1]}, the declared scale."
+        if ends and isinstance(number, int | float) and not ends[0] <= number <= ends[1]:
+            yield (*where, "answers", word), f"answers: '{word}' stands for {number:g}. Allowed: {ends[0]} to {ends[1]}, the declared scale."
 
 
-def unknown(kind: str, name: str, known: Mapping) -> str:
-    """That a name is not known, with the nearest one and the list."""
+def _nearest(name: Any, known: Iterable) -> str:
     near = difflib.get_close_matches(str(name), list(known), 1)
-    listed = ", ".join(list(known)[:30]) or "none"
-    return f"there is no {kind} '{name}'." + (f" Did you mean '{near[0]}'?" if near else "") + f" Known: {listed}."
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def unknown(kind: str, name: str, known: Iterable) -> str:
+    """That a name is not known, with the nearest one and the list."""
+    return f"there is no {kind} '{name}'.{_nearest(name, known)} Known: {', '.join(list(known)[:30]) or 'none'}."

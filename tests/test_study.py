@@ -132,6 +132,8 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
         ("scale: [1, 7]", "scale: [1, 7]\nanswers: {agree: 9}", "'agree' stands for 9. Allowed: 1 to 7"),
         ("scale: [1, 7]", "scale: [1, 7]\nanswers: {agree: }", "answers.agree is None"),
         ("kind: category", "kind: category, answers: {yes: 1}", "Write levels: and spellings:"),
+        ("scale: [1, 7]", "scale: [1, 7]\nscores: {s100: [S, q4]}", "no construct or item 'q4'"),
+        ("scale: [1, 7]", "scale: [7, 1]\nanswers: {agree: 5}", "Write [1, 7]"),
         ("scale: [1, 7]", "scale: seven", "scale is 'seven'"),
         ("    items:\n      s1", "    of: [Q]\n    items:\n      s1", "either 'items'"),
     ],
