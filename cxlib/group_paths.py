@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from cxlib import groups, sem, show
-from cxlib.composites import holm
 from cxlib.groups import Comparison, Ladder, nothing, numbered, together
 from cxlib.sem import invariance, paths
 from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.show import Result, Text, p_text, plural
 from cxlib.study_check import chains
+from cxlib.verdicts import holm
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,16 +80,15 @@ def group_paths(found: Structures) -> Result:
         one = paths.inference(fit, lambda theta, g=g: paths.values(fit.model, effects, theta, False, g),
                               [(e.name, e.kind, value) for e, value in zip(effects, std, strict=True)])
         parts.append(one.assign(grouping=compared.column, group=level, n=fit.sample[g].n))
-    order = {e.name + e.kind: at for at, e in enumerate(effects)}
-    table = pd.concat(parts).assign(at=lambda t: (t["effect"] + t["kind"]).map(order)).sort_values("at", kind="stable", ignore_index=True)
+    table = pd.concat(parts).sort_index(kind="stable", ignore_index=True)  # effect by effect
     direct = table[table["kind"] == "direct"]
-    clear = direct[direct["p"] < 0.05].groupby("group").size()
-    count = {lang: "，".join if lang == "zh" else ", ".join for lang in ("en", "zh")}
-    said = {lang: count[lang](f"{compared.name(level, lang)} {int(clear.get(level, 0))}" for level in compared.large) for lang in ("en", "zh")}
-    total = len(direct) // len(compared.large)
-    return Result(table[PATHS], {"en": f"Of {plural(total, 'path')}, clear of zero (p < .05): {said['en']}.",
-                                 "zh": f"共 {total} 条路径，显著不为零（p < .05）的条数：{said['zh']}。"},
-                  fit.n_used, f"{fit.method}; loadings equal", together(_doubt(found), *fit.warnings))
+    clear = {level: int((direct.loc[direct["group"] == level, "p"] < 0.05).sum()) for level in compared.large}
+    said = {lang: [f"{compared.name(level, lang)} {count}" for level, count in clear.items()] for lang in ("en", "zh")}
+    total = len(direct) // len(clear)
+    return Result(table[PATHS], {
+        "en": f"Of {plural(total, 'path')}, clear of zero (p < .05): {', '.join(said['en'])}.",
+        "zh": f"共 {total} 条路径，显著不为零（p < .05）的条数：{'，'.join(said['zh'])}。"},
+        fit.n_used, f"{fit.method}; loadings equal", together(_doubt(found), *fit.warnings))
 
 
 def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generator | None = None) -> Result:
@@ -111,36 +110,30 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
     fit, effects, names = found.fit, list(found.effects), compared.large
     table = pd.DataFrame([{"effect": e.name, "kind": e.kind} for e in effects]).assign(**wald(fit, effects))
     notes = list(fit.warnings)
-    two = len(names) == 2
-    columns = {"se": "se", "ci_low": "ci_low", "ci_high": "ci_high"}
-    if two:
-        draws = _bootstrap(found, n_boot, rng) if n_boot and fit.missing == "listwise" else None
-        if n_boot and draws is None:
-            notes.append({"en": "Incomplete rows are not resampled: there are no bootstrap intervals.",
-                          "zh": "含缺失的数据不作重抽样：没有自助区间。"})
-        both = _gap(fit, effects, draws)
-        delta = both[both["interval"] == "delta"].reset_index(drop=True)
-        table = table.assign(est=delta["est"], **{new: delta[old] for new, old in columns.items()}, group_a=names[0], group_b=names[1])
-        if draws is not None:
-            drawn = both[both["interval"] == "percentile"].reset_index(drop=True)
-            table = table.assign(boot_low=drawn["ci_low"], boot_high=drawn["ci_high"], boot_p=drawn["p"], draws=drawn["converged"])
-            if draws.failed:
-                notes.append({"en": f"{draws.failed} of {len(draws):,} bootstrap samples have no optimum and were left out.",
-                              "zh": f"{len(draws):,} 次重抽样中有 {draws.failed} 次没有最优解，已剔除。"})
-    else:
+    if len(names) > 2:
         notes.append({"en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
                             "of equality in all groups.",
                       "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
+    else:
+        draws = _bootstrap(found, n_boot, rng) if n_boot and fit.missing == "listwise" else None
+        both = {interval: rows.reset_index(drop=True) for interval, rows in _gap(fit, effects, draws).groupby("interval")}
+        table[["est", "se", "ci_low", "ci_high"]] = both["delta"][["est", "se", "ci_low", "ci_high"]]
+        table[["group_a", "group_b"]] = names
+        if draws is not None:
+            table[["boot_low", "boot_high", "boot_p", "draws"]] = both["percentile"][["ci_low", "ci_high", "p", "converged"]]
+        if n_boot and draws is None:
+            notes.append({"en": "Incomplete rows are not resampled: there are no bootstrap intervals.",
+                          "zh": "含缺失的数据不作重抽样：没有自助区间。"})
+        elif n_boot and draws.failed:
+            notes.append({"en": f"{draws.failed} of {len(draws):,} bootstrap samples have no optimum and were left out.",
+                          "zh": f"{len(draws):,} 次重抽样中有 {draws.failed} 次没有最优解，已剔除。"})
     direct = table["kind"] == "direct"
     ratio = likelihood_ratios(fit, [_equalities(fit.model, effects[at]) for at in table.index[direct]])
     table.loc[direct, ["lr_chisq", "lr_p"]] = ratio[["d_chisq", "d_p"]].to_numpy()
     if lost := int(ratio["d_p"].isna().sum()):
         notes.append({"en": f"{plural(lost, 'path')} set equal had no optimum: lr_chisq and lr_p are empty there.",
                       "zh": f"有 {lost} 条路径设为相等后没有最优解：该处 lr_chisq 与 lr_p 为空。"})
-    table["p_adjusted"] = np.nan
-    for part in (direct, ~direct):
-        if part.any():
-            table.loc[part, "p_adjusted"] = holm(table.loc[part, "p"])
+    table["p_adjusted"] = table.groupby(direct)["p"].transform(holm)
     table = table.assign(grouping=compared.column, n=fit.n_used).reindex(columns=DIFFERENCES)
     return Result(table, _differences(table, compared), fit.n_used, "Wald, delta method and likelihood ratio; Holm's correction",
                   together(_doubt(found), *notes))
@@ -196,11 +189,9 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
             continue
         rows.append(_path_test(code, hypothesis, made[key]))
     for other in others:
-        named = other.table[other.table["id"].astype(str).isin(study.hypotheses)] if "id" in other.table else other.table.head(0)
-        rows += named.reindex(columns=TESTS).to_dict("records")
+        rows += other.table[other.table["id"].isin(study.hypotheses)].reindex(columns=TESTS).to_dict("records")
     table = pd.DataFrame(rows, columns=TESTS)
-    order = {code: at for at, code in enumerate(study.hypotheses)}
-    table = table.sort_values("id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    table = table.sort_values("id", key=lambda ids: ids.map(list(study.hypotheses).index), kind="stable", ignore_index=True)
     used = int(table["n"].max()) if len(table) else 0
     return Result(table, {
         "en": f"{plural(len(table), 'hypothesis', 'hypotheses')} of the study about groups and moderation: tested here, judged in the "
@@ -214,29 +205,27 @@ def plot_paths(result: Result, differences: Result, study: Study, *, language: s
     """Forest of the paths, a line a group; a path that differs between the groups is marked."""
     from matplotlib import pyplot
 
-    table = result.table[result.table["kind"] == "direct"] if len(result.table) else result.table
+    table = result.table[result.table["kind"] == "direct"]
     if not len(table):
         return groups.blank(result.text, language)
-    names, effects, column = list(dict.fromkeys(table["group"])), list(dict.fromkeys(table["effect"])), table["grouping"].iloc[0]
+    names, effects, column = table["group"].unique(), list(table["effect"].unique()), table["grouping"].iloc[0]
     tests = differences.table.set_index(["effect", "kind"])["p_adjusted"]
-    step = 0.8 / len(names)
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
-    for row in table.itertuples():
-        at = names.index(row.group)
-        place = effects.index(row.effect) + (at - (len(names) - 1) / 2) * step
-        outcome = row.effect.split(" -> ")[-1]
-        colour = show.ROLES.get(study.role(outcome), show.INK) if outcome in study.constructs else show.INK
-        axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.6, alpha=0.6)
-        axes.plot(row.est, place, groups.MARKERS[at], color=colour, markerfacecolor="white" if at % 2 else colour, markersize=6)
     axes.axvline(0, color=show.MUTED, linewidth=1)
+    for at, (name, rows) in enumerate(table.groupby("group", sort=False)):
+        place = rows["effect"].map(effects.index) + (at - (len(names) - 1) / 2) * 0.8 / len(names)
+        colours = [show.ROLES[study.role(outcome)] if outcome in study.constructs else show.INK
+                   for outcome in rows["effect"].str.split(" -> ").str[-1]]
+        axes.hlines(place, rows["ci_low"], rows["ci_high"], colors=colours, linewidth=1.6, alpha=0.6)
+        mark = {"marker": groups.MARKERS[at], "s": 36, "zorder": 3}
+        axes.scatter(rows["est"], place, edgecolors=colours, facecolors="white" if at % 2 else colours, **mark)
+        axes.scatter([], [], edgecolors=show.INK, facecolors="white" if at % 2 else show.INK, **mark,
+                     label=groups.level_name(study, column, name, language))
     different = [tests[effect, "direct"] < 0.05 for effect in effects]
     axes.set_yticks(range(len(effects)), [("* " if sure else "") + paths.label(effect, study, language)
                                           for effect, sure in zip(effects, different, strict=True)])
     axes.set_ylim(len(effects) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-    for at, name in enumerate(names):
-        axes.plot([], [], groups.MARKERS[at], color=show.INK, markerfacecolor="white" if at % 2 else show.INK, markersize=6,
-                  label=groups.level_name(study, column, name, language))
     figure.legend(loc="outside upper center", ncols=min(len(names), 4), frameon=False)
     axes.set_xlabel({"en": "path, loadings equal across groups (95% interval)", "zh": "路径系数，各组载荷相等（95% 区间）"}[language])
     return figure, {
@@ -319,16 +308,13 @@ def _equal(model: sem.Model) -> tuple[str, ...]:
 
 def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
     """How many paths and indirect effects differ, and which."""
-    study, out = compared.study, {"en": "", "zh": ""}
-    for kind, en, zh in (("direct", "path", "路径"), ("indirect", "indirect effect", "间接效应")):
-        part = table[(table["kind"] == "direct") == (kind == "direct")]
-        if not len(part):
-            continue
-        sure = part[part["p_adjusted"] < 0.05]
-        form = {"en": "{} ({})", "zh": "{}（{}）"}
-        shown = {lang: [form[lang].format(paths.label(row.effect, study, lang), p_text(row.p_adjusted))
-                        for row in sure.head(4).itertuples()] for lang in out}
-        out["en"] += f"{len(sure)} of {plural(len(part), en)} {'differs' if 1 in (len(sure), len(part)) else 'differ'} between the groups after Holm's " \
-                     f"correction{': ' + '; '.join(shown['en']) if len(sure) else ''}. "
-        out["zh"] += f"{len(part)} 条{zh}中有 {len(sure)} 条经 Holm 校正后在组间有差异{'：' + '；'.join(shown['zh']) if len(sure) else ''}。"
+    out, direct = {"en": "", "zh": ""}, table["kind"] == "direct"
+    for part, en, zh in ((table[direct], "path", "路径"), (table[~direct], "indirect effect", "间接效应")):
+        sure, form = part[part["p_adjusted"] < 0.05], {"en": "{} ({})", "zh": "{}（{}）"}
+        shown = {lang: [words.format(paths.label(row.effect, compared.study, lang), p_text(row.p_adjusted)) for row in sure.head(4).itertuples()]
+                 for lang, words in form.items()}
+        if len(part):
+            out["en"] += (f"{len(sure)} of {plural(len(part), en)} {'differs' if 1 in (len(sure), len(part)) else 'differ'} between the groups "
+                          f"after Holm's correction{': ' + '; '.join(shown['en']) if len(sure) else ''}. ")
+            out["zh"] += f"{len(part)} 条{zh}中有 {len(sure)} 条经 Holm 校正后在组间有差异{'：' + '；'.join(shown['zh']) if len(sure) else ''}。"
     return {"en": out["en"].strip(), "zh": out["zh"]}
