@@ -7,7 +7,6 @@ and validity in test_measurement.py; reference/vas.R and reference/measurement.R
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from robust_reference import CASES, FIT, PARAMETERS, fitted, measures, table
 from sem_reference import data, index

