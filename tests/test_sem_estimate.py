@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -302,12 +303,18 @@ def test_marker_or_unit_variance_are_the_same_model():
 
 
 def test_start_values_do_not_matter_and_semopy_agrees():
-    from cxlib.sem.estimate import _semopy
+    from semopy import Model as Semopy
 
     for name in ("hs", "pd", "path", "ecsi"):
         fit = fitted(name)
-        function = fit.discrepancy()
-        start = _semopy(fit.model, data_of(name)[list(fit.model.observed)], list(fit.sample))
+        function, rows = fit.discrepancy(), fit.model.table
+        theirs = Semopy("\n".join(f"{row.lhs} {row.op} {f'free_{row.free}' if row.free else float(row.value)}*{row.rhs}"
+                                  for row in rows.itertuples()))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            theirs.fit(data_of(name)[list(fit.model.observed)], options={"ftol": 1e-8, "maxiter": 500})
+        named = dict(zip([n for n, parameter in theirs.parameters.items() if parameter.active], theirs.param_vals, strict=True))
+        start = np.array([named.get(f"free_{n + 1}", value) for n, value in enumerate(fit.theta)])  # it does not estimate fixed.x
         assert fit.fmin <= function.value(start) < fit.fmin + 1e-5
         for first in (start, fit.theta * 1.2):
             theta, decrement = minimise(function, first)

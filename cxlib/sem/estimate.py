@@ -19,6 +19,7 @@ from cxlib.sem.discrepancy import TOLERANCE, DataError, Discrepancy, Moments, mi
 from cxlib.sem.fiml import FullInformation, Patterns, account, saturated
 from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
 from cxlib.sem.robust import count_clusters, inference
+from cxlib.sem.start import starting_values
 
 CONDITION = 100.0
 """Largest condition index of a solution that may be trusted.  The expected information is X'X of the
@@ -138,9 +139,8 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     """Fit a model to raw data by normal-theory maximum likelihood, or ordinal data by WLSMV.
 
     What was done with missing values the warnings say.  Fisher
-    scoring and Newton steps go to the exact optimum from `start`, from simple values of our own or, if
-    these lead nowhere, from semopy's fit; semopy is not asked first because its result, in the last
-    digits, depends on the order in which Python hashes names.  Negative variances are allowed, as in
+    scoring and Newton steps go to the exact optimum from `start` or, if it leads nowhere, from simple values of our own.
+    Negative variances are allowed, as in
     lavaan, and warned of.
 
     Parameters
@@ -227,7 +227,7 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         samples = [saturated(part) if full else _moments(part) for part in rows]
         patterns = [Patterns(part.to_numpy(), None if cluster is None else units[mine])
                     for part, mine in zip(rows, own, strict=True)] if full or estimator != "ML" else []
-        return _fit(model, samples, start, list(notes), groups, values[kept], patterns, estimator, missing, cluster or "")
+        return _fit(model, samples, start, list(notes), groups, patterns, estimator, missing, cluster or "")
 
     if missing == "mi":
         from cxlib.sem.imputation import impute, pool
@@ -268,7 +268,7 @@ def fit_moments(covariances: pd.DataFrame | Sequence[pd.DataFrame], n: int | Seq
         raise ModelError("The model has intercepts but there are no means=. Give the sample means too.")
     samples = []
     for cov, mean, size in zip(covariances, averages, sizes, strict=True):
-        _present(model.observed, cov.columns)
+        present(model.observed, cov.columns)
         names = list(model.observed)
         samples.append(Moments(cov.loc[names, names].astype(float), None if mean is None else mean[names], int(size)))
     return _fit(model, samples, start, [], tuple(str(g + 1) for g in range(len(samples))) if several else ("",))
@@ -286,7 +286,7 @@ def _function(model: Model, samples: Sequence[Moments], patterns: Sequence[Patte
 
 
 def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: list[dict], groups: tuple,
-         values: pd.DataFrame | None = None, patterns: Sequence[Patterns] = (), estimator: str = "ML",
+         patterns: Sequence[Patterns] = (), estimator: str = "ML",
          missing: str = "listwise", cluster: str = "") -> Fit:
     """Check the moments, minimise, and describe what was found."""
     if not samples:
@@ -305,79 +305,17 @@ def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: 
         _usable(sample, model)
     function, found = _function(model, samples, patterns if missing == "fiml" else ()), []
     moments = Discrepancy(model, samples)
-    for propose in (lambda: start, lambda: minimise(moments, _start(model, samples))[0] if missing == "fiml" else None,
-                    lambda: _start(model, samples), lambda: _semopy(model, values, samples) if missing != "fiml" else None):
+    for propose in (lambda: start, lambda: minimise(moments, starting_values(model, samples))[0] if missing == "fiml" else None,
+                    lambda: starting_values(model, samples)):
         if (first := propose()) is not None:
             found.append(minimise(function, np.asarray(first, float)))
             if found[-1][1] < TOLERANCE:
                 break
     theta, decrement = min(found, key=lambda solution: (solution[1] >= TOLERANCE, function.value(solution[0])))
-    return _describe(function, theta, decrement, notes, groups, patterns, estimator, missing, cluster)
+    return describe(function, theta, decrement, notes, groups, patterns, estimator, missing, cluster)
 
 
-def _start(model: Model, samples: list[Moments]) -> np.ndarray:
-    """Our own start: loadings 1 and latent variances .4 in units of the marker, B 0, residuals S_ii/2."""
-    out, table, number = np.zeros(model.npar), model.table, {name: i for i, name in enumerate(model.observed)}
-    rows = list(zip(*(table[name] for name in ("group", "lhs", "op", "rhs", "free", "value", "exo")), strict=True))
-    for group, sample in enumerate(samples):
-        s = sample.cov.to_numpy()
-        loadings = {name: [] for name in model.latent}
-        for g, a, op, b, _, value, _ in rows:
-            if g == group and op == "=~":
-                loadings[a].append((b, value))
-
-        def unit(name: str, seen: tuple = (), s=s, loadings=loadings) -> tuple[int, float]:
-            """The observed variable a latent one takes its unit from, and that unit."""
-            if name in number:
-                return number[name], float(np.sqrt(s[number[name], number[name]]))
-            if name in seen:
-                raise ModelError(f"'{name}' is, through others, an indicator of itself. Remove one of these '=~'.")
-            fixed = [loading for loading in loadings[name] if loading[1] == loading[1] and loading[1] != 0]
-            first, value = (fixed or loadings[name])[0]
-            marker, size = unit(first, (*seen, name))
-            return marker, size / abs(value) if fixed else 2.0
-
-        for g, a, op, b, free, _, exo in rows:
-            if g != group or not free:
-                continue
-            if op == "=~":
-                (marker, size), (near, width) = unit(a), unit(b)
-                out[free - 1] = width / size * (-1 if s[marker, near] < 0 else 1)
-            elif op == "~1":
-                out[free - 1] = 0.0 if a in model.latent else sample.mean[a]
-            elif op == "~~" and (a == b or exo):
-                own = s[number[a], number[b]] if a in number else 0.8 * unit(a)[1] ** 2
-                out[free - 1] = own if exo else own / 2
-    return out
-
-
-def _semopy(model: Model, values: pd.DataFrame | None, samples: list[Moments]) -> np.ndarray | None:
-    """semopy's fit of one group's data as free numbers, None where it fails."""
-    if values is None or model.n_groups > 1:
-        return None
-    import warnings
-
-    from semopy import Model as Semopy
-
-    rows = model.table[model.table["op"] != "~1"]
-    lines = [f"{row.lhs} {row.op} " + (f"free_{row.free}" if row.free else str(float(row.value))) + f"*{row.rhs}"
-             for row in rows.itertuples()]
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            other = Semopy("\n".join(lines))
-            other.fit(values, options={"ftol": 1e-8, "maxiter": 500})
-        active = [name for name, parameter in other.parameters.items() if parameter.active]
-        found = dict(zip(active, other.param_vals, strict=True))
-        out = _start(model, samples)
-        for number in range(model.npar):
-            out[number] = found.get(f"free_{number + 1}", out[number])
-    except Exception:  # whatever semopy raises, our own start remains
-        return None
-    return out if np.isfinite(out).all() else None
-
-
-def _present(wanted: Sequence[str], columns: pd.Index) -> None:
+def present(wanted: Sequence[str], columns: pd.Index) -> None:
     """Raise for a variable that the data do not have, with the nearest names."""
     have = [str(name) for name in columns]
     for name in wanted:
@@ -390,7 +328,7 @@ def _present(wanted: Sequence[str], columns: pd.Index) -> None:
 
 def _numeric(data: pd.DataFrame, model: Model, columns: Sequence[str]) -> pd.DataFrame:
     """The model's columns as floats, NaN where missing."""
-    _present([*model.observed, *columns], data.columns)
+    present([*model.observed, *columns], data.columns)
     out = {}
     for name in model.observed:
         column = data[name]
@@ -430,7 +368,7 @@ def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.eigh(information / np.outer(scale, scale))
 
 
-def _describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple,
+def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple,
               patterns: Sequence[Patterns], estimator: str, missing: str, cluster: str = "",
               vcov: np.ndarray | None = None) -> Fit:
     """Tables and warnings of a solution."""

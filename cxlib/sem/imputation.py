@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import DataError, Discrepancy, Moments
-from cxlib.sem.estimate import Fit, _describe
+from cxlib.sem.estimate import Fit, describe
 from cxlib.sem.fiml import moments, pattern_rows
 
 
@@ -56,7 +56,7 @@ def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
               "of the information on a parameter is missing. There is no likelihood, so no AIC and BIC.",
         "zh": f"{len(fits)} 份插补数据中 {m} 份已拟合并按 Rubin 规则合并，χ² 为 D3；单个参数最多缺失 {100 * lost:.0f}% 的信息。"
               "没有似然值，因此没有 AIC 和 BIC。"}]
-    pooled = _describe(Discrepancy(sound[0].model, samples), thetas.mean(axis=0), 0.0, notes, sound[0].groups, (),
+    pooled = describe(Discrepancy(sound[0].model, samples), thetas.mean(axis=0), 0.0, notes, sound[0].groups, (),
                        sound[0].estimator, "mi", sound[0].cluster, vcov)
     pooled = replace(pooled, imputed=tuple(sound), scaling=float(np.mean([fit.scaling for fit in sound])))
     return replace(pooled, fmin=d3(pooled, pooled.implied, [fit.chisq for fit in sound], pooled.df) / pooled.n_used)

@@ -115,7 +115,7 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
     start : ndarray, (npar,)
         The estimate in the full sample, or the truth the samples were simulated from.
     """
-    from cxlib.sem.estimate import _start
+    from cxlib.sem.start import starting_values
 
     model, total = compiled.model, len(samples)
     theta = np.repeat(start[:, None], total, axis=1)
@@ -158,7 +158,7 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
         if len(todo):
             frames = [Moments(pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
                               pd.Series(one.mean[:, 0], model.observed), 0) for one in pooled]
-            cold = _start(model, frames)
+            cold = starting_values(model, frames)
             scale = 1 / np.einsum("rii->i", information(model, cold[None], share))
             engine = compiled.dense if sound else compiled
             for begin in (start, cold) if sound else (cold, start):

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import Discrepancy, Moments, Point, differentiate, minimise
-from cxlib.sem.estimate import DataError, Fit, _describe, _present, _start
+from cxlib.sem.estimate import DataError, Fit, describe, present
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric
+from cxlib.sem.start import starting_values
 
 __all__ = ["OrdinalFit", "Polychoric", "fit_ordinal", "ordinal_alpha", "ordinal_measures", "polychoric"]
 
@@ -103,7 +104,7 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
     R: ``lavaan::sem(model, data, group = group, ordered = TRUE, estimator = "WLSMV")``.
     """
     model = model if isinstance(model, Model) else parse(model)
-    _present([*model.observed, *([group] if group else [])], data.columns)
+    present([*model.observed, *([group] if group else [])], data.columns)
     names, notes, labels = list(model.observed), [], ("",)
     parts, where = [data[names]], [""]
     if group is not None:
@@ -130,13 +131,13 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
         notes += [{lang: named + words for lang, words in note.items()} for note in one.warnings]
     function = _Responses(model, items, unit)
     reduced = Reduced(function)
-    first = _start(model, list(function.samples)) if start is None else np.asarray(start, float)
+    first = starting_values(model, list(function.samples)) if start is None else np.asarray(start, float)
     if not np.isfinite(reduced.value(first[function.rest])):
         raise ModelError("At the starting values no residual variances make the variances of the responses 1. Look for a "
                          "loading fixed at 0 or, if you gave start=, give another.")
     found, decrement = minimise(reduced, first[function.rest])
     theta = function.complete(found)
-    base = _describe(_Normal(function), theta, decrement, notes, labels, (), "ML", "listwise")
+    base = describe(_Normal(function), theta, decrement, notes, labels, (), "ML", "listwise")
 
     number, vcov, size, count = model.table["free"].to_numpy(int), np.full([model.npar] * 2, np.nan), function.n - len(items), len(function.rest)
     spread = [np.diag(one.gamma)[:len(one.thresholds)] / w / size for w, one in zip(function.weight, items, strict=True)]

@@ -103,8 +103,7 @@ def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, *, group: str | None = None,
-              cluster: str | None = None, strata: str | None = None,
-              scheme: Literal["multinomial", "poisson"] = "multinomial") -> Draws:
+              cluster: str | None = None) -> Draws:
     """Refit the model to resampled data.
 
     Parameters
@@ -119,27 +118,32 @@ def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator
         Column of the groups of a several-group fit; each group keeps its size.
     cluster : str, optional
         Resample whole clusters (customers of one firm) instead of rows.
-    strata : str, optional
-        Resample within the levels of this column.
-    scheme : {"multinomial", "poisson"}
-        n of n with replacement, or every row a Poisson(1) number of times.
 
     Raises
     ------
     ValueError
-        If the data are not those of the fit, or clusters cross strata.
+        If the data are not those of the fit.
 
     Notes
     -----
     R: ``bootstrapLavaan(fit, R = draws, type = "ordinary")``.
     """
-    rows = _rows(data, fit, group, cluster, strata)
-    return _refit(fit, rows, _counts(rows, draws, rng, scheme))
+    if draws < 1:
+        raise ValueError(f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more.")
+    rows = _rows(data, fit, group, cluster)
+    counts = np.empty((draws, len(rows.stratum)), dtype=np.int32)
+    for level in np.unique(rows.stratum):
+        mine = np.flatnonzero(rows.stratum == level)
+        drawn = rng.integers(len(mine), size=(draws, len(mine))) + len(mine) * np.arange(draws)[:, None]
+        counts[:, mine] = np.bincount(drawn.ravel(), minlength=draws * len(mine)).reshape(draws, -1)
+    found = tuple(counts[:, units] for units in rows.units)
+    samples = lockstep.Resamples(rows.features, found, rows.centre)
+    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), found)
 
 
 def jackknife(data: pd.DataFrame, fit: Fit, *, group: str | None = None, cluster: str | None = None) -> Draws:
     """Refit the model leaving out one row (or one cluster) at a time, in the order of the data."""
-    rows = _rows(data, fit, group, cluster, None)
+    rows = _rows(data, fit, group, cluster)
     sums = []
     for features, units in zip(rows.features, rows.units, strict=True):
         left = np.tile(features.sum(axis=0), (len(rows.stratum), 1))
@@ -257,7 +261,7 @@ class _Rows(NamedTuple):
     stratum: np.ndarray
 
 
-def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None) -> _Rows:
+def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None) -> _Rows:
     """Sums of every unit (a row or a cluster) in every group."""
     if fit.estimator == "WLSMV":
         raise ValueError("Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust standard "
@@ -266,19 +270,17 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, 
     if several != (group is not None):
         raise ValueError(f"The fit has {model.n_groups} group(s) but group={group!r}. "
                          + ("Name the column of its groups." if several else "Leave group= out."))
-    used = data[data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)]
+    used = data[data[[*model.observed, *filter(None, (group, cluster))]].notna().all(axis=1)]
     if len(used) != fit.n_used:
         raise ValueError(f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
-                         "variables, group, cluster and strata. Give the same rows to both, each with its cluster; incomplete "
+                         "variables, group and cluster. Give the same rows to both, each with its cluster; incomplete "
                          "rows (missing='fiml') cannot be resampled here.")
     level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
-    keys = pd.DataFrame({"unit": unit, "group": level, "strata": used[strata].to_numpy() if strata else 0})
-    crossing = keys.groupby("unit").nunique().gt(1).any()
-    if crossing["strata"]:
-        raise ValueError(f"Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters.")
-    names = ["strata"] if crossing["group"] else ["group", "strata"]
-    stratum = keys.drop_duplicates("unit").sort_values("unit").groupby(names).ngroup().to_numpy()
+    code = np.unique(level, return_inverse=True)[1]
+    stratum = pd.Series(code).groupby(unit).first().to_numpy()
+    if (stratum[unit] != code).any():  # clusters cross groups
+        stratum = np.zeros_like(stratum)
     features, units, centres = [], [], []
     for name in fit.groups:
         x = used.loc[level == name, list(model.observed)].to_numpy(float)
@@ -292,29 +294,6 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, 
         units.append(have)
         centres.append(centre)
     return _Rows(tuple(features), tuple(units), tuple(centres), stratum)
-
-
-def _counts(rows: _Rows, draws: int, rng: np.random.Generator, scheme: str) -> tuple[np.ndarray, ...]:
-    """How often every unit is drawn, (draws, units of the group) for every group."""
-    if scheme not in ("multinomial", "poisson"):
-        raise ValueError(f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.")
-    if draws < 1:
-        raise ValueError(f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more.")
-    counts = np.empty((draws, len(rows.stratum)), dtype=np.int32)
-    for level in np.unique(rows.stratum):
-        mine = np.flatnonzero(rows.stratum == level)
-        if scheme == "poisson":
-            counts[:, mine] = rng.poisson(1.0, size=(draws, len(mine)))
-        else:
-            drawn = rng.integers(len(mine), size=(draws, len(mine))) + len(mine) * np.arange(draws)[:, None]
-            counts[:, mine] = np.bincount(drawn.ravel(), minlength=draws * len(mine)).reshape(draws, -1)
-    return tuple(counts[:, units] for units in rows.units)
-
-
-def _refit(fit: Fit, rows: _Rows, counts: tuple[np.ndarray, ...]) -> Draws:
-    """Refit to the counted rows."""
-    samples = lockstep.Resamples(rows.features, counts, rows.centre)
-    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), counts)
 
 
 def _draws(model: Model, refits: lockstep.Refits, counts: tuple[np.ndarray, ...] = ()) -> Draws:
