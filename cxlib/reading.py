@@ -411,10 +411,7 @@ def _convert(
         return cells, {}
     cells = cells.map(lambda v: unicodedata.normalize("NFKC", v).strip(), na_action="ignore")
     given = cells.notna().to_numpy()
-    codes = {
-        str(int(c)) if isinstance(c, float) and c == int(c) else unicodedata.normalize("NFKC", str(c)) for c in missing
-    }
-    coded = cells.isin(codes).to_numpy()
+    coded = cells.isin({unicodedata.normalize("NFKC", str(_cell(code))) for code in missing}).to_numpy()
     if column.kind == "date":
         values = pd.to_datetime(cells, errors="coerce", format="mixed")
         return values, {"date": given & values.isna().to_numpy()}
@@ -461,8 +458,7 @@ def _plain(text: str) -> str:
 def _commas(cells: pd.Series) -> tuple[list[str], list[str]]:
     """The numbers whose comma can only be a decimal one, and those whose comma may part thousands."""
     cells = cells[cells.str.contains(r"\d,\d", na=False)] if cells.notna().any() else cells.dropna()
-    parted = [THOUSANDS.search(v) is not None for v in cells]
-    return [v for v, t in zip(cells, parted, strict=True) if not t], [v for v, t in zip(cells, parted, strict=True) if t]
+    return [v for v in cells if not THOUSANDS.search(v)], [v for v in cells if THOUSANDS.search(v)]
 
 
 def _comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
@@ -478,9 +474,7 @@ def _comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
 
 def _number(cell: object, column: Column, point: str = "") -> float:
     """ "1天", "24小时", "1,440 min" in the declared unit; NaN where it cannot be read."""
-    if not isinstance(cell, str):
-        return np.nan
-    read = NUMBER.fullmatch(re.sub(r"(?<=\d),(?=\d)", point, cell))
+    read = isinstance(cell, str) and NUMBER.fullmatch(re.sub(r"(?<=\d),(?=\d)", point, cell))
     if not read:
         return np.nan
     factors = {"": 1.0, column.unit.casefold(): 1.0, **{k.casefold(): v for k, v in column.units.items()}}
@@ -489,10 +483,9 @@ def _number(cell: object, column: Column, point: str = "") -> float:
 
 def _complaint(name: str, problem: str, column: Column, values: list, rows: list[int]) -> str:
     """What is wrong with the values of a column, and the two remedies."""
-    place = f"{name}: {_some(values)} in {len(rows)} row{'s' if len(rows) > 1 else ''} ({_some(rows)})"
-    if problem == "range":
-        low, high = column.range or (np.nan, np.nan)
-        return f"{place}; allowed {low:g} to {high:g}. Correct its scale (range), or add the value to missing:."
+    place = f"{name}: {_some(values)} in {plural(len(rows), 'row')} ({_some(rows)})"
+    if problem == "range" and column.range:
+        return f"{place}; allowed {column.range[0]:g} to {column.range[1]:g}. Correct its scale (range), or add the value to missing:."
     return f"{place}; allowed {', '.join(column.levels) or '0, 1, yes, no'}. Add the level to the column, or the value to missing:."
 
 

@@ -56,6 +56,22 @@ def test_check_prints_a_summary():
     assert "in order" in done.stdout
 
 
+def test_check_says_what_is_odd_in_the_data(study):
+    done = cxlib("check", study(answers=study.answers.assign(CUSA1=7, CUSA2=None)))
+    assert done.returncode == 0
+    for words in ("250 of 6,000 answers (4.2 %) are missing; 0 of 250 rows are complete", "note        Item CUSA1 has the same answer", "Item CUSA2 has no answer"):
+        assert words in done.stdout
+
+
+def test_a_file_without_answers_is_not_in_order(study):
+    refused(cxlib("check", study(answers=study.answers.head(0))), "no row of answers below it")
+    refused(cxlib("check", study(answers=study.answers * float("nan"))), "None of the 24 items has an answer in any of the 250 rows")
+
+
+def test_check_evaluates_the_conditions_of_the_study(study):
+    refused(cxlib("check", study(lambda s: s["constructs"]["CUSL"].update(only_if="stayed == 1"))), "there is no column 'stayed'")
+
+
 def test_a_missing_study_is_told_with_the_nearest_one():
     refused(cxlib("run", "esci"), "There is no study 'esci'", "Did you mean 'ecsi'?")
 
