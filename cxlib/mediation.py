@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.sem import paths as ways
 from cxlib.sem.paths import ARROW, COLUMNS, Effect, EffectError, between, edges, effect, inference, label, values
 from cxlib.study import Study
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 INTERVALS = ("bca", "percentile", "delta")
 MOST_LEFT_OUT = 20_000
+BEST = ["effect", "kind"]
+"""The first row of each is its BCa interval, else percentile, else delta."""
 KINDS = {
     "full": ("fully mediated (only the indirect effect differs from zero)", "完全中介（仅间接效应不为零）"),
     "partial": ("partly mediated (direct and indirect effect, same sign)", "部分中介（直接与间接效应同号且均不为零）"),
@@ -41,6 +44,11 @@ class Resampled:
     jackknife: Draws | None = field(repr=False)
     n_used: int
     cluster: str = ""
+
+    @property
+    def both(self) -> tuple[Draws, Draws | None]:
+        """What inference takes."""
+        return self.bootstrap, self.jackknife
 
 
 def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> Resampled:
@@ -79,8 +87,6 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence
             kind: str = "bca", standardised: bool = False, model: str = "main") -> show.Result:
     """Effects with their 95% intervals, one row each; see :func:`all_intervals` for every kind of interval.
 
-    Path syntax: "TS -> PV -> SA -> LY" is one chain, "TS + CV -> PV -> SA" the sum of two.
-
     Parameters
     ----------
     fit : Fit
@@ -89,7 +95,7 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence
         From :func:`bootstrap`; without it there are delta intervals only.
     study : Study
     paths : sequence of str or pair, optional
-        "A -> M -> Y" for one chain, ("A", "Y") for everything between two constructs.  By default every pair of
+        "A -> M -> Y" for one chain, "A + B -> M -> Y" for a sum, ("A", "Y") for everything between.  By default every pair of
         an exogenous and a terminal construct, and all that the study's hypotheses ask for; effects which
         these compare ("A -> Y > B -> Y") follow as kind ``contrast``, on the standardised scale.
     kind : {"bca", "percentile", "delta"}
@@ -151,7 +157,7 @@ def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequen
         return show.Result(pd.DataFrame(columns=[*COLUMNS, "scale"]), {
             "en": "No two effects of this model can be set against each other.", "zh": "该模型没有可相互比较的效应。"}, fit.n_used)
     table = _contrasted(fit, draws, chosen)
-    best = _best(table)
+    best = table.drop_duplicates(BEST)
     sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
     return show.Result(table, {
         "en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'contrast')} between effects.",
@@ -159,8 +165,7 @@ def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequen
         _warnings(fit, draws, table))
 
 
-def summary(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
-            model: str = "main") -> show.Result:
+def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
     """Full, partial or no mediation, and the proportion mediated, of each pair of constructs with a mediator.
 
     The kind follows from the 95% intervals (BCa, else percentile, else delta) of the direct and the total
@@ -176,9 +181,8 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence
     Zhao, Lynch & Chen (2010), doi:10.1086/651257, for the kinds; MacKinnon, Warsi & Dwyer (1995),
     doi:10.1207/s15327906mbr3001_3: the proportion is unstable below about 500 respondents.
     """
-    pairs = _mediated_pairs(fit.model, study, model) if pairs is None else pairs
     names, rows = ["direct", "indirect", "total", "proportion"], []
-    for start, end in dict.fromkeys(pairs):
+    for start, end in _mediated_pairs(fit.model, study, model):
         have = [name for name in names if name != "direct" or (start, end) in edges(fit.model)]
         parts = [Effect("", "total" if name == "proportion" else name, ((start, end),)) for name in have]
 
@@ -187,8 +191,8 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence
             out[:, -1] = out[:, -3] / out[:, -2]
             return out
 
-        found = _best(inference(fit, statistic, [(name, name, np.nan) for name in have], *_split(draws)))
-        found = found.set_index("kind")[["est", "ci_low", "ci_high"]].reindex(names)
+        found = inference(fit, statistic, [(name, name, np.nan) for name in have], *(draws.both if draws else ()))
+        found = found.drop_duplicates(BEST).set_index("kind")[["est", "ci_low", "ci_high"]].reindex(names)
         row = {"start": start, "end": end}
         for name in names:
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), found.loc[name], strict=True))
@@ -215,7 +219,7 @@ def full_or_partial(fit: sem.Fit, data: pd.DataFrame, study: Study, *, model: st
     rows, notes = [], list(fit.warnings)
     for start, end in _mediated_pairs(fit.model, study, model):
         there = (start, end) in edges(fit.model)
-        syntax = _without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
+        syntax = ways.without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
         other = sem.fit(data, syntax, estimator=fit.estimator, missing=fit.missing)
         small, large = (other, fit) if there else (fit, other)
         std = large.parameters.query("lhs == @end and op == '~' and rhs == @start")["std"].item()
@@ -276,7 +280,7 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
     axes.margins(x=0.12, y=0.6 / max(len(table), 1))
     axes.grid(axis="y", visible=False)
     zh = "标准化效应" if result.method.startswith("standardised") else "非标准化效应"
-    axes.set_xlabel(f"{result.method.removesuffix('s')} (95% interval)" if language == "en" else f"{zh}（95% 区间）")
+    axes.set_xlabel({"en": f"{result.method.removesuffix('s')} (95% interval)", "zh": f"{zh}（95% 区间）"}[language])
     kind = "/".join(table["interval"].unique()).replace("bca", "BCa")
     used = f"{table['converged'].min():,}" if len(table) else "0"
     return figure, {
@@ -287,20 +291,18 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
 
 
 @show.picture
-def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study,
-                       paths: Sequence[str | tuple[str, str]] | None = None, *, language: str = "en",
+def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study, *, language: str = "en",
                        most: int = 9) -> tuple[Figure, show.Text]:
     """Bootstrap distributions of the `most` largest specific effects, with interval, estimate and zero."""
     from textwrap import fill
 
     from matplotlib import pyplot
 
-    found = effects(fit, draws, study, paths)
-    table, left = _largest(found.table, most, "specific" if "specific" in set(found.table["kind"]) else "")
+    found = effects(fit, draws, study).table
+    table, left = _largest(found, most, "specific" if "specific" in set(found["kind"]) else "")
     drawn = values(fit.model, [effect(fit.model, row.effect, row.kind if row.kind in ("total", "indirect") else "")
                                for row in table.itertuples()], draws.bootstrap.theta[draws.bootstrap.status != "failed"])
-    columns = min(3, max(len(table), 1))
-    lines = -(-len(table) // columns) or 1
+    columns, lines = min(3, max(len(table), 1)), -(-len(table) // 3) or 1
     figure, grid = pyplot.subplots(lines, columns, figsize=(max(3.4 * columns, 5), 2.7 * lines), squeeze=False)
     for axes in grid.flat[len(table) :]:
         axes.set_visible(False)
@@ -329,9 +331,9 @@ def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str
                 raise EffectError(f"The model has no way from '{path[0]}' to '{path[1]}'. Check the direction of the arrow.")
             found += these
         return list(dict.fromkeys(found))
-    structural = model.table[(model.table["op"] == "~") & (model.table["matrix"] == "beta")]
-    causes, outcomes = list(dict.fromkeys(structural["rhs"])), list(dict.fromkeys(structural["lhs"]))
-    pairs = list(product([c for c in causes if c not in outcomes], [o for o in outcomes if o not in causes]))
+    paths_into = ways.predictors(model)
+    causes = dict.fromkeys(cause for own in paths_into.values() for cause in own)
+    pairs = list(product([c for c in causes if c not in paths_into], [o for o in paths_into if o not in causes]))
     sums = []
     for hypothesis in study.hypotheses.values():
         for words, kind in ((hypothesis.effect, ""), (hypothesis.total, "total")):
@@ -346,19 +348,6 @@ def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str
 def _mediated_pairs(model: sem.Model, study: Study, name: str) -> list[tuple[str, str]]:
     """Starts and ends of the effects asked for that run through a mediator."""
     return list(dict.fromkeys((e.chains[0][0], e.chains[0][-1]) for e in _wanted(model, study, None, name) if e.kind == "indirect"))
-
-
-def _without(syntax: str, start: str, end: str) -> str:
-    """The syntax without the path from `start` to `end`."""
-    lines = []
-    for line in syntax.splitlines():
-        left, _, right = line.partition("~")
-        if left.strip() == end and not right.startswith("~"):
-            kept = [term for term in right.split("#")[0].split("+") if term.split("*")[-1].strip() != start]
-            lines += [f"{left}~{'+'.join(kept)}"] if kept else []
-        else:
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def _rivals(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:
@@ -380,17 +369,13 @@ def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, E
     return list(dict.fromkeys(out))
 
 
-def _split(draws: Resampled | None) -> tuple[Draws | None, Draws | None]:
-    return (None, None) if draws is None else (draws.bootstrap, draws.jackknife)
-
-
 def _effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence[str | tuple[str, str]] | None, model: str,
              standardised: bool) -> pd.DataFrame:
     """Every kind of interval of every effect asked for, then of the contrasts of the study's hypotheses."""
     wanted = _wanted(fit.model, study, paths, model)
     std = values(fit.model, wanted, fit.theta[None], True)[0]
     table = inference(fit, lambda theta: values(fit.model, wanted, theta, standardised),
-                      [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)], *_split(draws))
+                      [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)], *(draws.both if draws else ()))
     pairs = _compared(fit.model, study, model) if paths is None else []
     return pd.concat([table, _contrasted(fit, draws, pairs)[COLUMNS]], ignore_index=True) if pairs else table
 
@@ -405,19 +390,13 @@ def _contrasted(fit: sem.Fit, draws: Resampled | None, chosen: Sequence[tuple[Ef
 
     labels = [(f"{a.name} > {b.name}", "contrast", s)
               for (a, b), s in zip(chosen, gap(fit.theta[None], True)[0], strict=True)]
-    table = inference(fit, lambda theta: np.where(same, gap(theta, False), gap(theta, True)), labels, *_split(draws))
+    table = inference(fit, lambda theta: np.where(same, gap(theta, False), gap(theta, True)), labels, *(draws.both if draws else ()))
     return table.assign(scale=np.repeat(np.where(same, "unstandardised", "standardised"), len(table) // len(labels)))
-
-
-def _best(table: pd.DataFrame) -> pd.DataFrame:
-    """One row an effect: its BCa interval, else percentile, else delta (the order of the rows)."""
-    return table.drop_duplicates(["effect", "kind"])
 
 
 def _largest(table: pd.DataFrame, most: int, kind: str = "") -> tuple[pd.DataFrame, show.Text]:
     """The largest effects in the order of the table, and a sentence on those left out."""
-    table = _best(table)
-    table = table[table["kind"] == kind] if kind else table
+    table = (table[table["kind"] == kind] if kind else table).drop_duplicates(BEST)
     left = len(table) - most
     keep = table["std"].abs().sort_values(ascending=False, kind="stable").index[:most]
     return table.loc[keep].sort_index(), {"en": f" {left} smaller ones are not drawn." if left > 0 else "",
@@ -442,7 +421,7 @@ def _colour(name: str, study: Study) -> str:
 
 def _said(table: pd.DataFrame, study: Study) -> show.Text:
     """How many indirect effects are beyond doubt, and the largest."""
-    best = _best(table[table["kind"] == "specific"])
+    best = table[table["kind"] == "specific"].drop_duplicates(BEST)
     if best.empty:
         return {"en": "No effect asked for runs through a mediator.", "zh": "所求效应均不经由中介。"}
     sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
@@ -487,8 +466,7 @@ def _warnings(fit: sem.Fit, draws: Resampled | None, table: pd.DataFrame) -> tup
         out.append({"en": "Delta-method intervals only: nothing was resampled.", "zh": "仅有 delta 法区间：未做重抽样。"})
     else:
         out += _draw_warnings(draws)
-        lost = draws.bootstrap.converged - (table["converged"].min() if "converged" in table and len(table)
-                                            else draws.bootstrap.converged)
+        lost = draws.bootstrap.converged - table["converged"].min() if "converged" in table and len(table) else 0
         if lost:
             out.append({"en": f"In {lost} draws an effect does not exist (a variance is negative); these were left out.",
                         "zh": f"有 {lost} 次重抽样的效应不存在（方差为负），已剔除。"})

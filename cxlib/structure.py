@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,6 @@ import pandas as pd
 from cxlib import sem, show
 from cxlib.sem.paths import effect, inference, predictors, values
 from cxlib.study import Study
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
 
@@ -332,33 +329,6 @@ def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, marks: Liter
     table = fit.parameters.merge(exact[["lhs", "op", "rhs", "std_low", "std_high"]], how="left", on=["lhs", "op", "rhs"])
     drawn = diagram.plot_diagram(table, study, r2(fit, study).table, n=fit.n_used, full=full, marks=marks, only=only, language=language)
     return replace(drawn, text=_told(fit, drawn.text))
-
-
-@show.picture
-def plot_paths(fit: sem.Fit, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
-    """Forest of the standardised paths with 95 % intervals, grouped by outcome."""
-    from matplotlib import pyplot
-
-    table = standardised_paths(fit)
-    figure, axes = pyplot.subplots(figsize=(7.5, 0.8 + 0.36 * len(table)))
-    for place, row in enumerate(table.itertuples()):
-        colour = show.ROLES.get(study.role(row.lhs), show.INK) if row.lhs in study.constructs else show.INK
-        unclear = row.ci_low <= 0 <= row.ci_high
-        axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=2, alpha=0.45 if unclear else 1)
-        axes.plot(row.std, place, "o", color=colour, markerfacecolor="white" if unclear else colour, markersize=7)
-        axes.annotate(show.number(row.std, 2), (row.ci_high, place), xytext=(6, 0), textcoords="offset points",
-                      va="center", fontsize=9, color=show.INK)
-    axes.axvline(0, color=show.MUTED, linewidth=1)
-    axes.set_yticks(range(len(table)), [f"{study.name(row.rhs, language)} → {study.name(row.lhs, language)}"
-                                        for row in table.itertuples()])
-    axes.invert_yaxis()
-    axes.margins(x=0.1, y=0.6 / max(len(table), 1))
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel({"en": "standardised path (95% interval)", "zh": "标准化路径系数（95% 区间）"}[language])
-    return figure, _told(fit, {
-        "en": f"Standardised paths with 95% intervals, n = {fit.n_used:,}. Colour is the role of the outcome; the interval of "
-              "a hollow point holds zero.",
-        "zh": f"标准化路径系数及 95% 区间，n = {fit.n_used:,}。颜色为结果变量的角色；空心点的区间包含零。"})
 
 
 def _told(fit: sem.Fit, text: show.Text) -> show.Text:

@@ -124,7 +124,7 @@ def test_models_stand_side_by_side(fits, mobi):
 def test_a_solution_that_cannot_be_trusted_says_so_before_every_number(fits, mobi, data):
     bad = dataclasses.replace(fits["main"], trustworthy=False)
     for found in (structure.fit_table(bad), structure.parameters(bad, mobi), structure.r2(bad, mobi), structure.f2(bad, mobi),
-                  structure.scores(bad, data), structure.plot_paths(bad, mobi), structure.plot_diagram(bad, mobi)):
+                  structure.scores(bad, data), structure.plot_diagram(bad, mobi)):
         assert found.text["en"].startswith("Not to be relied on") and found.text["zh"].startswith("结果不可靠")
     assert not structure.r2(fits["main"], mobi).text["en"].startswith("Not")
 
@@ -340,11 +340,12 @@ def test_drivers_count_lost_rows_and_refuse_what_cannot_be(data, mobi):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_pictures_say_n_in_both_languages(fits, data, mobi, language):
-    paths = structure.plot_paths(fits["main"], mobi, language=language)
+@pytest.mark.parametrize("full", [False, True])
+def test_pictures_say_n_in_both_languages_and_can_be_printed(fits, data, mobi, language, full):
+    diagram = structure.plot_diagram(fits["main"], mobi, full=full, language=language)
     drivers = importance.plot_drivers(importance.drivers(data, mobi, np.random.default_rng(1), 50), mobi, language=language)
-    for picture in (paths, drivers):
+    for picture in (diagram, drivers):
         assert "n = 250" in picture.text["en"] and "n = 250" in picture.text["zh"]
-    labels = [label.get_text() for label in paths.figure.axes[0].get_yticklabels()]
-    assert labels[0] == ("Perceived quality → Perceived value" if paths.language == "en" else "感知质量 → 感知价值")
-    assert isinstance(paths, show.Picture)
+    first, again = (show.render(structure.plot_diagram(fits["main"], mobi, full=full, language=language)) for _ in range(2))
+    assert first == again and first[2].startswith(b"%PDF") and b"CreationDate" not in first[2]
+    assert (b"/Type3" in first[2]) == (diagram.language == "zh")

@@ -322,12 +322,11 @@ def _draw_node(axes: Axes, node: Node) -> None:
                    else Rectangle(node.box[:2], node.w, node.h, **style))
     size, weight = (SMALL, "normal") if item else (NAME, "bold")
     tall, note = _extent(axes, node.text, size, weight)[1], _extent(axes, node.note, SMALL)[1]
-    shift = (note + GAP) / 2 if node.note else 0.0
-    axes.text(node.x, node.y + shift, node.text, size=size, weight=weight, ha="center", va="center",
-              linespacing=SPACING, zorder=5, gid=f"name:{node.code}")
-    if node.note:
-        axes.text(node.x, node.y - (tall + GAP) / 2, node.note, size=SMALL, ha="center", va="center", zorder=5,
-                  gid=f"note:{node.code}")
+    apart = (tall + GAP, note + GAP) if node.note else (0, 0)
+    for kind, text, up, font in (("name", node.text, apart[1] / 2, {"size": size, "weight": weight}),
+                                 ("note", node.note, -apart[0] / 2, {"size": SMALL})):
+        if text:
+            axes.text(node.x, node.y + up, text, ha="center", va="center", linespacing=SPACING, zorder=5, gid=f"{kind}:{node.code}", **font)
 
 
 def _key(axes: Axes, nodes: dict[str, Node], signs: str, language: str, corner: np.ndarray) -> float:

@@ -113,6 +113,19 @@ def predictors(model: Model) -> dict[str, list[str]]:
     return {outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)}
 
 
+def without(syntax: str, start: str, end: str) -> str:
+    """Model syntax without the path from `start` to `end`."""
+    lines = []
+    for line in syntax.splitlines():
+        left, _, right = line.partition("~")
+        if left.strip() == end and not right.startswith("~"):
+            kept = [term for term in right.split("#")[0].split("+") if term.split("*")[-1].strip() != start]
+            lines += [f"{left}~{'+'.join(kept)}"] if kept else []
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def label(name: str, study: Study, language: str) -> str:
     """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
     from cxlib.sem.diagram import ROLE_WORDS
