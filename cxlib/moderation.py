@@ -54,14 +54,19 @@ def group_means(compared: Comparison) -> Result:
     table = cells["score"].agg(n="count", mean="mean", sd="std").reset_index(names=["construct", "group"]).astype({"group": str})
     half = t.ppf(0.975, table["n"] - 1) * table["sd"] / np.sqrt(table["n"])
     table = table.assign(grouping=compared.column, ci_low=table["mean"] - half, ci_high=table["mean"] + half)[GROUP_MEANS]
-    code = table.groupby("construct", sort=False)["mean"].agg(np.ptp).idxmax()
-    own = table[table["construct"] == code].sort_values("mean")
+    known, thin = table.dropna(), ", ".join(f"{row.construct} ({row.group}: {row.n})" for row in table[table["sd"].isna()].itertuples())
+    if known.empty:
+        return nothing(GROUP_MEANS, {"en": f"Fewer than two scores in every group, so there are no means with an interval: {thin}.",
+                                     "zh": f"各组得分都不足两个，没有均值区间：{thin}。"})
+    code = known.groupby("construct", sort=False)["mean"].agg(np.ptp).idxmax()
+    own = known[known["construct"] == code].sort_values("mean")
     low, high, gap = own["group"].iloc[0], own["group"].iloc[-1], number(np.ptp(own["mean"]), 2)
     return Result(table, {
         "en": f"The groups lie furthest apart on {compared.study.name(code, 'en')}: {compared.name(high, 'en')} {gap} points above "
               f"{compared.name(low, 'en')}.",
         "zh": f"各组在{compared.study.name(code, 'zh')}上相差最大：{compared.name(high, 'zh')}比{compared.name(low, 'zh')}高 {gap} 分。"},
-        len(found), "means of construct scores, t intervals")
+        len(found), "means of construct scores, t intervals", ({
+            "en": f"Fewer than two scores, hence no interval: {thin}.", "zh": f"得分不足两个，没有区间：{thin}。"},) if thin else ())
 
 
 def mean_tests(compared: Comparison) -> Result:
@@ -226,7 +231,8 @@ def differences(data: pd.DataFrame, study: Study) -> Result:
             own = pd.DataFrame({"y": variable(frame, study, outcome), "g": frame[column]}).dropna()
             large = own[own.groupby("g")["y"].transform("size") >= 2]
             f, df, df_error, p = pingouin.welch_anova(large, dv="y", between="g")[["F", "ddof1", "ddof2", "p_unc"]].iloc[0]
-            rows.append([code, outcome, column, f, df, df_error, p, len(own), f"Welch's F({df:.0f}, {df_error:.0f}) = {f:.2f}", "08_groups", ""])
+            test = f"Welch's F({df:.0f}, {df_error:.0f}) = {f:.2f}"
+            rows.append([code, outcome, column, f, df, df_error, p, len(own), test, "08_groups", ""])
     table = pd.DataFrame(rows, columns=DIFFERENCES)
     return Result(table, {"en": f"{plural(len(table), 'hypothesis', 'hypotheses')} about differences between the levels of a column.",
                           "zh": f"关于各水平差异的假设共 {len(table)} 个。"}, int(table["n"].max()) if len(table) else 0, "Welch's F")
@@ -278,7 +284,7 @@ def _regression(data: pd.DataFrame, study: Study, code: str, words: str) -> _Reg
     if not (read := FORMULA.fullmatch(words)):
         raise ValueError(f"The interaction '{words}' cannot be read. Write 'outcome ~ driver * moderator'.")
     outcome, driver, moderator = read.groups()
-    frame = pd.DataFrame({"y": variable(data, study, outcome), "x": variable(data, study, driver), "w": variable(data, study, moderator)})
+    frame = pd.DataFrame({role: variable(data, study, name) for role, name in zip("yxw", read.groups(), strict=True)})
     numeric = pd.api.types.is_numeric_dtype
     if not numeric(frame["x"]) and numeric(frame["w"]):
         frame, driver, moderator = frame.rename(columns={"x": "w", "w": "x"}), moderator, driver
@@ -317,7 +323,8 @@ def _regression(data: pd.DataFrame, study: Study, code: str, words: str) -> _Reg
             "est": np.nan, "se": np.nan, "ci_low": np.nan, "ci_high": np.nan, "std": np.nan}
     if k == 1:
         low, high = fit.conf_int()[-1]
-        test |= {"est": fit.params[-1], "se": fit.bse[-1], "ci_low": low, "ci_high": high, "std": fit.params[-1] * unit * sd / y.std(ddof=1)}
+        test |= {"est": fit.params[-1], "se": fit.bse[-1], "ci_low": low, "ci_high": high,
+                 "std": fit.params[-1] * unit * sd / y.std(ddof=1)}
     low, middle, high = (_design(np.full((len(at), 1), place), values) for place in (-sd, 0, sd))
     slope = fit.t_test((high - middle) / sd)
     ends = slope.conf_int()
@@ -340,7 +347,9 @@ def _word(study: Study, name: str, language: str) -> str:
 
 def _at(study: Study, moderator: str, value: str, language: str) -> str:
     """The words for a value of a moderator."""
-    return level_name(study, moderator, value, language) if moderator in study.columns else value.replace("mean", "均值" if language == "zh" else "mean")
+    if moderator in study.columns:
+        return level_name(study, moderator, value, language)
+    return "均值" if value == "mean" and language == "zh" else value
 
 
 def _scores(compared: Comparison) -> pd.DataFrame:

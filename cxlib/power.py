@@ -89,22 +89,24 @@ def power(
     std = paths.values(parsed, tests.effects, theta[None], standardised=True)[0]
     sign = np.where(np.abs(std) < 1e-6, 0, np.sign(std))
     exact = np.abs(tests.z(theta[None], 1)[0])  # in the population, at n = 1
-    needed = [_smallest(lambda size, k=k: tests.formula(k, exact, size), 0.80) if sign[k] else np.inf for k in range(len(std))]
+    every = range(len(std))
+    needed = [_smallest(lambda size, k=k: tests.formula(k, exact, size), 0.80) if sign[k] else np.inf for k in every]
     parts = []
     for size in sorted({int(n), *(sizes or (round(n * share) for share in (0.25, 0.5, 0.75, 1.5, 2)))}):
-        drawn = lockstep.given([resampling.simulate_covariances(cov.to_numpy(), size, reps, rng)], [np.zeros((reps, len(cov)))], [size])
-        refits = lockstep.refit(compiled, drawn, theta)
+        drawn, means = resampling.simulate_covariances(cov.to_numpy(), size, reps, rng), np.zeros((reps, len(cov)))
+        refits = lockstep.refit(compiled, lockstep.given([drawn], [means], [size]), theta)
         found = refits.theta[refits.status != "failed"]
         z = np.concatenate([tests.z(found[at : at + CHUNK], size) for at in range(0, len(found), CHUNK)])
         noticed = tests.noticed(z, sign)
         low, high = proportion_confint(noticed.sum(axis=0), len(z), method="wilson")
         parts.append(pd.DataFrame({
-            "kind": tests.kinds, "name": tests.names, "std": std, "n": size, "power": noticed.mean(axis=0), "ci_low": low, "ci_high": high,
-            "formula": [tests.formula(k, exact, size) for k in range(len(std))], "n_80": needed, "samples": len(z)}))  # fmt: skip
+            "kind": tests.kinds, "name": tests.names, "std": std, "n": size, "power": noticed.mean(axis=0),
+            "ci_low": low, "ci_high": high, "formula": [tests.formula(k, exact, size) for k in every], "n_80": needed,
+            "samples": len(z)}))  # fmt: skip
     table = pd.concat(parts, ignore_index=True)
-    failed, every = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
-    warning = {"en": f"{failed} of {every} samples gave no solution; they are left out.",
-               "zh": f"{every} 个样本中有 {failed} 个无解，未计入。"}  # fmt: skip
+    failed, drawn = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
+    warning = {"en": f"{failed} of {drawn} samples gave no solution; they are left out.",
+               "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"}  # fmt: skip
     method = f"Monte-Carlo power, {reps} Wishart samples a size, two-sided alpha 0.05"
     return show.Result(table, _sentence(table, int(n)), int(n), method, (warning,) if failed else ())
 
@@ -197,8 +199,8 @@ def _covariance(study: Study, model: str, sizes: Mapping[str, float] | None) -> 
         for words, value in sizes.items():
             left, op, right = words.split()
             lines.append(f"{left} {op} {value:.10f}*{right}")
-        whole = {code: study.constructs[code].of for code in named if study.constructs[code].of}
-        lines += [f"{code} =~ 0.75*{part}" for code, parts in whole.items() for part in parts if f"{code} =~ {part}" not in sizes]
+        loads = [(code, part) for code in named for part in study.constructs[code].of]
+        lines += [f"{code} =~ 0.75*{part}" for code, part in loads if f"{code} =~ {part}" not in sizes]
         constructs = {code: study.constructs[code] for code in named}
         study = study.model_copy(update={"truth": {"n": 1, "seed": 0, "paths": "\n".join(lines)}, "constructs": constructs})
     elif study.truth is None:
