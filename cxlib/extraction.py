@@ -1,6 +1,7 @@
 """Exploratory factor analysis of items: can they be factored, into how many, and which item loads where.
 
-Everything rests on the correlations of the complete rows.
+Everything rests on the correlations of the complete rows, Pearson's or polychoric (answers as ordered categories, at
+most 12 of them).
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class EFA:
     correlations : of the factors; communality : of the items; variance : factor, ss_loadings, proportion,
     cumulative; cross : item, first, second, loading, second_loading of the flagged items; heywood : items
     whose communality reaches its bound; rmsr : root mean square residual correlation; converged : whether
-    extraction and rotation reached their optimum; n_used : rows; method : the exact name.
+    extraction and rotation reached their optimum; n_used : rows; method : the exact name; warnings : of the
+    polychoric correlations.
     """
 
     loadings: pd.DataFrame
@@ -47,9 +49,10 @@ class EFA:
     converged: bool
     n_used: int
     method: str
+    warnings: tuple[dict[str, str], ...] = ()
 
 
-def kmo(frame: pd.DataFrame) -> tuple[float, pd.Series]:
+def kmo(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[float, pd.Series]:
     """Kaiser–Meyer–Olkin measure of sampling adequacy, overall and of each item.
 
     Σr²/(Σr² + Σq²) over pairs, q the partial correlations given all other items (Kaiser and Rice 1974,
@@ -59,6 +62,8 @@ def kmo(frame: pd.DataFrame) -> tuple[float, pd.Series]:
     ----------
     frame : DataFrame
         Items only; rows with a missing answer are left out.
+    correlation : {"pearson", "polychoric"}
+        Which correlations to look at.
 
     Returns
     -------
@@ -68,13 +73,14 @@ def kmo(frame: pd.DataFrame) -> tuple[float, pd.Series]:
     Raises
     ------
     ValueError
-        Items constant, identical, linearly dependent or not numeric, or rows no more than items.
+        Items constant, identical, linearly dependent or not numeric, rows no more than items, or polychoric correlations
+        that are not positive definite.
 
     Notes
     -----
     R: ``psych::KMO(frame)``.
     """
-    r = complete_rows(frame).corr().to_numpy()
+    r, *_ = correlations(frame, correlation)
     inverse = np.linalg.inv(r)
     scale = np.sqrt(np.diag(inverse))
     r2, q2 = (np.where(np.eye(len(r)) > 0, 0, m**2) for m in (r, inverse / np.outer(scale, scale)))
@@ -82,13 +88,15 @@ def kmo(frame: pd.DataFrame) -> tuple[float, pd.Series]:
     return float(r2.sum() / (r2.sum() + q2.sum())), pd.Series(each, index=frame.columns, name="kmo")
 
 
-def bartlett(frame: pd.DataFrame) -> tuple[float, int, float]:
+def bartlett(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[float, int, float]:
     """Bartlett's test that the items are uncorrelated: χ² = −(n − 1 − (2p+5)/6) log|R|, its df and p.
 
     Parameters
     ----------
     frame : DataFrame
         Items only (Bartlett 1951, doi:10.1093/biomet/38.3-4.337).
+    correlation
+        As :func:`kmo`; of polychoric correlations the statistic is no exact χ².
 
     Raises
     ------
@@ -101,9 +109,9 @@ def bartlett(frame: pd.DataFrame) -> tuple[float, int, float]:
     """
     from scipy.stats import chi2
 
-    rows = complete_rows(frame)
-    n, p = rows.shape
-    value = float(-np.linalg.slogdet(rows.corr())[1] * (n - 1 - (2 * p + 5) / 6))
+    r, n, _ = correlations(frame, correlation)
+    p = len(r)
+    value = float(-np.linalg.slogdet(r)[1] * (n - 1 - (2 * p + 5) / 6))
     df = p * (p - 1) // 2
     return value, df, float(chi2.sf(value, df))
 
@@ -126,7 +134,8 @@ def parallel(frame: pd.DataFrame, rng: np.random.Generator, draws: int = 500, qu
     quantile : float
         Quantile of the random eigenvalues to beat.
     method : {"pca", "fa"}
-        Eigenvalues of the correlations, or of the correlations with one-factor minres communalities on the diagonal.
+        Eigenvalues of the correlations (components), or of the correlations with squared multiple correlations on the
+        diagonal (common factors; Humphreys and Montanelli 1975, doi:10.1207/s15327906mbr1002_5).
 
     Returns
     -------
@@ -140,19 +149,20 @@ def parallel(frame: pd.DataFrame, rng: np.random.Generator, draws: int = 500, qu
 
     Notes
     -----
-    R: ``psych::fa.parallel(frame, fa = "pc", sim = TRUE, quant = .95)$pc.values`` (``"fa"``: ``$fa.values``).
+    Always of Pearson correlations, as their random counterpart is.
+    R: ``psych::fa.parallel(frame, SMC = TRUE, quant = .95)``, ``$pc.values`` and ``$fa.values``.
     """
     if method not in ("pca", "fa"):
         raise ValueError(f"method='{method}' is unknown. Allowed: 'pca', 'fa'.")
-    rows = complete_rows(frame)
-    n, p = rows.shape
+    r, n, _ = correlations(frame)
+    p = len(r)
     noise = np.array([np.corrcoef(rng.standard_normal((n, p)), rowvar=False) for _ in range(draws)])
-    observed, random = _spectrum(rows.corr().to_numpy()[None], method)[0], _spectrum(noise, method)
+    observed, random = _spectrum(r[None], method)[0], _spectrum(noise, method)
     return pd.DataFrame({"factor": np.arange(1, p + 1), "observed": observed,
                          "random": np.quantile(random, quantile, axis=0)})
 
 
-def map_test(frame: pd.DataFrame) -> pd.DataFrame:
+def map_test(frame: pd.DataFrame, correlation: Correlation = "pearson") -> pd.DataFrame:
     """Velicer's minimum average partial: mean squared partial correlation after 0, 1, 2 … components.
 
     The number of factors is where it is smallest (Velicer 1976, doi:10.1007/BF02293557); map4 averages fourth
@@ -162,6 +172,8 @@ def map_test(frame: pd.DataFrame) -> pd.DataFrame:
     ----------
     frame : DataFrame
         Items only.
+    correlation
+        As :func:`kmo`.
 
     Returns
     -------
@@ -177,7 +189,7 @@ def map_test(frame: pd.DataFrame) -> pd.DataFrame:
     -----
     R: ``psych::vss(frame)$map`` (which starts at one component).
     """
-    r = complete_rows(frame).corr().to_numpy()
+    r, *_ = correlations(frame, correlation)
     p = len(r)
     values, vectors = np.linalg.eigh(r)
     parts = (vectors * np.sqrt(np.maximum(values, 0)))[:, ::-1]
@@ -211,8 +223,8 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     kaiser : bool, optional
         Rows scaled to unit length while rotating.  By default as psych: yes for varimax and promax, no for
         oblimin (SPSS normalises that too).
-    correlation : {"pearson", "polychoric"}
-        "polychoric" takes the answers for ordered categories (at most 12 of them).
+    correlation
+        As :func:`kmo`.
 
     Returns
     -------
@@ -228,20 +240,16 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     R: ``psych::fa(frame, factors, fm = "minres", rotate = "oblimin")``, whose default tolerances stop at about
     four digits (Harman and Jones 1966, doi:10.1007/BF02289468; Jennrich 2002, doi:10.1007/BF02294706).
     """
-    for value, allowed, name in ((method, ("minres", "ml", "pa"), "method"), (correlation, ("pearson", "polychoric"), "correlation"),
+    for value, allowed, name in ((method, ("minres", "ml", "pa"), "method"),
                                  (rotation, ("oblimin", "promax", "varimax", "none"), "rotation")):
         if value not in allowed:
             raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
-    rows = complete_rows(frame)
-    n, p = rows.shape
+    r, n, notes = correlations(frame, correlation)
+    p = len(r)
     most = int(np.floor(p + 0.5 - np.sqrt(2 * p + 0.25)))
     if not 1 <= factors <= most:
         raise ValueError(f"factors={factors} is not possible with {p} items: allowed are 1 to {most}, beyond which the model "
                          "has more unknowns than correlations.")
-    r = (rows.corr() if correlation == "pearson" else sem.polychoric(rows).correlations).to_numpy()
-    if np.linalg.eigvalsh(r)[0] <= 0:
-        raise ValueError(f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
-                         "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.")
     unique, converged = _extract(r, factors, method)
     raw = _axes(r, unique, factors, method)
     raw = raw * np.where(raw.sum(axis=0) < 0, -1, 1)
@@ -266,7 +274,7 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
                       "cumulative": explained.cumsum() / p}),
         cross, tuple(np.array(items)[communality > 1 - LOWEST - 1e-6]), float(np.sqrt((residual**2).mean())), converged and turned, n,
         f"{method} extraction of {correlation.capitalize()} correlations, " + ("no rotation" if rotation == "none" or factors == 1 else
-                                    f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"))
+                                    f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"), notes)
 
 
 def rotate(loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -316,6 +324,19 @@ def halves(data: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, 
     order = rng.permutation(len(data))
     cut = (len(data) + 1) // 2
     return data.iloc[np.sort(order[:cut])], data.iloc[np.sort(order[cut:])]
+
+
+def correlations(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[np.ndarray, int, tuple]:
+    """The correlations of the complete rows, how many rows these are, and warnings; raises ValueError as :func:`kmo`."""
+    if correlation not in ("pearson", "polychoric"):
+        raise ValueError(f"correlation='{correlation}' is unknown. Allowed: pearson, polychoric.")
+    rows = complete_rows(frame)
+    ordinal = sem.polychoric(rows) if correlation == "polychoric" else None
+    r, notes = (rows.corr().to_numpy(), ()) if ordinal is None else (ordinal.correlations.to_numpy(), ordinal.warnings)
+    if np.linalg.eigvalsh(r)[0] <= 0:
+        raise ValueError(f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
+                         "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.")
+    return r, len(rows), notes
 
 
 def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -429,7 +450,6 @@ def _oblimin(a: np.ndarray) -> tuple[np.ndarray, bool]:
 def _spectrum(r: np.ndarray, method: str) -> np.ndarray:
     """Eigenvalues, largest first, of correlation matrices (draws × p × p)."""
     if method == "fa":
-        r = r.copy()
-        for one in r:
-            np.fill_diagonal(one, 1 - _extract(one, 1, "minres")[0])
+        r, at = r.copy(), np.arange(r.shape[-1])
+        r[:, at, at] = 1 - 1 / np.linalg.inv(r)[:, at, at]
     return np.linalg.eigvalsh(r)[:, ::-1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,20 +34,28 @@ if TYPE_CHECKING:
 
     Words = dict[str, str]
 
-__all__ = ["EFA", "bartlett", "efa", "factor_correlations", "factor_number", "factorability", "halves", "kmo", "kmo_items",
-           "loadings", "map_test", "parallel", "plot_loadings", "plot_scree", "rotate"]
+__all__ = ["EFA", "bartlett", "efa", "factor_correlations", "factor_number", "factorability", "halves", "kmo", "loadings",
+           "map_test", "parallel", "plot_loadings", "plot_scree", "rotate", "split", "structure"]
 
 KMO_WORDS = ((0.9, "marvellous", "极佳"), (0.8, "meritorious", "良好"), (0.7, "middling", "中等"), (0.6, "mediocre", "普通"),
              (0.5, "miserable", "欠佳"), (0.0, "unacceptable", "不可接受"))
 """Kaiser's (1974, doi:10.1007/BF02291575) words, each from its value up; rules of thumb, not tests."""
+NEAR = 0.95
+"""Items that correlate beyond this may be copies of one question; a convention."""
 SHOWN = 0.20
 """Smaller loadings are not written into the figure."""
 
 
+@dataclass(frozen=True)
+class Factorability(Result):
+    """Whether the items can be factored, with the KMO of each (item, kmo)."""
+
+    items: Result | None = None
+
 
 @dataclass(frozen=True)
 class FactorNumber(Result):
-    """How many factors, with the eigenvalues behind it (factor, observed, random)."""
+    """How many factors, with the eigenvalues behind it (factor, observed, random, observed_fa, random_fa)."""
 
     eigenvalues: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -58,7 +67,21 @@ class Loadings(Result):
     efa: EFA | None = None
 
 
-def factorability(data: pd.DataFrame, study: Study, items: Sequence[str] | None = None) -> Result:
+def split(data: pd.DataFrame, study: Study, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, Result]:
+    """Two random halves of the respondents, to explore and to confirm, and their sizes (half, n, complete).
+
+    complete counts the rows without a missing answer to any item.
+    """
+    parts = halves(data, rng)
+    sizes = [(name, len(part), len(part[list(study.items)].dropna())) for name, part in zip(("explore", "confirm"), parts, strict=True)]
+    (_, a, whole_a), (_, b, whole_b) = sizes
+    text = {"en": f"{a} respondents explore and {b} others confirm; {whole_a} and {whole_b} of them answered every item.",
+            "zh": f"{a} 名受访者用于探索，另外 {b} 名用于验证；其中分别有 {whole_a} 名和 {whole_b} 名回答了全部题项。"}
+    return *parts, Result(pd.DataFrame(sizes, columns=["half", "n", "complete"]), text, len(data), "random halves, seed fixed")
+
+
+def factorability(data: pd.DataFrame, study: Study, items: Sequence[str] | None = None,
+                  correlation: Correlation = "pearson") -> Factorability:
     """Whether the items share enough to be factored: KMO and Bartlett's test.
 
     Parameters
@@ -69,11 +92,13 @@ def factorability(data: pd.DataFrame, study: Study, items: Sequence[str] | None 
         Declares the items.
     items : sequence of str, optional
         All items of the study by default.  Constant items, and copies of others, are left out with a warning.
+    correlation
+        As :func:`cxlib.extraction.kmo`.
 
     Returns
     -------
-    Result
-        statistic (kmo, bartlett_chisq, bartlett_df, bartlett_p), value.
+    Factorability
+        statistic (kmo, bartlett_chisq, bartlett_df, bartlett_p), value; ``.items`` has item, kmo.
 
     Raises
     ------
@@ -81,45 +106,35 @@ def factorability(data: pd.DataFrame, study: Study, items: Sequence[str] | None 
         An item that the study or the data do not have, or too few rows.
     """
     frame, warnings = _frame(data, study, items)
-    value, each = kmo(frame)
-    chisq, df, p = bartlett(frame)
+    value, each = kmo(frame, correlation)
+    chisq, df, p = bartlett(frame, correlation)
     table = pd.DataFrame({"statistic": ["kmo", "bartlett_chisq", "bartlett_df", "bartlett_p"],
                           "value": [value, chisq, float(df), p]})
     _, en, zh = next(grade for grade in KMO_WORDS if value >= grade[0])
+    lowest = each.idxmin()
     text = {"en": f"The KMO of {frame.shape[1]} items is {value:.2f}, {en} in Kaiser's (1974) words; Bartlett's test gives "
                   f"χ²({df}) = {chisq:.1f}, {show.p_text(p)}.",
             "zh": f"{frame.shape[1]} 个题项的 KMO 为 {value:.2f}，按 Kaiser（1974）属“{zh}”；Bartlett 球形检验 χ²({df}) = {chisq:.1f}，"
                   f"{show.p_text(p)}。"}
+    if correlation == "polychoric":
+        warnings.append({"en": "Of polychoric correlations Bartlett's statistic is no exact χ²; read it as a rough guide.",
+                         "zh": "基于多分格相关时，Bartlett 统计量并不严格服从 χ² 分布，只可粗略参考。"})
     if low := ", ".join(f"{item} ({v:.2f})" for item, v in each.items() if v < KMO_WORDS[-2][0]):
         warnings.append({"en": f"KMO below .50, a convention: {low}. These items share little with the others.",
                          "zh": f"KMO 低于惯例 .50：{low}。这些题项与其余题项共享甚少。"})
-    return Result(table, text, len(frame), "KMO (Kaiser and Rice 1974); Bartlett (1951); listwise", tuple(warnings))
-
-
-def kmo_items(data: pd.DataFrame, study: Study, items: Sequence[str] | None = None) -> Result:
-    """KMO of each item: item, kmo.
-
-    Parameters
-    ----------
-    data, study, items
-        As :func:`factorability`.
-    """
-    frame, warnings = _frame(data, study, items)
-    _, each = kmo(frame)
-    low = each.idxmin()
-    text = {"en": f"The lowest KMO of an item is {each[low]:.2f} ({low}).", "zh": f"题项 KMO 最低为 {each[low]:.2f}（{low}）。"}
-    return Result(each.rename_axis("item").reset_index(), text, len(frame), "KMO by item (Kaiser and Rice 1974); listwise",
-                  tuple(warnings))
+    said = {"en": f"The lowest KMO of an item is {each[lowest]:.2f} ({lowest}).", "zh": f"题项 KMO 最低为 {each[lowest]:.2f}（{lowest}）。"}
+    method = f"KMO (Kaiser and Rice 1974); Bartlett (1951); {correlation} correlations; listwise"
+    return Factorability(table, text, len(frame), method, tuple(warnings), Result(each.rename_axis("item").reset_index(), said, len(frame), method))
 
 
 def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, items: Sequence[str] | None = None,
-                  draws: int = 500) -> FactorNumber:
+                  draws: int = 500, correlation: Correlation = "pearson") -> FactorNumber:
     """How many factors: parallel analysis, Velicer's MAP, and Kaiser's eigenvalue rule as a foil.
 
     Parameters
     ----------
-    data, study, items
-        As :func:`factorability`.
+    data, study, items, correlation
+        As :func:`factorability`; parallel analysis and Kaiser's rule stay with Pearson correlations.
     rng : Generator
         Source of the random data of parallel analysis.
     draws : int
@@ -128,25 +143,28 @@ def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, it
     Returns
     -------
     FactorNumber
-        criterion (parallel, map, kaiser), factors; ``.eigenvalues`` has factor, observed, random.
+        criterion (parallel: components, parallel_fa: common factors, map, kaiser), factors; ``.eigenvalues`` has factor,
+        observed, random, observed_fa, random_fa.
     """
     frame, warnings = _frame(data, study, items)
-    roots, partial = parallel(frame, rng, draws), map_test(frame)
+    roots, common, partial = (parallel(frame, rng, draws), parallel(frame, rng, draws, method="fa"), map_test(frame, correlation))
     found = {"parallel": int((roots["observed"] > roots["random"]).cummin().sum()),
+             "parallel_fa": int((common["observed"] > common["random"]).cummin().sum()),
              "map": int(partial.loc[partial["map"].idxmin(), "factors"]), "kaiser": int((roots["observed"] > 1).sum())}
     declared = len({study.items[item] for item in frame.columns})
-    text = {"en": f"Parallel analysis finds {show.plural(found['parallel'], 'factor')} and Velicer's MAP {found['map']}; the "
-                  f"items belong to {show.plural(declared, 'construct')}. Eigenvalues above 1 would give {found['kaiser']}, a "
+    text = {"en": f"Parallel analysis finds {show.plural(found['parallel'], 'factor')} (of common factors {found['parallel_fa']}) and "
+                  f"Velicer's MAP {found['map']}; the items belong to {show.plural(declared, 'construct')}. Eigenvalues above 1 would give {found['kaiser']}, a "
                   "rule that tends to find too many.",
-            "zh": f"平行分析得到 {found['parallel']} 个因子，Velicer MAP 得到 {found['map']} 个；这些题项分属 {declared} 个构念。"
+            "zh": f"平行分析得到 {found['parallel']} 个因子（按公因子为 {found['parallel_fa']} 个），Velicer MAP 得到 {found['map']} 个；这些题项分属 {declared} 个构念。"
                   f"“特征值大于 1”给出 {found['kaiser']} 个，该规则往往偏多。"}
     if found["parallel"] < declared:
         warnings.append({"en": f"The answers show {show.plural(found['parallel'], 'dimension')}, fewer than the {declared} "
                                "constructs: some may be hard to tell apart. See discriminant validity in the measurement model.",
                          "zh": f"数据呈现 {found['parallel']} 个维度，少于 {declared} 个构念：有的构念可能难以区分，请看测量模型的区分效度。"})
     return FactorNumber(pd.DataFrame({"criterion": list(found), "factors": list(found.values())}), text, len(frame),
-                        f"Horn's parallel analysis (components, {draws} normal samples, 95% quantile); Velicer's MAP (1976); "
-                        "eigenvalues above 1; listwise", tuple(warnings), roots)
+                        f"Horn's parallel analysis ({draws} normal samples, 95% quantile); Velicer's MAP (1976, {correlation} correlations); "
+                        "eigenvalues above 1; listwise", tuple(warnings),
+                        roots.assign(observed_fa=common["observed"], random_fa=common["random"]))
 
 
 def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items: Sequence[str] | None = None,
@@ -169,7 +187,8 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
     Returns
     -------
     Loadings
-        item, one column a factor, communality; ``.efa`` is the whole solution.
+        item, one column a factor, communality, items sorted by the factor they load highest on; ``.efa`` is the whole
+        solution in the order of the study.
 
     Raises
     ------
@@ -190,14 +209,32 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
     stray = [item for item in pattern.index if study.items[item] in named and home[item] != study.items[item]]
     share, m, k = solution.variance["cumulative"].iloc[-1], pattern.shape[1], len(pattern)
     text = {"en": f"{show.plural(m, 'factor')} account{'s' if m == 1 else ''} for {share:.0%} of the variance of {k} items. "
-                  f"{len(named) or 'None'} of them bear{'s' if len(named) < 2 else ''} the name of a construct"
-                  + (f"; of these constructs' items, {', '.join(stray) or 'none'} load{'s' if len(stray) < 2 else ''} highest on "
-                     "another factor." if named else ": items of several constructs share each factor."),
+                  + (f"{'It bears' if m == 1 else f'{len(named)} of them bear' + 's' * (len(named) == 1)} the name of a construct; of "
+                     f"{'this construct' if len(named) == 1 else 'these constructs'}'{'s' * (len(named) == 1)} items, "
+                     f"{', '.join(stray) or 'none'} load{'s' * (len(stray) < 2)} highest on another factor." if named else
+                     f"Items of several constructs share {'it' if m == 1 else 'each factor'}, so no factor bears the name of a construct."),
             "zh": f"{m} 个因子解释 {k} 个题项方差的 {share:.0%}，"
                   + (f"其中 {len(named)} 个以构念命名；这些构念的题项中，{'、'.join(stray) or '没有题项'}在其他因子上载荷最高。" if named
-                     else "但没有因子可用构念命名：每个因子都由几个构念的题项共享。")}
-    return Loadings(pattern.rename_axis("item").reset_index().assign(communality=solution.communality.to_numpy()), text,
-                    solution.n_used, f"{solution.method}; listwise", (*_flags(solution), *warnings), solution)
+                     else f"但没有因子可用构念命名：{'该因子' if m == 1 else '每个因子都'}由几个构念的题项共享。")}
+    table = pattern.assign(communality=solution.communality).loc[_sorted(pattern)].rename_axis("item").reset_index()
+    return Loadings(table, text, solution.n_used, f"{solution.method}; listwise", (*_flags(solution), *warnings), solution)
+
+
+def structure(result: Loadings) -> Result:
+    """Correlations of the items with the factors (item, one column a factor), sorted as the loadings.
+
+    A loading is what a factor does with the others held constant, a structure coefficient what item and factor share
+    in all; with uncorrelated factors they are the same.
+    """
+    whole, pattern = result.efa.structure, result.efa.loadings
+    gap = (whole - pattern).abs().max(axis=1)
+    item, same = gap.idxmax(), gap.max() < 1e-12
+    a, b = (show.number(part.loc[item, (whole - pattern).loc[item].abs().idxmax()], 2) for part in (whole, pattern))
+    text = {"en": "The factors are uncorrelated: structure and pattern are the same.", "zh": "因子互不相关：结构系数与模式系数相同。"}
+    if not same:
+        text = {"en": f"Structure and pattern differ most for {item}: its correlation with a factor is {a}, its loading {b}.",
+                "zh": f"结构系数与模式系数相差最大的是 {item}：与某因子相关 {a}，载荷为 {b}。"}
+    return Result(whole.loc[_sorted(pattern)].rename_axis("item").reset_index(), text, result.n_used, result.method)
 
 
 def factor_correlations(result: Loadings) -> Result:
@@ -274,6 +311,13 @@ def plot_loadings(result: Loadings, study: Study, *, language: str = "en"):
               "构念的题项。请留意落在别处的题项。"}
 
 
+def _sorted(pattern: pd.DataFrame) -> list[str]:
+    """The items by the factor they load highest on, the clearest first."""
+    size = pattern.abs()
+    home = size.idxmax(axis=1).map({factor: at for at, factor in enumerate(pattern)})
+    return list(pd.DataFrame({"home": home, "size": -size.max(axis=1)}).sort_values(["home", "size"], kind="stable").index)
+
+
 def _names(pattern: pd.DataFrame, study: Study) -> dict[str, str]:
     """Factor → construct, the clearest first, each construct once; the others keep a name no construct has."""
     size, owner = pattern.abs(), np.array([study.items[item] for item in pattern.index])
@@ -297,7 +341,7 @@ def _renamed(solution: EFA, names: dict[str, str]) -> EFA:
 
 def _flags(solution: EFA) -> list[Words]:
     """What a reader must know before believing a solution."""
-    out = []
+    out = list(solution.warnings)
     if not solution.converged:
         out.append({"en": "The solution did not converge; do not interpret the loadings. Try fewer factors.",
                     "zh": "求解未收敛，载荷不宜解释；请减少因子数。"})
@@ -324,11 +368,20 @@ def _frame(data: pd.DataFrame, study: Study, items: Sequence[str] | None) -> tup
         warnings.append({"en": f"{len(data) - len(rows)} of {len(data)} rows have a missing answer and were left out; {len(rows)} "
                                "were used.",
                          "zh": f"{len(data)} 行中有 {len(data) - len(rows)} 行存在缺失答案，已剔除；使用 {len(rows)} 行。"})
-    if constant := [item for item in wanted if len(rows) and (rows[item] == rows[item].iloc[0]).all()]:
+    if constant := [item for item in wanted if len(rows) > 1 and (rows[item] == rows[item].iloc[0]).all()]:
         warnings.append({"en": f"Left out, because everyone gave the same answer: {', '.join(constant)}.",
                          "zh": f"所有人回答相同，已剔除：{', '.join(constant)}。"})
     rest = rows.drop(columns=constant)
     if copies := list(rest.columns[rest.T.duplicated()]):
         warnings.append({"en": f"Left out, because identical to another item in every row (perhaps a column was copied): "
                                f"{', '.join(copies)}.", "zh": f"与另一题项每行都相同（可能复制了列），已剔除：{', '.join(copies)}。"})
-    return rest.drop(columns=copies), warnings
+    rest = rest.drop(columns=copies)
+    if len(rest) <= rest.shape[1]:
+        raise ValueError(f"Only {len(rows)} of {len(data)} rows are complete, for {rest.shape[1]} items. More rows than items are needed; "
+                         "take fewer items or look at the missing answers.")
+    r = rest.corr().abs().to_numpy()
+    if near := [f"{rest.columns[i]} – {rest.columns[j]}" for i, j in combinations(range(len(r)), 2) if r[i, j] > NEAR]:
+        warnings.append({"en": f"Nearly the same answers (correlation beyond .95, a convention): {', '.join(near)}. They may make a "
+                               "factor of their own; keep one of each.",
+                         "zh": f"回答几乎相同（相关超过惯例 .95）：{'、'.join(near)}。它们可能自成一个因子，宜各留其一。"})
+    return rest, warnings

@@ -47,15 +47,15 @@ def test_the_tables_of_the_contract(ecsi, data, number, solution):
     assert list(table.table.columns) == ["statistic", "value"]
     assert list(table.table["statistic"]) == ["kmo", "bartlett_chisq", "bartlett_df", "bartlett_p"]
     assert list(table.table["value"]) == [extraction.kmo(data)[0], *extraction.bartlett(data)]
-    each = factors.kmo_items(data, ecsi)
-    assert dict(each.table[["item", "kmo"]].to_numpy()) == dict(extraction.kmo(data)[1])
-    assert list(number.table["criterion"]) == ["parallel", "map", "kaiser"]
-    assert list(number.eigenvalues.columns) == ["factor", "observed", "random"]
+    assert list(table.items.table.columns) == ["item", "kmo"] and table.items.n_used == 250
+    assert dict(table.items.table.to_numpy()) == dict(extraction.kmo(data)[1])
+    assert list(number.table["criterion"]) == ["parallel", "parallel_fa", "map", "kaiser"]
+    assert list(number.eigenvalues.columns) == ["factor", "observed", "random", "observed_fa", "random_fa"]
     assert [solution.table.columns[0], solution.table.columns[-1]] == ["item", "communality"]
-    assert list(solution.table["item"]) == list(ecsi.items)
+    assert set(solution.table["item"]) == set(ecsi.items)
     between = factors.factor_correlations(solution).table
     assert list(between["factor"]) == list(solution.table.columns[1:-1]) == list(between.columns[1:])
-    for result in (table, each, number, solution):
+    for result in (table, number, solution):
         assert result.n_used == 250
         assert result.text["en"]
         assert result.text["zh"]
@@ -65,8 +65,9 @@ def test_the_counts_are_those_of_the_eigenvalues(data, number):
     found = number.table.set_index("criterion")["factors"]
     roots = number.eigenvalues
     assert found["kaiser"] == (roots["observed"] > 1).sum()
-    below = roots.loc[roots["observed"] <= roots["random"], "factor"]
-    assert found["parallel"] == below.min() - 1
+    for criterion, kind in (("parallel", ""), ("parallel_fa", "_fa")):
+        below = roots.loc[roots[f"observed{kind}"] <= roots[f"random{kind}"], "factor"]
+        assert found[criterion] == below.min() - 1
     assert found["map"] == extraction.map_test(data).set_index("factors")["map"].idxmin()
     assert f"finds {found['parallel']} factors" in number.text["en"]
     assert "fewer than the 7 constructs" in number.warnings[0]["en"]
@@ -75,7 +76,7 @@ def test_the_counts_are_those_of_the_eigenvalues(data, number):
 def test_planted_constructs_name_their_factors_and_a_stray_item_is_told():
     frame, names = three_constructs()
     number = factors.factor_number(frame, names, np.random.default_rng(0))
-    assert list(number.table["factors"]) == [3, 3, 3]
+    assert list(number.table["factors"]) == [3, 3, 3, 3]
     assert number.warnings == ()
     for rotation in ("oblimin", "promax", "varimax"):
         result = factors.loadings(frame, names, 3, rotation=rotation)
@@ -87,6 +88,75 @@ def test_planted_constructs_name_their_factors_and_a_stray_item_is_told():
         assert list(result.efa.variance["factor"]) == list(result.efa.loadings)
         assert list(result.efa.correlations.index) == list(result.efa.loadings)
     assert factors.loadings(frame, names).table.shape == (12, 5)
+
+
+def test_the_tables_are_sorted_and_the_structure_is_the_pattern_times_the_correlations(solution):
+    pattern, whole = solution.table.set_index("item").drop(columns="communality"), factors.structure(solution).table.set_index("item")
+    home = pattern.abs().to_numpy().argmax(axis=1)
+    assert (np.diff(home) >= 0).all()
+    for factor in set(home):
+        assert (np.diff(pattern.abs().to_numpy()[home == factor, factor]) <= 0).all()
+    assert list(whole.index) == list(pattern.index)
+    np.testing.assert_allclose(whole, pattern.to_numpy() @ solution.efa.correlations.to_numpy(), atol=1e-12)
+
+
+def test_structure_and_pattern_are_the_same_of_uncorrelated_factors(ecsi, data):
+    result = factors.structure(factors.loadings(data, ecsi, 3, rotation="varimax"))
+    assert "structure and pattern are the same" in result.text["en"] and "结构系数与模式系数相同" in result.text["zh"]
+
+
+@pytest.mark.parametrize(("m", "english", "chinese"), [
+    (1, "1 factor accounts for", "该因子由几个构念的题项共享"), (3, "3 factors account for", "个以构念命名")])
+def test_one_factor_is_told_in_the_singular(m, english, chinese):
+    frame, names = three_constructs()
+    text = factors.loadings(frame, names, m).text
+    assert text["en"].startswith(english) and chinese in text["zh"]
+    assert ("share it, so no factor" in text["en"]) == (m == 1) and "share each" not in text["en"]
+    alone = factors.loadings(frame[["A1", "A2", "A3", "A4"]], names, 1, ["A1", "A2", "A3", "A4"]).text["en"]
+    assert "It bears the name of a construct; of this construct's items, none loads" in alone
+
+
+def test_both_halves_say_how_many_they_are(ecsi, data):
+    holed = data.copy()
+    holed.loc[:9, "IMAG1"] = np.nan
+    one, two, sizes = factors.split(holed, ecsi, np.random.default_rng(1))
+    assert list(sizes.table["half"]) == ["explore", "confirm"] and list(sizes.table["n"]) == [len(one), len(two)] == [125, 125]
+    assert list(sizes.table["complete"]) == [len(one.dropna()), len(two.dropna())] and sizes.table["complete"].sum() == 240
+    assert not set(one.index) & set(two.index) and "125 respondents explore and 125 others confirm" in sizes.text["en"]
+    again, *_ = factors.split(holed, ecsi, np.random.default_rng(1))
+    pd.testing.assert_frame_equal(one, again)
+
+
+def test_ordered_answers_are_factored_by_their_polychoric_correlations(ecsi, data):
+    first, second = (factors.factorability(data, ecsi, correlation=kind) for kind in ("pearson", "polychoric"))
+    assert second.table["value"][0] == extraction.kmo(data, "polychoric")[0] != first.table["value"][0]
+    assert any("no exact χ²" in w["en"] for w in second.warnings) and first.warnings == ()
+    number = factors.factor_number(data, ecsi, np.random.default_rng(1), draws=20, correlation="polychoric")
+    assert number.table.set_index("criterion").loc["map", "factors"] == extraction.map_test(data, "polychoric")["map"].idxmin()
+    assert "polychoric" in second.method and "polychoric" in number.method
+
+
+@pytest.mark.parametrize("planted", [2, 5])
+def test_a_wrong_number_of_factors_is_found(planted):
+    """Items are written for three constructs, but there are two or five things underneath."""
+    rng = np.random.default_rng(11)
+    latent = rng.multivariate_normal(np.zeros(planted), np.full((planted, planted), .3) + .7 * np.eye(planted), 600)
+    frame = pd.DataFrame(.75 * latent[:, np.arange(20) % planted] + .66 * rng.normal(size=(600, 20)), columns=[f"q{i}" for i in range(20)])
+    names = a_study({code: list(frame.columns[at::3]) for at, code in enumerate("ABC")})
+    number = factors.factor_number(frame, names, np.random.default_rng(2), draws=100)
+    found = number.table.set_index("criterion")["factors"]
+    assert found["parallel"] == found["parallel_fa"] == found["map"] == planted
+    assert any("fewer than the 3 constructs" in w["en"] for w in number.warnings) == (planted < 3)
+
+
+def test_a_planted_cross_loading_is_flagged():
+    frame, names = three_constructs()
+    clean = factors.loadings(frame, names, 3)
+    assert not any("Cross-loading" in w["en"] for w in clean.warnings)
+    frame["B2"] = frame["B2"] + .8 * frame[["C1", "C2", "C3"]].mean(axis=1)
+    result = factors.loadings(frame, names, 3)
+    assert any(w["en"].startswith("Cross-loading") and w["en"].endswith(": B2.") for w in result.warnings)
+    assert list(result.efa.cross["item"]) == ["B2"] and set(result.efa.cross.iloc[0][["first", "second"]]) == {"B", "C"}
 
 
 def test_names_are_given_once_and_never_taken_from_a_construct():
@@ -102,7 +172,7 @@ def test_names_are_given_once_and_never_taken_from_a_construct():
 def test_the_study_changes_names_and_nothing_else(ecsi, data, solution):
     plain = extraction.efa(data, 4)
     np.testing.assert_array_equal(solution.efa.loadings, plain.loadings)
-    np.testing.assert_array_equal(solution.table["communality"], plain.communality)
+    np.testing.assert_array_equal(solution.table.set_index("item")["communality"][plain.communality.index], plain.communality)
     np.testing.assert_array_equal(solution.efa.correlations, plain.correlations)
     assert list(solution.efa.cross["item"]) == list(plain.cross["item"])
     assert any("Cross-loading" in w["en"] and plain.cross["item"].iloc[0] in w["en"] for w in solution.warnings)
@@ -115,7 +185,7 @@ def test_the_study_changes_names_and_nothing_else(ecsi, data, solution):
 
 def test_items_without_correlations_are_left_out_and_named(ecsi, data):
     broken = data.assign(IMAG3=7.0, CUSA1=data["PERQ1"])
-    for result in (factors.factorability(broken, ecsi), factors.kmo_items(broken, ecsi),
+    for result in (factors.factorability(broken, ecsi),
                    factors.factor_number(broken, ecsi, np.random.default_rng(0), draws=20), factors.loadings(broken, ecsi, 3)):
         words = [w["en"] for w in result.warnings]
         assert any("same answer: IMAG3" in w for w in words)
