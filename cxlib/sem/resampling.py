@@ -26,7 +26,6 @@ class Draws:
     status : (R,) "converged", "improper" (an optimum where Ψ or Θ has a negative eigenvalue) or "failed"
     gradient : (R,) largest |∂F/∂θ| at the end; fmin : (R,) F as in :mod:`cxlib.sem.kernel`
     counts : per group (R, units), how often each row (or cluster) is in each sample; empty if not resampled
-    se : (R, npar) standard errors, if asked for
     """
 
     model: Model = field(repr=False)
@@ -35,7 +34,6 @@ class Draws:
     gradient: np.ndarray = field(repr=False)
     fmin: np.ndarray = field(repr=False)
     counts: tuple[np.ndarray, ...] = field(default=(), repr=False)
-    se: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of draws, failed ones included."""
@@ -215,30 +213,6 @@ def simulate_covariances(sigma: np.ndarray, n: int, draws: int, rng: np.random.G
     a[:, np.arange(p), np.arange(p)] = np.sqrt(rng.chisquare(n - 1 - np.arange(p), size=(draws, p)))
     half = np.linalg.cholesky(sigma) @ a
     return half @ half.transpose(0, 2, 1) / n
-
-
-def monte_carlo(model: Model, theta: np.ndarray, n: int | Sequence[int], draws: int, rng: np.random.Generator) -> Draws:
-    """Simulate samples from the model at `theta` (npar,), n rows (a list: n of each group), and refit each.
-
-    Returns
-    -------
-    Draws
-        With standard errors from the expected information.
-
-    Notes
-    -----
-    R: ``simulateData()`` and ``sem()`` in a loop.
-    """
-    sizes = [n] if np.ndim(n) == 0 else list(n)
-    cov, mean = [], []
-    for group, size in enumerate(sizes):
-        at = kernel.matrices(model, theta[None], group)
-        mu = at["nu"][0] + at["lambda"][0] @ at["total"][0] @ at["alpha"][0]
-        cov.append(simulate_covariances(at["sigma"][0], size, draws, rng))
-        mean.append(rng.multivariate_normal(mu, at["sigma"][0] / size, size=draws, method="cholesky"))
-    found = _draws(model, lockstep.refit(kernel.compile(model), lockstep.given(cov, mean, sizes), theta))
-    return Draws(model, found.theta, found.status, found.gradient, found.fmin, se=np.concatenate(
-        [np.sqrt(np.maximum(np.einsum("rii->ri", vcov(model, found.theta[at : at + 64], sizes)), 0)) for at in range(0, draws, 64)]))
 
 
 def vcov(model: Model, theta: np.ndarray, n: int | Sequence[int]) -> np.ndarray:
