@@ -62,7 +62,7 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
         "logl": logl, "aic": 2 * npar - 2 * logl, "bic": npar * np.log(n) - 2 * logl,
         "bic2": npar * np.log((n + 2) / 24) - 2 * logl, "n": n,
         "rmsea": rmsea(chisq, df, n, groups), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
-        "rmsea_pvalue": 1 - _noncentral(chisq, df, n * df * 0.05**2 / groups) if df else np.nan,
+        "rmsea_pvalue": close_fit(chisq, df, n * df * 0.05**2 / groups),
         "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
     }
     if fit.patterns or fit.estimator != "ML":
@@ -136,6 +136,11 @@ def rmsea_interval(chisq: float, df: float, n: int, groups: int = 1, level: floa
         noncentrality = brentq(lambda value, tail=tail: _noncentral(chisq, df, value) - tail, 0.0, top, xtol=1e-10)
         limits.append(float(np.sqrt(groups * noncentrality / (n * df))))
     return limits[0], limits[1]
+
+
+def close_fit(chisq: float, df: float, noncentrality: float) -> float:
+    """Probability of a larger χ² at this noncentrality, that of RMSEA .05; without degrees of freedom there is none."""
+    return 1 - _noncentral(chisq, df, noncentrality) if df else np.nan
 
 
 def _noncentral(chisq: float, df: float, noncentrality: float) -> float:

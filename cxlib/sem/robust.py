@@ -151,7 +151,7 @@ def measures(fit: Fit) -> dict[str, float]:
     """Scaled and robust fit measures by lavaan's names, "_" for "."."""
     from scipy.special import chdtrc
 
-    from cxlib.sem.measures import baseline, cfi, rmsea, rmsea_interval, tli
+    from cxlib.sem.measures import baseline, cfi, close_fit, rmsea, rmsea_interval, tli
 
     chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
     (base, base_df), c, out = baseline(fit), fit.scaling if df else 1.0, {}
@@ -164,7 +164,7 @@ def measures(fit: Fit) -> dict[str, float]:
                "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
                "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
                "rmsea_scaled": rmsea(chisq, c * df, n, groups), "rmsea_ci_lower_scaled": low, "rmsea_ci_upper_scaled": high,
-               "rmsea_pvalue_scaled": _close(chisq, c * df, n * c * df * 0.05**2 / groups)}
+               "rmsea_pvalue_scaled": close_fit(chisq, c * df, n * c * df * 0.05**2 / groups)}
     if fit.missing == "fiml":
         (chisq, c), (base, base_c) = fiml_corrected(fit, fit.discrepancy(), fit.theta), fiml_corrected(fit, *independence(fit))
     low, high = rmsea_interval(chisq / c, df, n, groups)
@@ -172,14 +172,7 @@ def measures(fit: Fit) -> dict[str, float]:
         "cfi_robust": cfi(chisq, df, base, base_df, c, base_c), "tli_robust": tli(chisq, df, base, base_df, c, base_c),
         "rmsea_robust": rmsea(chisq, df, n, groups, c), "rmsea_ci_lower_robust": low * np.sqrt(c),
         "rmsea_ci_upper_robust": high * np.sqrt(c),
-        "rmsea_pvalue_robust": _close(chisq / c, df, n * df * 0.05**2 / (groups * c))}
-
-
-def _close(chisq: float, df: float, noncentrality: float) -> float:
-    """Probability of a larger χ² if the RMSEA were .05; without degrees of freedom there is none."""
-    from scipy.special import chndtr
-
-    return 1 - float(chndtr(chisq, df, noncentrality)) if df else np.nan
+        "rmsea_pvalue_robust": close_fit(chisq / c, df, n * df * 0.05**2 / (groups * c))}
 
 
 def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
