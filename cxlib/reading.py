@@ -21,22 +21,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxlib.cells import DataError, as_text, comma_note, convert, meanings, unblank
 from cxlib.show import Result, Text, plural
 from cxlib.study import Column, Study
 
 MOST_WORDS = 30
 """More different answers than this are not listed: they do not come from a scale."""
 FORMATS = {".csv": "a table of cells", ".xlsx": "an Excel workbook", ".sav": "SPSS", ".parquet": "Parquet"}
-BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
-FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
 AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
-THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
-NUMBERED = re.compile(r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)")  # a code and its words in one answer: 5-very satisfied
-NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
-
-
-class DataError(ValueError):
-    """The responses do not fit the study file; the message says where, what was found and what to change."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +131,7 @@ def key(study: Study) -> pd.DataFrame | None:
     """The key of planted bad rows (columns respondent id and `kind`) of a simulated study, or None if it names none."""
     if not study.screening.key:
         return None
-    return _load(locate(study.screening.key, study))[0].apply(_unblank)
+    return _load(locate(study.screening.key, study))[0].apply(unblank)
 
 
 def check_items(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
@@ -232,7 +224,7 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
 
             table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
             header, labels = table.columns, {k: v for k, v in meta.column_names_to_labels.items() if v}
-            values = {k: {_cell(c): str(w) for c, w in v.items()} for k, v in meta.variable_value_labels.items()}
+            values = {k: {as_text(c): str(w) for c, w in v.items()} for k, v in meta.variable_value_labels.items()}
         else:
             table = pd.read_parquet(path)
             header = table.columns
@@ -244,10 +236,10 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
             f"'{path.name}' cannot be read as {FORMATS[kind]}: {reason}. Open it in the program it comes from and save it again as {kind}, or as "
             "CSV UTF-8 (and correct 'file:'). If a title stands above the header, delete it or declare the row of the header: {file: …, header: 2}."
         ) from error
-    names = [n if isinstance(n := _cell(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
+    names = [n if isinstance(n := as_text(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
     if repeated := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
         raise DataError(f"'{path.name}' has more than one column named {_some(repeated)}. Rename or remove all but one.")
-    return pd.DataFrame({n: table.iloc[:, i].map(_cell).astype(object) for i, n in enumerate(names)}), labels, values
+    return pd.DataFrame({n: table.iloc[:, i].map(as_text).astype(object) for i, n in enumerate(names)}), labels, values
 
 
 def _refuse_title(path: Path, header_row: int, wordings: Mapping[str, Iterable[str]], found: int) -> None:
@@ -269,19 +261,6 @@ def _decoded(content: bytes, path: Path) -> str:
         except UnicodeDecodeError:
             continue
     raise DataError(f"'{path.name}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.")
-
-
-def _cell(value: object) -> str | float:
-    """A cell as text: 7.0 is "7", surrounding spaces go, an empty one is NaN."""
-    if isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value):
-        value = int(value)
-    return np.nan if pd.isna(value) or not str(value).strip() else str(value).strip()
-
-
-def _unblank(cells: pd.Series, declared: Iterable[str] = ()) -> pd.Series:
-    """The usual words for an empty cell as NaN, except where the study declares the word as a level."""
-    empty = BLANK - set(declared)
-    return cells.mask(cells.map(lambda v: isinstance(v, str) and (v.lower() in empty and _plain(v) in empty)), np.nan)
 
 
 def _key(text: str) -> str:
@@ -356,10 +335,10 @@ def _typed(
     frame, changes, errors, strays = {}, [], [], []
     asked = {*study.items, *study.screening.attention}
     for name, column in columns.items():
-        levels = _levels(column, values.get(found[name], {}), name)
-        cells = _unblank(table[found[name]], levels)
-        frame[name], problems = _convert(cells, column, study.missing, name in asked, levels)
-        notes += _comma_note(cells, name) if column.kind == "number" else ()
+        levels = meanings(column, values.get(found[name], {}), name)
+        cells = unblank(table[found[name]], levels)
+        frame[name], problems = convert(cells, column, study.missing, name in asked, levels)
+        notes += comma_note(cells, name) if column.kind == "number" else ()
         for problem, bad in problems.items():
             if not bad.any():
                 continue
@@ -381,104 +360,6 @@ def _typed(
     result.index = pd.RangeIndex(1, len(result) + 1, name="row")
     listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
     return Reading(result, _notes(listed) + notes, listed, tuple(unused))
-
-
-def _levels(column: Column, labelled: Mapping[str, str], name: str = "") -> dict:
-    """What may stand in a cell → its level, or its number; `labelled` are the file's own value labels."""
-    if column.kind == "number":
-        meant = {_plain(word): number for word, number in column.answers.items()}
-        return meant | {_plain(code): meant[_plain(label)] for code, label in labelled.items() if _plain(label) in meant}
-    if column.kind not in ("category", "flag"):
-        return {}
-    allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
-    for code, words in column.levels.items():
-        level = code if column.kind == "category" else FLAGS.get(code, np.nan)
-        allowed |= {_plain(word): level for word in (code, words.en, words.zh)}
-    allowed |= {_plain(word): allowed.get(_plain(level), level) for word, level in column.spellings.items()}
-    for code, label in labelled.items():
-        level = allowed.get(_plain(label))
-        if level is not None and allowed.setdefault(_plain(code), level) != level:
-            raise DataError(f"{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not "
-                f"{allowed[_plain(code)]}. Correct levels: in the study file.")
-    return allowed
-
-
-def _convert(
-    cells: pd.Series, column: Column, missing: tuple, item: bool, allowed: Mapping | None = None
-) -> tuple[pd.Series, dict[str, np.ndarray]]:
-    """Cells of one column in the declared kind, and by problem which rows became missing."""
-    if column.kind in ("text", "id"):
-        return cells, {}
-    cells = cells.map(lambda v: unicodedata.normalize("NFKC", v).strip(), na_action="ignore")
-    given = cells.notna().to_numpy()
-    coded = cells.isin({unicodedata.normalize("NFKC", str(_cell(code))) for code in missing}).to_numpy()
-    if column.kind == "date":
-        values = pd.to_datetime(cells, errors="coerce", format="mixed")
-        return values, {"date": given & values.isna().to_numpy()}
-    if column.kind in ("category", "flag"):
-        if column.kind == "category" and not allowed:
-            return cells.mask(coded), {"missing code": coded}
-        values = cells.str.casefold().map(allowed) if given.any() else cells
-        coded = coded & ~cells.str.casefold().isin(allowed).to_numpy() if given.any() else coded
-        values = values.astype(float if column.kind == "flag" else object)
-        return values, {"missing code": coded, "level": given & ~coded & values.isna().to_numpy()}
-    point = "." if _commas(cells)[0] else ""
-    values = pd.Series([_number(v, column, point) for v in cells], index=cells.index, dtype=float)
-    problems: dict[str, np.ndarray] = {}
-    if allowed and given.any():
-        meant = cells.str.casefold().map(allowed).astype(float)
-        problems["word"] = (meant.notna() & (meant != values)).to_numpy()
-        values = meant.fillna(values)
-    if item and (given & values.isna()).any():
-        number = _numbered(cells.where(values.isna()), allowed or {})
-        problems["numbered"], values = number.notna().to_numpy(), values.fillna(number)
-    lower, upper = column.range or (-np.inf, np.inf)
-    outside = ((values < lower) | (values > upper)).to_numpy()
-    # 99 hours are hours: in a number column with a range, a missing code counts as one only outside that range
-    coded = coded & (item | outside | (column.range is None))
-    unread = given & ~coded & values.isna().to_numpy()
-    outside = outside & ~coded
-    problems |= {"missing code": coded, "range": outside, "answer" if item else "number": unread}
-    return values.mask(coded | outside), problems
-
-
-def _numbered(cells: pd.Series, answers: Mapping[str, float]) -> pd.Series:
-    """The number before the words ("5-very satisfied"), if in the column each has one wording and none contradicts `answers`."""
-    read = cells.str.casefold().str.extract(f"^{NUMBERED.pattern}$")
-    number, pairs = read[0].astype(float), read.dropna().drop_duplicates()
-    unsure = pairs[0].duplicated().any() or pairs[1].duplicated().any() or (pairs[1].map(answers).fillna(number) != number[pairs.index]).any()
-    return number * np.nan if unsure else number
-
-
-def _plain(text: str) -> str:
-    """Full-width to ASCII, no outer spaces, no capitals."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()
-
-
-def _commas(cells: pd.Series) -> tuple[list[str], list[str]]:
-    """The numbers whose comma can only be a decimal one, and those whose comma may part thousands."""
-    cells = cells[cells.str.contains(r"\d,\d", na=False)] if cells.notna().any() else cells.dropna()
-    return [v for v in cells if not THOUSANDS.search(v)], [v for v in cells if THOUSANDS.search(v)]
-
-
-def _comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
-    """How a comma before three digits was read, which could be either."""
-    decimal, either = _commas(cells.map(lambda v: unicodedata.normalize("NFKC", v), na_action="ignore"))
-    if not either:
-        return ()
-    en, zh = ("the decimal point", "小数点") if decimal else ("parting thousands", "千位分隔符")
-    because = f" ({decimal[0]})" if decimal else ""
-    return ({"en": f"{name}: the comma was read as {en} in the whole column{because}, as in {either[0]}.",
-             "zh": f"{name}：整列中的逗号按{zh}读取{because}，例如 {either[0]}。"},)
-
-
-def _number(cell: object, column: Column, point: str = "") -> float:
-    """ "1天", "24小时", "1,440 min" in the declared unit; NaN where it cannot be read."""
-    read = isinstance(cell, str) and NUMBER.fullmatch(re.sub(r"(?<=\d),(?=\d)", point, cell))
-    if not read:
-        return np.nan
-    factors = {"": 1.0, column.unit.casefold(): 1.0, **{k.casefold(): v for k, v in column.units.items()}}
-    return float(read[1]) * factors.get((read[2] or "").strip().casefold(), np.nan)
 
 
 def _complaint(name: str, problem: str, column: Column, values: list, rows: list[int]) -> str:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import write
 
-from cxlib import reading
+from cxlib import cells, reading
 from cxlib.reading import DataError
 from cxlib.study import Column, load
 
@@ -333,7 +333,7 @@ def test_value_labels_turn_codes_into_the_declared_numbers_and_are_shown(tmp_pat
 @settings(derandomize=True, deadline=None, max_examples=7)
 def test_full_width_digits_are_digits(answer):
     column = Column(kind="number", range=(1, 7))
-    values, problems = reading._convert(pd.Series([str(answer).translate(str.maketrans("1234567", "１２３４５６７"))]), column, (), item=True)
+    values, problems = cells.convert(pd.Series([str(answer).translate(str.maketrans("1234567", "１２３４５６７"))]), column, (), item=True)
     assert values.tolist() == [answer] and not any(p.any() for p in problems.values())
 
 
@@ -343,7 +343,7 @@ def test_full_width_digits_are_digits(answer):
 ])
 def test_mixed_units_become_one(cell, hours):
     column = Column(kind="number", unit="hours", units={"天": 24, "day": 24, "小时": 1, "分钟": 1 / 60})
-    values, _ = reading._convert(pd.Series([cell]), column, (), item=False)
+    values, _ = cells.convert(pd.Series([cell]), column, (), item=False)
     assert values[0] == pytest.approx(hours, rel=1e-12)
 
 
