@@ -311,21 +311,6 @@ def rotate(loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None)
     return scale * (pattern @ u), back @ back.T, converged
 
 
-def halves(data: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two random halves of the rows: one to explore, one to confirm; the first has the odd row.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two rows.
-    """
-    if len(data) < 2:
-        raise ValueError(f"{len(data)} row(s) cannot be split in two.")
-    order = rng.permutation(len(data))
-    cut = (len(data) + 1) // 2
-    return data.iloc[np.sort(order[:cut])], data.iloc[np.sort(order[cut:])]
-
-
 def correlations(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[np.ndarray, int, tuple]:
     """The correlations of the complete rows, how many rows these are, and warnings; raises ValueError as :func:`kmo`."""
     if correlation not in ("pearson", "polychoric"):

@@ -21,7 +21,6 @@ from cxlib.extraction import (
     Rotation,
     bartlett,
     efa,
-    halves,
     kmo,
     map_test,
     parallel,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     Words = dict[str, str]
 
-__all__ = ["EFA", "bartlett", "efa", "factor_correlations", "factor_number", "factorability", "halves", "kmo", "loadings",
+__all__ = ["EFA", "bartlett", "efa", "factor_correlations", "factor_number", "factorability", "kmo", "loadings",
            "map_test", "parallel", "plot_loadings", "plot_scree", "rotate", "split", "structure"]
 
 KMO_WORDS = ((0.9, "marvellous", "极佳"), (0.8, "meritorious", "良好"), (0.7, "middling", "中等"), (0.6, "mediocre", "普通"),
@@ -70,9 +69,17 @@ class Loadings(Result):
 def split(data: pd.DataFrame, study: Study, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, Result]:
     """Two random halves of the respondents, to explore and to confirm, and their sizes (half, n, complete).
 
-    complete counts the rows without a missing answer to any item.
+    complete counts the rows without a missing answer to any item; the first half has the odd row.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two rows.
     """
-    parts = halves(data, rng)
+    if len(data) < 2:
+        raise ValueError(f"{len(data)} row(s) cannot be split in two.")
+    order, cut = rng.permutation(len(data)), (len(data) + 1) // 2
+    parts = data.iloc[np.sort(order[:cut])], data.iloc[np.sort(order[cut:])]
     sizes = [(name, len(part), len(part[list(study.items)].dropna())) for name, part in zip(("explore", "confirm"), parts, strict=True)]
     (_, a, whole_a), (_, b, whole_b) = sizes
     text = {"en": f"{a} respondents explore and {b} others confirm; {whole_a} and {whole_b} of them answered every item.",
@@ -364,11 +371,14 @@ def _frame(data: pd.DataFrame, study: Study, items: Sequence[str] | None) -> tup
     if absent := [item for item in wanted if item not in data]:
         raise ValueError(f"The data have no column {', '.join(absent)}, which the study '{study.id}' declares. Check the column names.")
     rows = data[wanted].dropna()
+    if len(rows) < 3:
+        raise ValueError(f"Only {len(rows)} of {len(data)} rows are complete, for {len(wanted)} items. More rows than items are needed; "
+                         "take fewer items or look at the missing answers.")
     if len(rows) < len(data):
         warnings.append({"en": f"{len(data) - len(rows)} of {len(data)} rows have a missing answer and were left out; {len(rows)} "
                                "were used.",
                          "zh": f"{len(data)} 行中有 {len(data) - len(rows)} 行存在缺失答案，已剔除；使用 {len(rows)} 行。"})
-    if constant := [item for item in wanted if len(rows) > 1 and (rows[item] == rows[item].iloc[0]).all()]:
+    if constant := [item for item in wanted if (rows[item] == rows[item].iloc[0]).all()]:
         warnings.append({"en": f"Left out, because everyone gave the same answer: {', '.join(constant)}.",
                          "zh": f"所有人回答相同，已剔除：{', '.join(constant)}。"})
     rest = rows.drop(columns=constant)
@@ -376,9 +386,6 @@ def _frame(data: pd.DataFrame, study: Study, items: Sequence[str] | None) -> tup
         warnings.append({"en": f"Left out, because identical to another item in every row (perhaps a column was copied): "
                                f"{', '.join(copies)}.", "zh": f"与另一题项每行都相同（可能复制了列），已剔除：{', '.join(copies)}。"})
     rest = rest.drop(columns=copies)
-    if len(rest) <= rest.shape[1]:
-        raise ValueError(f"Only {len(rows)} of {len(data)} rows are complete, for {rest.shape[1]} items. More rows than items are needed; "
-                         "take fewer items or look at the missing answers.")
     r = rest.corr().abs().to_numpy()
     if near := [f"{rest.columns[i]} – {rest.columns[j]}" for i, j in combinations(range(len(r)), 2) if r[i, j] > NEAR]:
         warnings.append({"en": f"Nearly the same answers (correlation beyond .95, a convention): {', '.join(near)}. They may make a "

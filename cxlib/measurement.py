@@ -92,7 +92,7 @@ def fit_table(fit: Fit) -> Result:
     failed = [m.upper() for m, limit in FIT_CONVENTIONS.items()
               if not (value[m] >= limit if m == "cfi" else value[m] <= limit)]
     said = (f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}; CFI {number(value['cfi'])}, "
-            f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}; close fit, RMSEA ≤ .05: "
+            f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}; RMSEA ≤ .05: "
             f"{p_text(value['rmsea_pvalue'])}], SRMR {number(value['srmr'])}")
     met = {"en": f"not met: {', '.join(failed)}" if failed else "all three are met",
            "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到"}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import data_set, exact
 
-from cxlib.extraction import bartlett, efa, halves, kmo, map_test, parallel, rotate
+from cxlib.extraction import bartlett, efa, kmo, map_test, parallel, rotate
 
 PRINTED = pd.read_csv(Path(__file__).parent / "reference" / "factors.csv", keep_default_na=False, dtype={"row": str, "column": str})
 MORE = pd.read_csv(Path(__file__).parent / "reference" / "factorability.csv", keep_default_na=False).set_index(["set", "table"])
@@ -204,17 +204,6 @@ def test_rows_with_a_missing_answer_are_left_out():
     holed = data_set("bfi")
     assert efa(holed, 2).n_used == len(holed.dropna()) == 2436
     assert kmo(holed)[0] == kmo(holed.dropna())[0]
-
-
-def test_halves_are_disjoint_and_complete():
-    frame = DATA["hs"]
-    one, two = halves(frame, np.random.default_rng(1))
-    assert (len(one), len(two)) == (151, 150)
-    assert sorted([*one.index, *two.index]) == list(frame.index)
-    again, _ = halves(frame, np.random.default_rng(1))
-    pd.testing.assert_frame_equal(one, again)
-    with pytest.raises(ValueError, match="1 row"):
-        halves(frame.iloc[:1], np.random.default_rng(1))
 
 
 NORMAL = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 5)), columns=list("abcde"))

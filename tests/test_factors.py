@@ -125,6 +125,10 @@ def test_both_halves_say_how_many_they_are(ecsi, data):
     assert not set(one.index) & set(two.index) and "125 respondents explore and 125 others confirm" in sizes.text["en"]
     again, *_ = factors.split(holed, ecsi, np.random.default_rng(1))
     pd.testing.assert_frame_equal(one, again)
+    assert [len(part) for part in factors.split(holed.iloc[:249], ecsi, np.random.default_rng(1))[:2]] == [125, 124]
+    assert sorted([*one.index, *two.index]) == list(holed.index)
+    with pytest.raises(ValueError, match="1 row"):
+        factors.split(holed.iloc[:1], ecsi, np.random.default_rng(1))
 
 
 def test_ordered_answers_are_factored_by_their_polychoric_correlations(ecsi, data):
