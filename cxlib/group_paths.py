@@ -115,15 +115,15 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
                             "of equality in all groups.",
                       "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
     else:
-        draws = _bootstrap(found, n_boot, rng) if n_boot and fit.missing == "listwise" else None
+        draws = _bootstrap(found, n_boot, rng) if n_boot and fit.missing == "listwise" and fit.estimator != "WLSMV" else None
         both = {interval: rows.reset_index(drop=True) for interval, rows in _gap(fit, effects, draws).groupby("interval")}
         table[["est", "se", "ci_low", "ci_high"]] = both["delta"][["est", "se", "ci_low", "ci_high"]]
         table[["group_a", "group_b"]] = names
         if draws is not None:
             table[["boot_low", "boot_high", "boot_p", "draws"]] = both["percentile"][["ci_low", "ci_high", "p", "converged"]]
         if n_boot and draws is None:
-            notes.append({"en": "Incomplete rows are not resampled: there are no bootstrap intervals.",
-                          "zh": "含缺失的数据不作重抽样：没有自助区间。"})
+            notes.append({"en": "Incomplete rows, and fits by WLSMV, are not resampled: there are no bootstrap intervals.",
+                          "zh": "含缺失的数据和 WLSMV 不作重抽样：没有自助区间。"})
         elif n_boot and draws.failed:
             notes.append({"en": f"{draws.failed} of {len(draws):,} bootstrap samples have no optimum and were left out.",
                           "zh": f"{len(draws):,} 次重抽样中有 {draws.failed} 次没有最优解，已剔除。"})

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from cxlib import sem, show
+from cxlib import group_answers, sem, show
 from cxlib.composites import holm
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
-from cxlib.sem.ordinal import unchosen
 from cxlib.show import Result, Text, number, p_text, plural
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ def sizes(compared: Comparison) -> Result:
 
 
 def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] = "approximate", n_permutations: int = 0,
-           rng: np.random.Generator | None = None, estimator: str = "ML", missing: str = "listwise") -> Ladder:
+           rng: np.random.Generator | None = None, estimator: str = "ML", missing: str = "listwise", merge_answers: bool = False) -> Ladder:
     """Climb from configural to strict invariance, and where a level does not hold free equalities one at a time.
 
     Parameters
@@ -177,6 +176,9 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     estimator, missing : str
         As :func:`cxlib.sem.fit`; of what exists for one group only the nearest is taken instead, with a warning: "MLR" for
         "MLM" with "fiml", "fiml" for "mi".  "WLSMV" has a level of equal thresholds, frees nothing and permutes nothing.
+    merge_answers : bool
+        Of WLSMV: merge an answer that nobody of a group gave with its neighbour nearer the middle, in all groups; without it
+        there is no ladder then.
 
     Notes
     -----
@@ -184,13 +186,19 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     """
     if compared.why_not is not None:
         return Ladder(compared, criterion, why_not=compared.why_not)
-    frame, model = numbered(compared), sem.parse(compared.study.measurement(compared.model), means=True)
     estimator, missing, notes = _available(estimator, missing)
-    if estimator == "WLSMV" and (gap := _unchosen(compared, compared.large, missing)):
-        return Ladder(compared, criterion, why_not={
-            "en": gap["en"] + " Thresholds of a group without that answer do not exist. Merge it with the next answer in all "
-                              "groups, choose another grouping, or use estimator = \"MLR\", which takes answers as numbers.",
-            "zh": gap["zh"] + "该组没有这一选项的阈值。请在所有组中把它与相邻选项合并，或换一个分组列，或用 estimator = \"MLR\"（把回答当作数值）。"})
+    parts = group_answers.by_group(compared.data, _items(compared.study, compared.model), GROUP, compared.large, missing)
+    if estimator == "WLSMV" and (gap := group_answers.gaps(parts, compared.name)):
+        if not merge_answers:
+            return Ladder(compared, criterion, why_not={
+                "en": gap["en"] + " Thresholds of a group without that answer do not exist. With merge_answers = True it is merged with "
+                                  "its neighbour in all groups; or choose another grouping, or estimator = \"MLR\", which takes "
+                                  "answers as numbers.",
+                "zh": gap["zh"] + "该组没有这一选项的阈值。用 merge_answers = True 可在所有组中把它与相邻选项合并；也可换一个分组列，"
+                                  "或用 estimator = \"MLR\"（把回答当作数值）。"})
+        data, note = group_answers.merged(compared.data, parts)
+        compared, notes = replace(compared, data=data), [*notes, note]
+    frame, model = numbered(compared), sem.parse(compared.study.measurement(compared.model), means=True)
     settings = {"estimator": estimator, "missing": missing, "cluster": compared.study.cluster or None}
     try:
         fits = steps.ladder(frame, model, GROUP, **settings)
@@ -240,14 +248,7 @@ def invariance(ladder: Ladder) -> Result:
     unsaid = [{"en": "The changes of configural, the first level, are empty: there is no level below it.",
                "zh": "configural 为第一级，没有更低的水平可比，其变化量为空。"}]
     if fit.estimator == "WLSMV":
-        unsaid.append({"en": "WLSMV has no likelihood, so aic and bic are empty; the changes of CFI and RMSEA are those of the scaled "
-                             "ones. The limits were found with maximum likelihood: at the same misfit WLSMV looks better (Xia & Yang "
-                             "2019, doi:10.3758/s13428-018-1055-2), so look at Δχ² too.",
-                       "zh": "WLSMV 没有似然，因此 aic 和 bic 为空；CFI 与 RMSEA 的变化取校正（scaled）值。界值来自最大似然：同样的误设，"
-                             "WLSMV 看起来更好（Xia & Yang 2019，doi:10.3758/s13428-018-1055-2），因此也要看 Δχ²。"})
-        if (same := table["d_df"].isna()).sum() > 1:
-            unsaid.append({"en": f"No test of {table['level'][same].iloc[-1]}: items of three categories fit the same with it as without it.",
-                           "zh": f"{table['level'][same].iloc[-1]} 无法检验：三个选项的题目，加不加该约束拟合相同。"})
+        unsaid += group_answers.unsaid(table)
     return Result(table, words, fit.n_used, fit.method, together(*ladder.notes, *fit.warnings, *doubtful, *unsaid))
 
 
@@ -396,7 +397,7 @@ def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: 
                             "misfit of the small one hardly shows in the fit of both.",
                       "zh": f"“{big['group']}”组是“{small['group']}”组的 {big['complete'] / small['complete']:.1f} 倍：小组的误差在总体拟合中"
                             "难以显现。"})
-    if gap := _unchosen(compared, used["group"].tolist(), "pairwise"):
+    if gap := group_answers.gaps(group_answers.by_group(compared.data, items, GROUP, used["group"], "pairwise"), compared.name):
         notes.append({"en": gap["en"] + " Nothing is lost where answers are taken as numbers; thresholds could not be compared.",
                       "zh": gap["zh"] + "把回答当作数值时没有损失；但无法比较阈值。"})
     if len(table) < 2:
@@ -412,19 +413,6 @@ def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: 
                                     "study file, or see the comparison of means.",
                               "zh": f"“{column}”有 {len(used)} 个组，超过 {MOST} 组的不变性检验难以解读。请在研究文件中合并水平，或看均值比较。"}
     return tuple(notes), None
-
-
-def _unchosen(compared: Comparison, large: Sequence[str], missing: str) -> Text | None:
-    """Answers that nobody in a group gave, though others did."""
-    frame = compared.data[[*_items(compared.study, compared.model), GROUP]]
-    frame = frame.dropna() if missing == "listwise" else frame
-    gaps = unchosen({level: frame.loc[frame[GROUP] == level].drop(columns=GROUP) for level in large}) if large else []
-    if not gaps:
-        return None
-    level, item, value = gaps[0]
-    return {"en": f"In {plural(len(gaps), 'case')} nobody of a group gave an answer that others gave, first {value:g} to {item} in group "
-                  f"'{level}'.",
-            "zh": f"有 {len(gaps)} 处某组无人选择其他组选过的选项，例如“{compared.name(level, 'zh')}”组在 {item} 上无人选 {value:g}。"}
 
 
 def _freed(row: tuple) -> str:

@@ -10,6 +10,7 @@ import pytest
 from schools import ITEMS, pupils, study, table
 
 from cxlib import groups, show
+from cxlib.sem.polychorics import merge_unchosen, unchosen
 from cxlib.study import load
 
 LANGUAGES = ("en", "zh")
@@ -231,8 +232,20 @@ def test_an_answer_nobody_of_a_group_gave_stops_wlsmv_and_says_what_to_do():
     for missing in ("listwise", "pairwise"):
         found = groups.invariance(groups.ladder(compared(data), estimator="WLSMV", missing=missing))
         assert found.table.empty
-        assert "first 0 to x1 in group 'b'" in found.text["en"] and "Merge it with the next answer in all groups" in found.text["en"]
+        assert "first 0 to x1 in group 'b'" in found.text["en"] and "merge_answers = True" in found.text["en"]
         assert "“b”组在 x1 上无人选 0" in found.text["zh"] and "合并" in found.text["zh"]
+    ladder = groups.ladder(compared(data), estimator="WLSMV", merge_answers=True)
+    found = groups.invariance(ladder)
+    assert len(found.table) == 5 and "merged with their neighbours in all groups: x1 0 → 1." in words(found)
+    by_hand = groups.invariance(groups.ladder(compared(data.assign(x1=data["x1"].clip(lower=1))), estimator="WLSMV"))
+    pd.testing.assert_frame_equal(found.table, by_hand.table)
+
+
+def test_answers_are_merged_towards_the_middle_until_none_lacks():
+    parts = {"a": pd.DataFrame({"x": [1, 3, 4, 5, 6, 7.0], "y": [1, 2, 3, 1, 2, np.nan]}),
+             "b": pd.DataFrame({"x": [2, 3, 4, 5, 6, 6.0], "y": [1, 2, 3, 1, 2, 3.0]})}
+    assert merge_unchosen(parts) == {"x": {1: 2, 7: 6}}
+    assert unchosen({name: part.replace(merge_unchosen(parts)) for name, part in parts.items()}) == []
 
 
 def test_a_robust_estimator_has_its_own_measures():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.sem import invariance, permutation
-from cxlib.sem.ordinal import Reduced
+from cxlib.sem.responses import Reduced
 from cxlib.sem.restrictions import likelihood_ratios
 
 HERE = Path(__file__).parent / "reference"

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.sem import DataError, ModelError
-from cxlib.sem.ordinal import OrdinalFit, Reduced
+from cxlib.sem.ordinal import OrdinalFit
 from cxlib.sem.polychorics import _bivariate_normal, _probable
+from cxlib.sem.responses import Reduced
 
 HERE = Path(__file__).parent / "reference"
 REVERSED = ["A1", "C4", "C5", "E1", "E2", "O2", "O5"]

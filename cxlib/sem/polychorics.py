@@ -8,6 +8,7 @@ doi:10.1007/BF02294210).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -101,6 +102,26 @@ def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric
         "upper": [levels[i][k] for i, k in where], "est": tau[real], "se": np.sqrt(np.diag(gamma)[:len(where)] / (n - 1))})
     return Polychoric(pd.DataFrame(correlations, names, names), thresholds, pd.DataFrame(gamma, labels, labels), n,
                       pd.DataFrame(pairs, names, names), tuple(notes))
+
+
+def unchosen(parts: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, object]]:
+    """(group, item, answer) of every answer that nobody of a group gave, though others did; group → its answers."""
+    given = {item: {label: set(part[item].dropna().unique()) for label, part in parts.items()} for item in next(iter(parts.values()))}
+    return [(label, item, answer) for item, by_group in given.items() for label, own in by_group.items()
+            for answer in sorted(set().union(*by_group.values()) - own)]
+
+
+def merge_unchosen(parts: Mapping[str, pd.DataFrame]) -> dict[str, dict[object, object]]:
+    """Item → answer → the answer to merge it into, until every group gave every answer: the neighbour nearer the middle, the outermost first."""
+    into: dict[str, dict[object, object]] = {}
+    while gaps := unchosen({label: part.replace(into) for label, part in parts.items()}):
+        item = gaps[0][1]
+        given = sorted({into.get(item, {}).get(a, a) for part in parts.values() for a in part[item].dropna()})
+        at = max((given.index(a) for _, other, a in gaps if other == item), key=lambda k: abs(k - (len(given) - 1) / 2))
+        answer = given[at]
+        to = given[at + 1 if at < len(given) / 2 else at - 1]
+        into[item] = {a: to if b == answer else b for a, b in into.get(item, {}).items()} | {answer: to}
+    return into
 
 
 def ordinal_alpha(frame: pd.DataFrame) -> float:

@@ -49,7 +49,7 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
     ordinal = fit.estimator == "WLSMV"
     robust = function.sandwich(theta) if ordinal else sandwich(fit) if fit.estimator != "ML" else None
     if ordinal:  # of the parameters alone
-        from cxlib.sem.ordinal import Reduced
+        from cxlib.sem.responses import Reduced
 
         rest = function.rest
         function, theta, restrictions = Reduced(function), theta[rest], [contrast[:, rest] for contrast in restrictions]
