@@ -373,6 +373,9 @@ def _two_stage(frame: pd.DataFrame, fit: sem.Fit, names: Sequence[str], cluster:
         from cxlib.sem.resampling import bootstrap
 
         draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
+        if not draws.counts:
+            raise InteractionError(f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product', or leave "
+                                   "rng= out; the standard errors then take the factor scores as known.")
         unit = pd.factorize(frame[cluster])[0] if cluster else np.arange(len(frame))
         vcov = np.cov(np.transpose([_second_stage(fit.model, theta, values, counts[unit])[0] for theta, counts, status in zip(
             draws.theta, draws.counts[0], draws.status, strict=True) if status != "failed"]))

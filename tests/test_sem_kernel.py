@@ -151,7 +151,7 @@ def drawn(name: str) -> tuple[sem.Fit, kernel.Compiled, lockstep.Resamples, pd.D
     fit = sem.fit(load(data), syntax)
     x = load(data)[list(fit.model.observed)].to_numpy(float)
     counts = np.array([np.bincount(draw, minlength=len(x)) for draw in rows])
-    samples = lockstep.Resamples((lockstep.features(x - x.mean(axis=0)),), (counts,), (x.mean(axis=0),))
+    samples = lockstep.weighted(x, counts)
     table = fit.model.table[fit.model.table["free"] > 0].sort_values("free")
     names = [[f"{a} {op} {b}", f"{b} {op} {a}"] for a, op, b in zip(table["lhs"], table["op"], table["rhs"], strict=True)]
     return fit, kernel.compile(fit.model), samples, lavaan, [one if one in lavaan else other for one, other in names]
@@ -202,8 +202,8 @@ def test_a_refit_is_the_fit_of_that_sample(case):
     rng = np.random.default_rng(5)
     counts = [rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=6) for part in parts]
     x = [part[list(fit.model.observed)].to_numpy(float) for part in parts]
-    samples = lockstep.Resamples(tuple(lockstep.features(one - one.mean(axis=0)) for one in x), tuple(counts),
-                                 tuple(one.mean(axis=0) for one in x))
+    each = [lockstep.weighted(one, count) for one, count in zip(x, counts, strict=True)]
+    samples = lockstep.Resamples(tuple(one.sums[0] for one in each), tuple(one.centre[0] for one in each))
     found = lockstep.refit(compiled, samples, fit.theta)
     for draw in np.flatnonzero(found.status != "failed")[:3]:
         again = pd.concat([part.loc[np.repeat(part.index, count[draw])] for part, count in zip(parts, counts, strict=True)])
@@ -218,7 +218,7 @@ def test_results_do_not_depend_on_chunks_or_on_the_other_draws(monkeypatch):
     monkeypatch.setattr(lockstep, "CHUNK", 7)
     monkeypatch.setattr(lockstep, "PILOT", 5)
     np.testing.assert_allclose(lockstep.refit(compiled, samples, fit.theta).theta, whole.theta, atol=1e-6)
-    some = lockstep.Resamples(samples.features, (samples.counts[0][10:13],), samples.centre)
+    some = lockstep.Resamples((samples.sums[0][10:13],), samples.centre)
     np.testing.assert_allclose(lockstep.refit(compiled, some, fit.theta).theta, whole.theta[10:13], atol=1e-6)
 
 
@@ -235,8 +235,7 @@ def test_item_order_and_units_do_not_matter(order, units):
         data = rows[names] * scale
         fit = sem.fit(data, text)
         x = data[list(fit.model.observed)].to_numpy()
-        samples = lockstep.Resamples((lockstep.features(x - x.mean(axis=0)),), (counts,), (x.mean(axis=0),))
-        found = lockstep.refit(kernel.compile(fit.model), samples, fit.theta)
+        found = lockstep.refit(kernel.compile(fit.model), lockstep.weighted(x, counts), fit.theta)
         sigma = kernel.matrices(fit.model, found.theta)["sigma"]
         sd, at = np.sqrt(np.einsum("rii->ri", sigma)), [fit.model.observed.index(name) for name in names]
         return (sigma / sd[:, :, None] / sd[:, None, :])[:, at][:, :, at]

@@ -26,7 +26,7 @@ CUSL ~ CUSA"""
 @pytest.fixture(scope="module")
 def students() -> pd.DataFrame:
     rows = pd.read_csv(REFERENCE / "hs.csv")
-    return rows.assign(room=np.arange(len(rows)) % 43)
+    return rows.assign(room=np.arange(len(rows)) % 43, half=np.arange(len(rows)) % 43 < 20)
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +94,12 @@ def test_groups_are_resampled_within(students):
     assert left.converged == len(students)
 
 
-def test_whole_clusters_are_resampled(students, fit):
-    draws = resampling.bootstrap(students, fit, 50, np.random.default_rng(3), cluster="room")
+def test_whole_clusters_are_resampled_within_strata(students, fit):
+    draws = resampling.bootstrap(students, fit, 50, np.random.default_rng(3), cluster="room", strata="half")
     counts = draws.counts[0]
-    assert counts.shape == (50, 43) and (counts.sum(axis=1) == 43).all()
+    assert counts.shape == (50, 43)
+    assert (counts[:, :20].sum(axis=1) == 20).all()
+    assert (counts[:, 20:].sum(axis=1) == 23).all()
     rows = pd.concat([students[students["room"] == room] for room in np.repeat(np.arange(43), counts[0])])
     np.testing.assert_allclose(draws.theta[0], sem.fit(rows.reset_index(drop=True), PATHS).theta, rtol=1e-6, atol=1e-6)
     left = resampling.jackknife(students, fit, cluster="room")
@@ -112,6 +114,39 @@ def test_clusters_may_cross_groups(students):
     rows = pd.concat([students[students["room"] == room] for room in np.repeat(np.arange(43), draws.counts[0][2])])
     np.testing.assert_allclose(draws.theta[2], sem.fit(rows.reset_index(drop=True), HS, group="school").theta,
                                rtol=1e-5, atol=1e-5)
+
+
+def test_poisson_counts_vary_in_their_sum(students, fit):
+    draws = resampling.bootstrap(students, fit, 40, np.random.default_rng(4), scheme="poisson")
+    total = draws.counts[0].sum(axis=1)
+    assert total.std() == pytest.approx(np.sqrt(len(students)), rel=0.4)
+    rows = students.loc[np.repeat(students.index, draws.counts[0][9])].reset_index(drop=True)
+    np.testing.assert_allclose(draws.theta[9], sem.fit(rows, PATHS).theta, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["multinomial", "poisson"])
+@pytest.mark.parametrize("options", [{}, {"cluster": "room", "strata": "half"}, {"group": "school"}])
+def test_rows_are_worked_on_in_blocks(students, monkeypatch, scheme, options):
+    found = sem.fit(students, HS, group=options.get("group"))
+    monkeypatch.setattr(resampling, "BLOCK", 17)
+    monkeypatch.setattr(resampling, "LANES", 13)
+    draws = resampling.bootstrap(students, found, 30, np.random.default_rng(8), scheme=scheme, **options)
+    if scheme == "multinomial":
+        assert all((counts.sum(axis=1) == counts.shape[1]).all() for counts in draws.counts)
+    assert all(0.9 < counts.mean() < 1.1 and 0.7 < counts.var() < 1.4 for counts in draws.counts)
+    rows = [students] if "group" not in options else [part for _, part in students.groupby("school")]
+    weight = [counts[4][part["room"]] if "cluster" in options else counts[4]
+              for counts, part in zip(draws.counts, rows, strict=True)]
+    again = pd.concat([part.loc[np.repeat(part.index, one)] for part, one in zip(rows, weight, strict=True)])
+    np.testing.assert_allclose(draws.theta[4], sem.fit(again.reset_index(drop=True), HS, group=options.get("group")).theta,
+                               rtol=1e-5, atol=1e-5)
+
+
+def test_counts_of_very_many_rows_are_not_kept(students, fit, drawn, monkeypatch):
+    monkeypatch.setattr(resampling, "MOST_KEPT", 300)
+    draws = resampling.bootstrap(students, fit, 1000, np.random.default_rng(1))
+    assert draws.counts == ()
+    np.testing.assert_array_equal(draws.theta, drawn.theta)
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.var, stats.skew])
@@ -205,6 +240,8 @@ def test_a_sample_without_an_optimum_says_so(students):
 
 
 @pytest.mark.parametrize(("change", "message"), [
+    ({"scheme": "wild"}, "scheme='wild' is not a way to resample. Use 'multinomial' or 'poisson'."),
+    ({"cluster": "room", "strata": "school"}, "Some clusters of 'room' lie in several strata of 'school'"),
     ({"group": "school"}, "The fit has 1 group\\(s\\) but group='school'. Leave group= out."),
 ])
 def test_wrong_requests_are_refused(students, fit, change, message):

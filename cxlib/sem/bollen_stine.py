@@ -60,16 +60,9 @@ def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Genera
     rows = transformed(data, fit, group)
     found = resampling.bootstrap(rows, fit, draws, rng, group=group)
     floor = np.zeros(draws)
-    for at, (label, counts) in enumerate(zip(fit.groups, found.counts, strict=True)):
-        mine = rows if group is None else rows[rows[group].astype(str) == label]
-        x = mine[list(fit.model.observed)].to_numpy()
-        x = x - x.mean(axis=0)
-        (n, p), products = x.shape, (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-        for lanes in np.array_split(np.arange(draws), max(1, draws // 200)):
-            count = counts[lanes].astype(float)
-            mean, second = count @ x / n, (count @ products / n).reshape(-1, p, p)
-            log_s = np.linalg.slogdet(second - mean[:, :, None] * mean[:, None, :])[1]
-            floor[lanes] += fit.sample[at].n * (log_s + p)
+    for lanes in np.array_split(np.arange(draws), max(1, draws // 200)):
+        for sample in found.samples.take(lanes):
+            floor[lanes] += sample.n * (np.linalg.slogdet(np.moveaxis(sample.cov, -1, 0))[1] + len(sample.cov))
     chisq = np.where(found.status == "failed", np.nan, fit.n_used * found.fmin - floor)
     known = chisq[~np.isnan(chisq)]
     return BollenStine(float((known >= fit.chisq).mean()) if len(known) else np.nan, chisq)

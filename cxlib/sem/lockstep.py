@@ -34,30 +34,24 @@ EXACT = 1e-6
 
 @dataclass(frozen=True)
 class Resamples:
-    """Weighted samples whose moments are computed when asked for, so that memory stays bounded.
+    """Weighted samples, of which only sums are kept; their moments are computed when asked for.
 
-    features : per group, (units, 1 + p + p(p+1)/2): rows, Σx and Σx_i·x_j (i ≤ j) of each unit
-    counts : per group, (R, units): how often each unit is in each sample; None: a sample a unit
+    sums : per group, (R, 1 + p + p(p+1)/2): n, Σx and Σx_i·x_j (i ≤ j) of each sample, from :func:`features`
     centre : per group, (p,): what was subtracted from x first
     """
 
-    features: tuple[np.ndarray, ...] = field(repr=False)
-    counts: tuple[np.ndarray | None, ...] = field(repr=False)
+    sums: tuple[np.ndarray, ...] = field(repr=False)
     centre: tuple[np.ndarray, ...] = field(repr=False)
 
     def __len__(self) -> int:
         """Number of samples."""
-        return len(self.features[0] if self.counts[0] is None else self.counts[0])
+        return len(self.sums[0])
 
     def take(self, lanes: np.ndarray | None = None) -> list[Sample]:
         """Moments (divisor n) of these samples, or of all of them pooled; a :class:`Sample` a group."""
         out = []
-        for features, counts, centre in zip(self.features, self.counts, self.centre, strict=True):
-            if lanes is None:
-                weights = np.ones(len(features)) if counts is None else counts.sum(axis=0, dtype=float)
-                sums = (weights @ features)[:, None] / len(self)
-            else:
-                sums = features[lanes].T if counts is None else features.T @ counts[lanes].T.astype(float)
+        for sums, centre in zip(self.sums, self.centre, strict=True):
+            sums = np.ascontiguousarray((sums.mean(axis=0)[None] if lanes is None else sums[lanes]).T)
             p = len(centre)
             row, col = np.triu_indices(p)
             mean, second = sums[1 : p + 1] / sums[0], sums[p + 1 :] / sums[0]
@@ -69,16 +63,20 @@ class Resamples:
 
 
 def features(x: np.ndarray) -> np.ndarray:
-    """1, x_i and x_i·x_j (i ≤ j) of every row of x (n, p): what :class:`Resamples` adds up."""
+    """1, x_i and x_i·x_j (i ≤ j) of every row of x (n, p): what :class:`Resamples` holds sums of."""
     row, col = np.triu_indices(x.shape[1])
     return np.hstack([np.ones((len(x), 1)), x, x[:, row] * x[:, col]])
 
 
-def covariances(data: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Covariance matrices (R, p, p), divisor n, of data (n, p) with every row taken counts (R, n) times."""
-    centre = data.mean(axis=0)
-    samples = Resamples((features(data - centre),), (counts,), (centre,))
-    return np.moveaxis(samples.take(np.arange(len(counts)))[0].cov, -1, 0)
+def weighted(x: np.ndarray, counts: np.ndarray) -> Resamples:
+    """Samples of one group that take every row of x (n, p) counts (R, n) times."""
+    centre = x.mean(axis=0)
+    return Resamples((counts.astype(float) @ features(x - centre),), (centre,))
+
+
+def covariances(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Covariance matrices (R, p, p), divisor n, of x (n, p) with every row taken counts (R, n) times."""
+    return np.moveaxis(weighted(x, counts).take(np.arange(len(counts)))[0].cov, -1, 0)
 
 
 def given(cov: Sequence[np.ndarray], mean: Sequence[np.ndarray], n: Sequence[float]) -> Resamples:
@@ -88,7 +86,7 @@ def given(cov: Sequence[np.ndarray], mean: Sequence[np.ndarray], n: Sequence[flo
         row, col = np.triu_indices(s.shape[1])
         second = s[:, row, col] + average[:, row] * average[:, col]
         out.append(size * np.hstack([np.ones((len(s), 1)), average, second]))
-    return Resamples(tuple(out), (None,) * len(out), tuple(np.zeros(one.shape[1]) for one in mean))
+    return Resamples(tuple(out), tuple(np.zeros(one.shape[1]) for one in mean))
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def permutation(data: pd.DataFrame, fits: Mapping[str, Fit], group: str, draws: 
     features, centre = lockstep.features(x - x.mean(axis=0)), x.mean(axis=0)
     sums = [(labels == g).astype(float) @ features for g in range(last.model.n_groups - 1)]
     sums.append(features.sum(axis=0) - sum(sums))
-    samples = lockstep.Resamples(tuple(sums), (None,) * len(sums), (centre,) * len(sums))
+    samples = lockstep.Resamples(tuple(sums), (centre,) * len(sums))
     saturated, null = np.zeros(draws), np.zeros(draws)
     for sample in samples.take(np.arange(draws)):
         log_s = np.linalg.slogdet(np.moveaxis(sample.cov, -1, 0))[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,11 @@ from cxlib.sem import kernel, lockstep
 from cxlib.sem.estimate import Fit
 from cxlib.sem.model import Model
 
+BLOCK, LANES = 4096, 256
+"""Units and draws whose counts exist at one time."""
+MOST_KEPT = 20_000
+"""Units up to which a bootstrap's counts are kept."""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -25,7 +31,9 @@ class Draws:
     theta : (R, npar), free numbers in the order of ``model.table.free``, NaN where there is no optimum
     status : (R,) "converged", "improper" (an optimum where Ψ or Θ has a negative eigenvalue) or "failed"
     gradient : (R,) largest |∂F/∂θ| at the end; fmin : (R,) F as in :mod:`cxlib.sem.kernel`
-    counts : per group (R, units), how often each row (or cluster) is in each sample; empty if not resampled
+    samples : their moments
+    counts : per group (R, units), how often each row (or cluster) is in each sample; empty if not resampled, and
+        above 20,000 units, where they are drawn, added up and forgotten
     """
 
     model: Model = field(repr=False)
@@ -33,6 +41,7 @@ class Draws:
     status: np.ndarray = field(repr=False)
     gradient: np.ndarray = field(repr=False)
     fmin: np.ndarray = field(repr=False)
+    samples: lockstep.Resamples = field(repr=False)
     counts: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
@@ -101,7 +110,8 @@ def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, *, group: str | None = None,
-              cluster: str | None = None) -> Draws:
+              cluster: str | None = None, strata: str | None = None,
+              scheme: Literal["multinomial", "poisson"] = "multinomial") -> Draws:
     """Refit the model to resampled data.
 
     Parameters
@@ -116,39 +126,56 @@ def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator
         Column of the groups of a several-group fit; each group keeps its size.
     cluster : str, optional
         Resample whole clusters (customers of one firm) instead of rows.
+    strata : str, optional
+        Resample within the levels of this column.
+    scheme : {"multinomial", "poisson"}
+        n of n with replacement, or every row a Poisson(1) number of times.
 
     Raises
     ------
     ValueError
-        If the data are not those of the fit.
+        If the data are not those of the fit, or clusters cross strata.
 
     Notes
     -----
+    Rows are worked on a block at a time, so memory does not grow with draws × rows.
     R: ``bootstrapLavaan(fit, R = draws, type = "ordinary")``.
     """
+    if scheme not in ("multinomial", "poisson"):
+        raise ValueError(f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.")
     if draws < 1:
         raise ValueError(f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more.")
-    rows = _rows(data, fit, group, cluster)
-    counts = np.empty((draws, len(rows.stratum)), dtype=np.int32)
-    for level in np.unique(rows.stratum):
-        mine = np.flatnonzero(rows.stratum == level)
-        drawn = rng.integers(len(mine), size=(draws, len(mine))) + len(mine) * np.arange(draws)[:, None]
-        counts[:, mine] = np.bincount(drawn.ravel(), minlength=draws * len(mine)).reshape(draws, -1)
-    found = tuple(counts[:, units] for units in rows.units)
-    samples = lockstep.Resamples(rows.features, found, rows.centre)
-    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), found)
+    rows = _rows(data, fit, group, cluster, strata)
+    sums = tuple(np.zeros((draws, 1 + p + p * (p + 1) // 2)) for p in map(len, rows.centre))
+    kept = np.empty((draws, len(rows.order)), dtype=np.uint16) if len(rows.order) <= MOST_KEPT else None
+    for begin, end in pairwise(rows.strata):
+        edges = np.array([*range(begin, end, BLOCK), end])
+        sizes = np.diff(edges)
+        share = rng.multinomial(end - begin, sizes / sizes.sum(), size=draws) if len(sizes) > 1 else np.full((draws, 1), sizes)
+        for at, (first, last) in enumerate(pairwise(edges)):
+            parts = [rows.features(number, first, last) for number in range(len(sums))]
+            for lanes in (slice(one, min(one + LANES, draws)) for one in range(0, draws, LANES)):
+                counts = _counts(last - first, share[lanes, at], rng, scheme)
+                for total, (have, part) in zip(sums, parts, strict=True):
+                    total[lanes] += counts[:, have] @ part
+                if kept is not None:
+                    kept[lanes, rows.order[first:last]] = counts
+    samples = lockstep.Resamples(sums, rows.centre)
+    found = () if kept is None else tuple(kept[:, units] for units in rows.members)
+    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), samples, found)
 
 
 def jackknife(data: pd.DataFrame, fit: Fit, *, group: str | None = None, cluster: str | None = None) -> Draws:
     """Refit the model leaving out one row (or one cluster) at a time, in the order of the data."""
-    rows = _rows(data, fit, group, cluster)
+    rows = _rows(data, fit, group, cluster, None)
     sums = []
-    for features, units in zip(rows.features, rows.units, strict=True):
-        left = np.tile(features.sum(axis=0), (len(rows.stratum), 1))
-        left[units] -= features
+    for number in range(len(rows.x)):
+        have, part = rows.features(number, 0, len(rows.order))
+        left = np.tile(part.sum(axis=0), (len(rows.order), 1))
+        left[rows.order[have]] -= part
         sums.append(left)
-    samples = lockstep.Resamples(tuple(sums), (None,) * len(sums), rows.centre)
-    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta))
+    samples = lockstep.Resamples(tuple(sums), rows.centre)
+    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), samples)
 
 
 def intervals(draws: np.ndarray, estimate: np.ndarray, jack: np.ndarray | None = None, level: float = 0.95,
@@ -227,16 +254,30 @@ def vcov(model: Model, theta: np.ndarray, n: int | Sequence[int]) -> np.ndarray:
 
 
 class _Rows(NamedTuple):
-    """What is resampled: features, unit numbers and centre of every group, and the stratum of every unit."""
+    """What is resampled: rows of every group, sorted by unit (a row or a cluster), and units sorted by stratum.
 
-    features: tuple[np.ndarray, ...]
-    units: tuple[np.ndarray, ...]
+    x, centre : per group, values less their means, and these means; starts : per group, where in x each unit begins
+    order : the number of each unit in the order of the data; strata : where in it each stratum begins, and the end
+    members : per group, the numbers of the units that have rows in it
+    """
+
+    x: tuple[np.ndarray, ...]
     centre: tuple[np.ndarray, ...]
-    stratum: np.ndarray
+    starts: tuple[np.ndarray, ...]
+    order: np.ndarray
+    strata: np.ndarray
+    members: tuple[np.ndarray, ...]
+
+    def features(self, group: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the units first..last have rows in a group, and the sums of these rows' features."""
+        starts = self.starts[group][first : last + 1]
+        have = np.flatnonzero(np.diff(starts))
+        rows = lockstep.features(self.x[group][starts[0] : starts[-1]])
+        return have, rows if len(have) == len(rows) else np.add.reduceat(rows, starts[have] - starts[0])
 
 
-def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None) -> _Rows:
-    """Sums of every unit (a row or a cluster) in every group."""
+def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None) -> _Rows:
+    """The rows of the fit as units that can be drawn."""
     if fit.estimator == "WLSMV":
         raise ValueError("Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust standard "
                          "errors, or fit with estimator='ML' or 'MLR'.")
@@ -244,32 +285,41 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None) 
     if several != (group is not None):
         raise ValueError(f"The fit has {model.n_groups} group(s) but group={group!r}. "
                          + ("Name the column of its groups." if several else "Leave group= out."))
-    used = data[data[[*model.observed, *filter(None, (group, cluster))]].notna().all(axis=1)]
+    used = data[data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)]
     if len(used) != fit.n_used:
         raise ValueError(f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
-                         "variables, group and cluster. Give the same rows to both, each with its cluster; incomplete "
+                         "variables, group, cluster and strata. Give the same rows to both, each with its cluster; incomplete "
                          "rows (missing='fiml') cannot be resampled here.")
     level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
-    code = np.unique(level, return_inverse=True)[1]
-    stratum = pd.Series(code).groupby(unit).first().to_numpy()
-    if (stratum[unit] != code).any():  # clusters cross groups
-        stratum = np.zeros_like(stratum)
-    features, units, centres = [], [], []
+    keys = pd.DataFrame({"unit": unit, "group": level, "strata": used[strata].to_numpy() if strata else 0})
+    crossing = keys.groupby("unit").nunique().gt(1).any()
+    if crossing["strata"]:
+        raise ValueError(f"Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters.")
+    names = ["strata"] if crossing["group"] else ["group", "strata"]
+    stratum = keys.drop_duplicates("unit").sort_values("unit").groupby(names).ngroup().to_numpy()
+    order = np.argsort(stratum, kind="stable")
+    place = np.argsort(order)[unit]
+    x, centres, starts = [], [], []
     for name in fit.groups:
-        x = used.loc[level == name, list(model.observed)].to_numpy(float)
-        centre = x.mean(axis=0)
-        have, which = np.unique(unit[level == name], return_inverse=True)
-        rows = lockstep.features(x - centre)
-        if len(have) < len(rows):
-            order = np.argsort(which, kind="stable")
-            rows = np.add.reduceat(rows[order], np.flatnonzero(np.diff(which[order], prepend=-1)))
-        features.append(rows)
-        units.append(have)
-        centres.append(centre)
-    return _Rows(tuple(features), tuple(units), tuple(centres), stratum)
+        mine = np.flatnonzero(level == name)
+        mine = mine[np.argsort(place[mine], kind="stable")]
+        values = used.iloc[mine][list(model.observed)].to_numpy(float)
+        x.append(values - values.mean(axis=0))
+        centres.append(values.mean(axis=0))
+        starts.append(np.searchsorted(place[mine], np.arange(len(order) + 1)))
+    return _Rows(tuple(x), tuple(centres), tuple(starts), order, np.searchsorted(stratum[order], np.arange(stratum.max() + 2)),
+                 tuple(np.unique(unit[level == name]) for name in fit.groups))
 
 
-def _draws(model: Model, refits: lockstep.Refits, counts: tuple[np.ndarray, ...] = ()) -> Draws:
+def _counts(units: int, size: np.ndarray, rng: np.random.Generator, scheme: str) -> np.ndarray:
+    """How often each of the units is drawn, (lanes, units) as floats; size (lanes,): units drawn of each lane."""
+    if scheme == "poisson":
+        return rng.poisson(1.0, size=(len(size), units)).astype(float)
+    drawn = np.repeat(units * np.arange(len(size)), size) + rng.integers(units, size=size.sum())
+    return np.bincount(drawn, minlength=units * len(size)).reshape(len(size), units).astype(float)
+
+
+def _draws(model: Model, refits: lockstep.Refits, samples: lockstep.Resamples, counts: tuple[np.ndarray, ...] = ()) -> Draws:
     """Refits as draws."""
-    return Draws(model, refits.theta, refits.status, refits.gradient, refits.fmin, counts)
+    return Draws(model, refits.theta, refits.status, refits.gradient, refits.fmin, samples, counts)
