@@ -50,8 +50,8 @@ class Resamples:
     def take(self, lanes: np.ndarray | None = None) -> list[Sample]:
         """Moments (divisor n) of these samples, or of all of them pooled; a :class:`Sample` a group."""
         out = []
-        for sums, centre in zip(self.sums, self.centre, strict=True):
-            sums = np.ascontiguousarray((sums.mean(axis=0)[None] if lanes is None else sums[lanes]).T)
+        for each, centre in zip(self.sums, self.centre, strict=True):
+            sums = np.ascontiguousarray((each.mean(axis=0)[None] if lanes is None else each[lanes]).T)
             p = len(centre)
             row, col = np.triu_indices(p)
             mean, second = sums[1 : p + 1] / sums[0], sums[p + 1 :] / sums[0]
