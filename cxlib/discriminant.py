@@ -111,6 +111,10 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
     if used < draws:
         notes += ({"en": f"In {draws - used} of {draws} draws an item did not vary; they were left out.",
                    "zh": f"{draws} 次抽样中有 {draws - used} 次某题项没有变异，未计入。"},)
+    if len(gone := table[table.isna().any(axis=1)]):
+        pairs = ", ".join(f"{row.a} – {row.b}" for row in gone.itertuples())
+        notes += ({"en": f"Not defined in the sample or in some draw, as the items of a construct do not correlate, hence empty: {pairs}.",
+                   "zh": f"样本或某次抽样中，某构念的题项互不相关，因而无定义、留空：{pairs}。"},)
     below = [(table[f"{name}_high"] < limit).sum() for name in sampled for limit in HTMT_CONVENTIONS]
     text = {"en": f"Of {plural(len(table), 'pair')} the whole 95% interval of HTMT lies below .85 for {below[0]} and below .90 for "
                   f"{below[1]}; that of HTMT2 for {below[2]} and {below[3]}.",

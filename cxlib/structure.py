@@ -106,7 +106,7 @@ def fit_table(fit: sem.Fit) -> show.Result:
     value = sem.reported(table)
     said = ", ".join(f"{name.upper()} {show.number(value[name])}" for name in ("cfi", "tli", "rmsea", "srmr"))
     test = f"χ²({value['df']:.0f}) = {show.number(value['chisq'], 2)}, {show.p_text(value['pvalue'])}"
-    exact = value["pvalue"] >= 0.05
+    exact = not value["pvalue"] < 0.05
     return show.Result(table, _told(fit, {
         "en": f"{test}: the model is {'not rejected' if exact else 'rejected'} as an exact description. {said}.",
         "zh": f"{test}：作为精确描述，模型{'未被拒绝' if exact else '被拒绝'}。{said}。"}),
@@ -123,7 +123,7 @@ def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
     R: ``lavaan::parameterEstimates(fit)``, ``lavaan::standardizedSolution(fit)$est.std``.
     """
     table = fit.parameters[[c for c in fit.parameters if c in (*COLUMNS, "group")]]
-    paths = table[table["op"] == "~"].dropna(subset="p")
+    paths = table[table["op"] == "~"].dropna(subset=["p", "std"])
     text = {"en": "The model has no path with a test.", "zh": "模型中没有可检验的路径。"}
     if len(paths):
         top, sure = paths.loc[paths["std"].abs().idxmax()], int((paths["p"] < 0.05).sum())

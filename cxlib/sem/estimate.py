@@ -439,6 +439,9 @@ def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: 
                       "zh": f"数据几乎不能确定该模型（经验识别不足）：标准化信息矩阵的最小特征值为 {values[0]:.1e}，"
                             f"条件指数 {condition:.0f}（上限 {CONDITION:.0f}）。最不确定的参数：{named}；"
                             "其估计和检验不可信。"})
+    if not model.df:
+        notes.append({"en": "The model has no degrees of freedom: it reproduces any data, so its fit tests nothing and has no p.",
+                      "zh": "模型自由度为零：它能重现任何数据，因此拟合指标不检验任何东西，也没有 p 值。"})
     return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), r2, max(function.value(theta), 0.0),
                function.n, condition, converged, not flaws, converged and not flaws and condition <= CONDITION,
                tuple(notes), groups, estimator, missing, cluster, scaling, tuple(patterns))
