@@ -60,7 +60,8 @@ reach <- function(syntax, data, ..., full = TRUE) {
     fit
   }
   # fixed.x must be said again: with a start table lavaan forgets it
-  at <- function(table, more) do.call(run, c(list(start = table, optim.method = "none", optim.force.converged = TRUE,
+  # and a variance fixed at 0 must not be where the baseline model starts
+  at <- function(table, more) do.call(run, c(list(start = table[table$free > 0, ], optim.method = "none", optim.force.converged = TRUE,
                                                   fixed.x = TRUE), more))
   model <- do.call(run, quick)
   polished <- FALSE  # lavaan resets starts with correlations beyond 1: such solutions stay as nlminb left them

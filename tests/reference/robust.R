@@ -1,17 +1,16 @@
 # lavaan's numbers for tests/test_sem_robust.py and tests/test_sem_fiml.py.  From the root of the repository:
 #   Rscript tests/reference/robust.R
-suppressMessages(library(lavaan))
-out <- "tests/reference"
+source("tests/reference/lavaan.R")
 hs <- HolzingerSwineford1939
 bfi <- psych::bfi
-write.csv(bfi, file.path(out, "bfi.csv"), row.names = FALSE)
+write.csv(bfi, file.path(here, "bfi.csv"), row.names = FALSE)
 # Answers deleted completely at random, and those to x4-x6 more often where x1 is low; one row loses all of them.
 set.seed(1939)
 holes <- hs
 for (v in paste0("x", 1:9)) holes[[v]][runif(nrow(hs)) < ifelse(v %in% c("x4", "x5", "x6") & hs$x1 < 4.5, 0.35, 0.10)] <- NA
 holes[7, paste0("x", 1:9)] <- NA
 holes$ageyr[c(20, 50, 120)] <- NA
-write.csv(holes, file.path(out, "hs_missing.csv"), row.names = FALSE)
+write.csv(holes, file.path(here, "hs_missing.csv"), row.names = FALSE)
 
 three <- "visual =~ x1 + x2 + x3
 textual =~ x4 + x5 + x6
@@ -67,67 +66,26 @@ cases <- list(
   metric_fiml_mlr = c(list(metric, "hs_missing", estimator = "MLR", missing = "ml"), group),
   mimic_fiml = list(mimic, "hs_missing", estimator = "ML", missing = "ml"),
   mimic_fiml_mlr = list(mimic, "hs_missing", estimator = "MLR", missing = "ml"),
+  bfi_ml = list(five, "bfi", estimator = "ML"),
   bfi_mlr = list(five, "bfi", estimator = "MLR"),
   bfi_fiml = list(five, "bfi", estimator = "ML", missing = "ml"),
   bfi_fiml_mlr = list(five, "bfi", estimator = "MLR", missing = "ml"))
 pairs <- list(c("one_mlr", "hs_mlr"), c("one_mlm", "hs_mlm"), c("metric_mlr", "groups_mlr"), c("metric_mlm", "groups_mlm"),
               c("one_fiml_mlr", "hs_fiml_mlr"), c("metric_fiml_mlr", "groups_fiml_mlr"))
 
-# nlminb stops short of the optimum and EM short of the saturated moments; both are driven on.
-reach <- function(arguments) {
-  arguments <- c(arguments, list(em.h1.tol = 1e-11, em.h1.iter.max = 20000L))
-  quick <- list(se = "none", test = "none", baseline = FALSE, h1 = FALSE)
-  model <- suppressWarnings(do.call("sem", c(arguments, quick)))
-  for (i in 1:8) {
-    table <- parTable(model)
-    jacobian <- model@Model@con.jac
-    free <- if (nrow(jacobian)) { q <- qr(t(jacobian)); qr.Q(q, complete = TRUE)[, -seq_len(q$rank), drop = FALSE] } else
-      diag(lavInspect(model, "npar"))
-    gradient <- as.numeric(t(free) %*% lavTech(model, "gradient"))
-    if (max(abs(gradient)) < 1e-11) break
-    step <- -free %*% solve(t(free) %*% lavTech(model, "information.observed") %*% free, gradient)
-    at <- table$free > 0
-    table$est[at] <- table$est[at] + step[table$free[at]]
-    # fixed.x must be said again: with a start table lavaan forgets it
-    fixed <- c(arguments, list(start = table, optim.method = "none", fixed.x = TRUE))
-    model <- suppressWarnings(do.call("sem", c(fixed, quick)))
-  }
-  table <- parTable(model)
-  fixed <- c(arguments, list(start = table, optim.method = "none", fixed.x = TRUE))
-  list(suppressWarnings(do.call("sem", fixed)), max(abs(gradient)))
-}
 data <- list(hs = hs, hs_missing = holes, bfi = bfi, pd = PoliticalDemocracy)
-all <- list(cases = NULL, parameters = NULL, fit = NULL, modification = NULL, difference = NULL)
-fits <- list()
-for (name in names(cases)) {
-  arguments <- cases[[name]]
-  names(arguments)[1:2] <- c("model", "data")
-  all$cases <- rbind(all$cases, data.frame(case = name, data = arguments$data, estimator = arguments$estimator,
-                     missing = if (is.null(arguments$missing)) "listwise" else "fiml", grouped = !is.null(arguments$group),
-                     means = !is.null(arguments$meanstructure), syntax = arguments$model))
-  arguments$data <- data[[arguments$data]]
-  seconds <- system.time(reached <- reach(arguments))[3]
-  model <- fits[[name]] <- reached[[1]]
-  cat(sprintf("%-16s npar %3d  gradient %.1e  %.1f s\n", name, lavInspect(model, "npar"), reached[[2]], seconds))
-  p <- suppressWarnings(parameterEstimates(model, standardized = TRUE))
-  if (is.null(p$group)) p$group <- 1
-  all$parameters <- rbind(all$parameters, data.frame(case = name, p[c("lhs", "op", "rhs", "group", "est", "se", "std.all")]))
-  f <- suppressWarnings(fitMeasures(model))
-  all$fit <- rbind(all$fit, data.frame(case = name, measure = c(names(f), "gradient"), value = c(as.numeric(f), reached[[2]])))
-  if (name %in% c("hs_fiml_mlr", "mimic_mlr"))
-    all$modification <- rbind(all$modification, data.frame(case = name, modindices(model)[c("lhs", "op", "rhs", "mi", "epc")]))
-}
+found <- fit_cases(cases, data)
+fits <- found$fits
+all <- c(found$tables, list(modification = NULL, difference = NULL))
+for (name in c("mimic_mlr", "hs_fiml_mlr"))
+  all$modification <- rbind(all$modification, data.frame(case = name, modindices(fits[[name]])[c("lhs", "op", "rhs", "mi", "epc")]))
 for (pair in pairs) for (method in c("satorra.bentler.2001", "satorra.2000")) {
   if (method == "satorra.2000" && grepl("fiml", pair[1])) next  # lavaan has none
   test <- lavTestLRT(fits[[pair[2]]], fits[[pair[1]]], method = method)
   all$difference <- rbind(all$difference, data.frame(small = pair[1], large = pair[2], method, d_chisq = test[2, "Chisq diff"],
                           d_df = test[2, "Df diff"], d_p = test[2, "Pr(>Chisq)"]))
 }
-for (name in names(all)) {
-  table <- all[[name]]
-  for (column in names(table)) if (is.double(table[[column]])) table[[column]] <- sprintf("%.12g", table[[column]])
-  write.csv(table, file.path(out, paste0("robust_", name, ".csv")), row.names = FALSE)
-}
+for (name in names(all)) write_table(all[[name]], paste0("robust_", name), 12)
 
 # Completed copies (any will do) pooled by semTools.
 set.seed(7)
@@ -139,7 +97,7 @@ copies <- lapply(1:5, function(copy) {
   }
   filled
 })
-write.csv(do.call(rbind, Map(cbind, copy = 1:5, copies)), file.path(out, "robust_copies.csv"), row.names = FALSE)
+write.csv(do.call(rbind, Map(cbind, copy = 1:5, copies)), file.path(here, "robust_copies.csv"), row.names = FALSE)
 pooled <- NULL
 for (means in c(FALSE, TRUE)) {
   fit <- suppressMessages(semTools::runMI(three, copies, fun = "cfa", meanstructure = means, optim.force.converged = TRUE,
@@ -149,9 +107,9 @@ for (means in c(FALSE, TRUE)) {
   test <- suppressMessages(semTools::lavTestLRT.mi(fit, test = "D3", asymptotic = TRUE))
   measures <- suppressMessages(getMethod("fitMeasures", "lavaan.mi")(fit, test = "D3", asymptotic = TRUE,
                                fit.measures = c("chisq", "baseline.chisq", "cfi", "tli", "rmsea")))
-  pooled <- rbind(pooled, data.frame(means, kind = "est", name = names(theta), value = sprintf("%.12g", theta)),
-                  data.frame(means, kind = "se", name = names(theta), value = sprintf("%.12g", se)),
-                  data.frame(means, kind = "measure", name = names(measures), value = sprintf("%.12g", measures)),
-                  data.frame(means, kind = "test", name = names(test), value = sprintf("%.12g", test)))
+  pooled <- rbind(pooled, data.frame(means, kind = "est", name = names(theta), value = as.numeric(theta)),
+                  data.frame(means, kind = "se", name = names(theta), value = as.numeric(se)),
+                  data.frame(means, kind = "measure", name = names(measures), value = as.numeric(measures)),
+                  data.frame(means, kind = "test", name = names(test), value = as.numeric(test)))
 }
-write.csv(pooled, file.path(out, "robust_pooled.csv"), row.names = FALSE)
+write_table(pooled, "robust_pooled", 12)
