@@ -40,10 +40,10 @@ def merged(data: pd.DataFrame, parts: dict[str, pd.DataFrame]) -> tuple[pd.DataF
 def unsaid(table: pd.DataFrame) -> list[Text]:
     """What is empty in the levels of invariance that WLSMV fitted, and how to judge them."""
     notes = [{
-        "en": "WLSMV has no likelihood, so aic and bic are empty; the changes of CFI and RMSEA are those of the scaled ones. The limits were "
+        "en": "WLSMV has no likelihood, so aic and bic are empty; χ², CFI, TLI and RMSEA are the scaled ones. The limits of their changes were "
               "found with maximum likelihood: at the same misfit WLSMV looks better (Xia & Yang 2019, doi:10.3758/s13428-018-1055-2), so "
               "look at Δχ² too.",
-        "zh": "WLSMV 没有似然，因此 aic 和 bic 为空；CFI 与 RMSEA 的变化取校正（scaled）值。界值来自最大似然：同样的误设，"
+        "zh": "WLSMV 没有似然，因此 aic 和 bic 为空；χ²、CFI、TLI、RMSEA 均为校正（scaled）值。变化的界值来自最大似然：同样的误设，"
               "WLSMV 看起来更好（Xia & Yang 2019，doi:10.3758/s13428-018-1055-2），因此也要看 Δχ²。"}]
     if (same := table["d_df"].isna()).sum() > 1:
         level = table.loc[same, "level"].iloc[-1]

@@ -157,7 +157,8 @@ def wald(fit: Fit, effects: Sequence[paths.Effect]) -> dict[str, np.ndarray]:
     return {"wald": chisq, "df": np.full(len(chisq), df), "p": chdtrc(df, chisq)}
 
 
-def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimator: str = "ML", missing: str = "listwise") -> Result:
+def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimator: str = "ML", missing: str = "listwise",
+                     merge_answers: bool = False) -> Result:
     """Every hypothesis that a path differs between the levels of a column (`by`), for the table of verdicts.
 
     Parameters
@@ -167,7 +168,7 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
     study : Study
     others : Result
         Tables of other tests with a column id (such as :func:`cxlib.moderation.moderation`), whose rows are added.
-    estimator, missing : str
+    estimator, missing, merge_answers :
         As :func:`cxlib.groups.ladder`.
 
     Returns
@@ -183,7 +184,7 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
         key = hypothesis.model, hypothesis.by
         if key not in made:
             made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model),
-                                                  estimator=estimator, missing=missing))
+                                                  estimator=estimator, missing=missing, merge_answers=merge_answers))
         if (why := made[key].why_not or _doubt(made[key])) is not None:
             notes.append({lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}" for lang in ("en", "zh")})
             continue

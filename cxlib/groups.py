@@ -278,7 +278,8 @@ def partial_invariance(ladder: Ladder) -> Result:
                                          f"{last['level']} 不成立，但没有单独可归咎的等值约束")}[last["outcome"]]
     text = {"en": f"Freed one at a time: {'; '.join(listed['en'])}; {end[0]}." if len(done) else f"Nothing was freed: {end[0]}.",
             "zh": f"逐一放开：{'；'.join(listed['zh'])}；{end[1]}。" if len(done) else f"没有放开任何约束：{end[1]}。"}
-    return Result(table[PARTIAL], text, next(iter(ladder.fits.values())).n_used, "score tests, Bonferroni", ({
+    fit = next(iter(ladder.fits.values()))
+    return Result(table[PARTIAL], text, fit.n_used, "WLSMV: no search" if fit.estimator == "WLSMV" else "score tests, Bonferroni", ({
         "en": "Step 0 of a level frees nothing and has no score test; configural has no level below to be compared with.",
         "zh": "每级的第 0 步没有放开约束，因而没有得分检验；configural 没有更低的水平可比。"},))
 

@@ -164,8 +164,8 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
     -------
     DataFrame
         level, chisq … bic, d_chisq, d_df, d_p, d_cfi, d_rmsea, d_srmr, n, npar; of a robust estimator d_chisq is the
-        scaled difference, d_cfi and d_rmsea those of the robust measures (WLSMV: of the scaled ones), and chisq_scaled
-        and these measures stand at the end.  NaN: aic and bic of WLSMV, which has no likelihood; the difference of two
+        scaled difference, d_cfi and d_rmsea those of the robust measures, and chisq_scaled and these measures stand at the
+        end; of WLSMV chisq, pvalue, cfi, tli and rmsea are the scaled ones.  NaN: aic and bic of WLSMV, which has no likelihood; the difference of two
         levels that are one model, as thresholds and configural are if no item has four categories.
 
     Notes
@@ -175,9 +175,10 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
     rows: list[dict] = []
     for level, fit in fits.items():
         value = dict(fit_measures(fit).to_numpy())
-        kind = "scaled" if fit.estimator == "WLSMV" else "robust"
-        extra = [name for name in ("chisq_scaled", f"cfi_{kind}", f"rmsea_{kind}") if name in value]
-        row = {"level": level, **{name: value.get(name, np.nan) for name in MEASURES},
+        if fit.estimator == "WLSMV":  # the others mean nothing by themselves
+            value = {name: value.get(f"{name}_scaled", value.get(name)) for name in (*MEASURES, "npar")}
+        extra = [name for name in ("chisq_scaled", "cfi_robust", "rmsea_robust") if name in value]
+        row = {"level": level, **{name: value[name] for name in MEASURES},
                **dict.fromkeys(("d_chisq", "d_df", "d_p", "d_cfi", "d_rmsea", "d_srmr"), np.nan),
                "n": fit.n_used, "npar": value["npar"], **{name: value[name] for name in extra}}
         if rows:
@@ -185,7 +186,7 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
             test = difference(fit, last, method).iloc[0] if fit.df > last.df else {}
             row |= {name: test.get(name, np.nan) for name in ("d_chisq", "d_df", "d_p")}
             for name in ("cfi", "rmsea", "srmr"):
-                used = f"{name}_{kind}" if f"{name}_{kind}" in row else name
+                used = f"{name}_robust" if f"{name}_robust" in row else name
                 row[f"d_{name}"] = row[used] - rows[-1][used]
         rows.append(row)
     return pd.DataFrame(rows)
@@ -238,7 +239,7 @@ def score_tests(fit: Fit, tested: Collection[str] = ("loadings", "intercepts")) 
 def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"] = "approximate", alpha: float = 0.05) -> bool:
     """Whether a level holds, judged by a row of :func:`compare`; configural by its own fit, CFI ≥ .90 and SRMR ≤ .08."""
     if np.isnan(change["d_cfi"]):
-        return bool(change.get("cfi_robust", change.get("cfi_scaled", change["cfi"])) >= 0.90 and change["srmr"] <= 0.08)
+        return bool(change.get("cfi_robust", change["cfi"]) >= 0.90 and change["srmr"] <= 0.08)
     if criterion == "chisq":
         return bool(np.isnan(change["d_p"]) or change["d_p"] >= alpha)
     if criterion != "approximate":

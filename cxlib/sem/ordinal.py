@@ -124,7 +124,7 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
         raise ModelError(f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers.")
     items = tuple(polychoric(part, missing) for part in parts)
     for one, place, label in zip(items, where, labels, strict=True):
-        r, named = one.correlations, f"{label}: " if label else ""
+        r, named = one.correlations, f" ({label})" if label else ""
         if (perfect := np.argwhere(np.triu(np.abs(r.to_numpy()) >= BOUND - 1e-6, 1))).size:
             pair = " and ".join(f"'{r.columns[i]}'" for i in perfect[0])
             raise DataError(f"The answers to {pair} are in perfect order{place} (polychoric correlation {BOUND} or beyond), so one "
@@ -132,7 +132,7 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
         if (blind := one.gamma.columns[np.isnan(np.diag(one.gamma))]).size:
             raise DataError(f"{one.n} rows are too few{place}: they do not tell how uncertain {', '.join(blind)} is, by which WLSMV "
                             "weights. Use fewer categories or another estimator.")
-        notes += [{lang: named + words for lang, words in note.items()} for note in one.warnings]
+        notes += [{lang: words + named for lang, words in note.items()} for note in one.warnings]
     function = Responses(model, items, unit)
     reduced = Reduced(function)
     first = starting_values(model, list(function.samples)) if start is None else np.asarray(start, float)
