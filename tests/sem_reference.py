@@ -62,3 +62,13 @@ def of(name: str, model: str) -> pd.DataFrame:
 def index(rows: pd.DataFrame, group) -> pd.DataFrame:
     names = [key(*name) for name in zip(rows["lhs"], rows["op"], rows["rhs"], group, strict=True)]
     return rows.set_index(pd.Index(names, tupleize_cols=False))
+
+
+def complete(name: str) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """The complete rows of bfi, its reversed items turned round, or of vas, and the scales that measurement.R took."""
+    if name == "bfi":
+        rows, scales = data("bfi").iloc[:, :25].dropna(), {code: [f"{code}{i}" for i in range(1, 6)] for code in "ACENO"}
+        return rows.assign(**{item: 7 - rows[item] for item in ("A1", "C4", "C5", "E1", "E2", "O2", "O5")}), scales
+    loaded = study.load("vas")
+    scales = {code: loaded.scales[code] for code in loaded.model_constructs("main")}
+    return data("vas")[[item for items in scales.values() for item in items]].dropna(), scales

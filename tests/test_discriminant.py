@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sem_reference import complete
 
 from cxlib import study
 from cxlib.discriminant import htmt, htmt_intervals, htmt_matrix
@@ -160,3 +161,12 @@ def test_mistakes_are_named(mobi):
     lone = ecsi.model_copy(update={"models": {"main": "CUSA ~~ CUSA"}})
     with pytest.raises(ValueError, match="Name at least two"):
         htmt(mobi, lone)
+
+
+@pytest.mark.parametrize("name", ["bfi", "vas"])
+@pytest.mark.parametrize(("ratio", "geometric"), [("htmt", False), ("htmt2", True)])
+def test_larger_surveys_equal_semtools(name, ratio, geometric, printed):
+    ours = htmt_matrix(*complete(name), geometric)
+    assert len(printed[name, ratio]) == ours.size
+    for (a, b), value in printed[name, ratio].items():
+        assert ours.loc[a, b] == pytest.approx(value, abs=1e-10)

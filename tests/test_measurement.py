@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import FOUR, drawn, exact, population, syntax
+from sem_reference import complete
 
 from cxlib import measurement, sem, show, study
 
@@ -304,3 +305,13 @@ def test_figures_of_ten_constructs_do_not_overlap(language):
         wanted = names.name("C0", picture.language)
         colour = next(label.get_color() for label in axis.texts if label.get_text() == wanted)
         assert colour == show.ROLES["service"]
+
+
+@pytest.mark.parametrize("name", ["bfi", "vas"])
+def test_validity_of_larger_surveys_equals_semtools_and_psych(name, printed):
+    rows, scales = complete(name)
+    fit = sem.fit(rows, syntax(scales))
+    table = measurement.validity(rows, a_study(scales), fit).table.set_index("construct")
+    assert len(printed[name, "validity"]) == 4 * len(scales)
+    for (code, column), value in printed[name, "validity"].items():
+        assert table.loc[code, column] == pytest.approx(value, abs=1e-7), (code, column)
