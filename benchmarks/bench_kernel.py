@@ -60,14 +60,14 @@ draws <- as.integer(arguments[3])
 cat(sum(system.time(bootstrapLavaan(fit, R = draws))[c("user.self", "sys.self")]) / draws)"""
 
 
-def simulate(model: sem.Model, rng: np.random.Generator) -> pd.DataFrame:
-    """N customers from the model: loadings .9, paths .2, factors correlated .3."""
+def simulate(model: sem.Model, rng: np.random.Generator, n: int = N) -> pd.DataFrame:
+    """Customers from the model: loadings .9, paths .2, factors correlated .3."""
     theta = np.zeros(model.npar)
     for row in model.table.itertuples():
         if row.free:
             theta[row.free - 1] = {"=~": 0.9, "~": 0.2}.get(row.op, 0.5 if row.lhs == row.rhs else 0.15)
     sigma = kernel.matrices(model, theta[None])["sigma"][0]
-    return pd.DataFrame(rng.multivariate_normal(np.zeros(len(sigma)), sigma, size=N), columns=list(model.observed))
+    return pd.DataFrame(rng.multivariate_normal(np.zeros(len(sigma)), sigma, size=n), columns=list(model.observed))
 
 
 def lavaan_seconds(syntax: str, data: pd.DataFrame) -> float:
@@ -123,7 +123,21 @@ def compare(name: str, syntax: str) -> None:
     print(f"  1,000 simulated samples fitted: {process_time() - start:.2f} s")
 
 
+def million(draws: int = 100) -> None:
+    """Print what resampling a million rows takes beyond the rows themselves."""
+    import psutil
+
+    rng = np.random.default_rng(2)
+    data = simulate(sem.parse(VAS), rng, 1_000_000)
+    fit, process = sem.fit(data, VAS), psutil.Process()
+    before, start = process.memory_info().rss, process_time()
+    found = resampling.bootstrap(data, fit, draws, rng)
+    print(f"a million rows: {draws} draws in {process_time() - start:.0f} s, {found.converged} converged; memory grew by "
+          f"{(process.memory_info().rss - before) / 2**20:.0f} MB")
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     compare("vas", VAS)
     compare("nine", NINE)
+    million()
