@@ -32,6 +32,30 @@ def data(name: str) -> pd.DataFrame:
 MODELS = tuple(table("syntax")["model"])
 GROUPED = ("hs_groups", "hs_metric", "mimic_groups")
 SYNTAX = dict(table("syntax").to_numpy())
+HS, MAIN = SYNTAX["hs"], SYNTAX["ecsi"]
+FULL = """IMAG =~ IMAG1 + IMAG2 + IMAG3 + IMAG4 + IMAG5
+CUEX =~ CUEX1 + CUEX2 + CUEX3
+PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+PERV =~ PERV1 + PERV2
+CUSA =~ CUSA1 + CUSA2 + CUSA3
+COMP =~ CUSCO
+CUSL =~ CUSL1 + CUSL2 + CUSL3
+CUEX ~ IMAG
+PERQ ~ CUEX
+PERV ~ CUEX + PERQ
+CUSA ~ IMAG + CUEX + PERQ + PERV
+COMP ~ CUSA
+CUSL ~ IMAG + CUSA + COMP"""
+DEMOCRACY = """ind60 =~ x1 + x2 + x3
+dem60 =~ y1 + y2 + y3 + y4
+dem65 =~ y5 + y6 + y7 + y8
+dem60 ~ ind60
+dem65 ~ ind60 + dem60
+y1 ~~ y5
+y2 ~~ y4 + y6
+y3 ~~ y7
+y4 ~~ y8
+y6 ~~ y8"""
 SYNTAX["hs_metric"] = SYNTAX["hs_metric"].replace("c(d,d)", "d")
 
 

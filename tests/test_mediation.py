@@ -12,22 +12,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sem_reference import DEMOCRACY
 
 from cxlib import mediation, sem, study
 from cxlib.sem.paths import COLUMNS, EffectError, between, edges, effect, inference, label, values
 from cxlib.sem.resampling import intervals
 
 HERE = Path(__file__).parent / "reference"
-POLITICS = """ind60 =~ x1 + x2 + x3
-dem60 =~ y1 + y2 + y3 + y4
-dem65 =~ y5 + y6 + y7 + y8
-dem60 ~ ind60
-dem65 ~ ind60 + dem60
-y1 ~~ y5
-y2 ~~ y4 + y6
-y3 ~~ y7
-y4 ~~ y8
-y6 ~~ y8"""
 
 
 @functools.cache
@@ -43,7 +34,7 @@ def mobi() -> pd.DataFrame:
 @functools.cache
 def fitted(name: str) -> sem.Fit:
     if name == "politics":
-        return sem.fit(pd.read_csv(HERE / "pd.csv"), POLITICS)
+        return sem.fit(pd.read_csv(HERE / "pd.csv"), DEMOCRACY)
     return sem.fit(mobi(), real().syntax("main"))
 
 

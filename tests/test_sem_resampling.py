@@ -7,20 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sem_reference import HS, MAIN
 
 from cxlib import sem
 from cxlib.sem import kernel, lockstep, resampling
 
 REFERENCE = Path(__file__).parent / "reference"
-HS = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
 PATHS = HS + "\ntextual ~ visual\nspeed ~ textual + visual"
-MAIN = """PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
-PERV =~ PERV1 + PERV2
-CUSA =~ CUSA1 + CUSA2 + CUSA3
-CUSL =~ CUSL1 + CUSL2 + CUSL3
-PERV ~ PERQ
-CUSA ~ PERV + PERQ
-CUSL ~ CUSA"""
 
 
 @pytest.fixture(scope="module")

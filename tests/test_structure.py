@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sem_reference import DEMOCRACY
 
 from cxlib import importance, sem, show, structure, study
 from cxlib.importance import relative_weights, resampled_weights
@@ -18,16 +19,6 @@ from cxlib.sem import resampling
 from cxlib.sem.bollen_stine import bollen_stine, transformed
 
 HERE = Path(__file__).parent / "reference"
-POLITICS = """ind60 =~ x1 + x2 + x3
-dem60 =~ y1 + y2 + y3 + y4
-dem65 =~ y5 + y6 + y7 + y8
-dem60 ~ ind60
-dem65 ~ ind60 + dem60
-y1 ~~ y5
-y2 ~~ y4 + y6
-y3 ~~ y7
-y4 ~~ y8
-y6 ~~ y8"""
 STRUCTURES = {
     "main": "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA",
     "full": "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA",
@@ -239,7 +230,7 @@ def test_bollen_stine_of_groups_with_means(data):
 def test_bollen_stine_p_is_that_of_bootstraplavaan():
     politics = pd.read_csv(HERE / "pd.csv")
     theirs = r("bollen_stine").iloc[0]
-    ours = bollen_stine(politics, sem.fit(politics, POLITICS), 2000, np.random.default_rng(1))
+    ours = bollen_stine(politics, sem.fit(politics, DEMOCRACY), 2000, np.random.default_rng(1))
     both = np.hypot(1 / np.sqrt(theirs["draws"]), 1 / np.sqrt(2000))
     assert abs(ours.p - theirs["p"]) < 4 * 0.5 * both
     assert abs(ours.chisq.mean() - theirs["mean"]) < 4 * theirs["sd"] * both
