@@ -27,16 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 200
 
 
-def power(
-    study: Study,
-    model: str = "main",
-    n: int | None = None,
-    *,
-    rng: np.random.Generator,
-    population: Mapping[str, float] | None = None,
-    sizes: Sequence[int] = (),
-    reps: int = 1000,
-) -> show.Result:
+def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.random.Generator,
+          population: Mapping[str, float] | None = None, sizes: Sequence[int] = (), reps: int = 1000) -> show.Result:
     """Monte-Carlo power of every path of a model and of its indirect effects, over sample sizes.
 
     Parameters
@@ -102,13 +94,13 @@ def power(
         parts.append(pd.DataFrame({
             "kind": tests.kinds, "name": tests.names, "std": std, "n": size, "power": noticed.mean(axis=0),
             "ci_low": low, "ci_high": high, "formula": [tests.formula(k, exact, size) for k in every], "n_80": needed,
-            "samples": len(z)}))  # fmt: skip
+            "samples": len(z)}))
     table = pd.concat(parts, ignore_index=True)
     failed, drawn = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
     warning = {"en": f"{failed} of {drawn} samples gave no solution; they are left out.",
-               "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"}  # fmt: skip
-    method = f"Monte-Carlo power, {reps} Wishart samples a size, two-sided alpha 0.05"
-    return show.Result(table, _sentence(table, int(n)), int(n), method, (warning,) if failed else ())
+               "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"}
+    return show.Result(table, _sentence(table, int(n)), int(n), f"Monte-Carlo power, {reps} Wishart samples a size, "
+                       "two-sided alpha 0.05", (warning,) if failed else ())
 
 
 @dataclass(frozen=True)
@@ -204,26 +196,22 @@ def _covariance(study: Study, model: str, sizes: Mapping[str, float] | None) -> 
         constructs = {code: study.constructs[code] for code in named}
         study = study.model_copy(update={"truth": {"n": 1, "seed": 0, "paths": "\n".join(lines)}, "constructs": constructs})
     elif study.truth is None:
-        raise ValueError(
-            f"The study '{study.id}' declares no truth. Give population=: standardised sizes such as {{'SA ~ PV': 0.3}}."
-        )
+        raise ValueError(f"The study '{study.id}' declares no truth. Give population=: standardised sizes such as {{'SA ~ PV': 0.3}}.")
     return truth.population(study).covariance(rounded=sizes is None)
 
 
-def wald_power(ratio: float, alpha: float = 0.05) -> float:
-    """Power of a two-sided z test in the right direction; `ratio` is the effect over its standard error.
+def wald_power(ratio: float) -> float:
+    """Power of a two-sided z test (.05) in the right direction; `ratio` is the effect over its standard error.
 
     Notes
     -----
-    Φ(|ratio| − z₁₋α/₂); without an effect the rate of false alarms α.
-    R: ``pnorm(abs(ratio) - qnorm(1 - alpha / 2))``.
+    Φ(|ratio| − z₀.₉₇₅); without an effect the rate of false alarms, .05.
+    R: ``pnorm(abs(ratio) - qnorm(.975))``.
     """
-    return float(ndtr(abs(ratio) + ndtri(alpha / 2))) if abs(ratio) > 1e-9 else alpha
+    return float(ndtr(abs(ratio) + ndtri(0.025))) if abs(ratio) > 1e-9 else 0.05
 
 
-def power_rmsea(
-    n: float, df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, alpha: float = 0.05, groups: int = 1
-) -> float:
+def power_rmsea(n: float, df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, alpha: float = 0.05, groups: int = 1) -> float:
     """Power to tell a population of RMSEA `rmsea1` from one of `rmsea0`.
 
     Parameters
@@ -249,10 +237,8 @@ def power_rmsea(
     from scipy.stats import chi2, ncx2
 
     if df < 1 or rmsea0 == rmsea1 or min(rmsea0, rmsea1) < 0:
-        raise ValueError(
-            f"df= is {df}, rmsea0= {rmsea0}, rmsea1= {rmsea1}: df is at least 1, and the two RMSEA differ and are "
-            "not negative."
-        )
+        raise ValueError(f"df= is {df}, rmsea0= {rmsea0}, rmsea1= {rmsea1}: df is at least 1, and the two RMSEA differ and "
+                         "are not negative.")
     centre = [(n - 1) * df * rmsea**2 / groups for rmsea in (rmsea0, rmsea1)]
     null, true = (ncx2(df, nc) if nc > 0 else chi2(df) for nc in centre)
     return float(true.sf(null.isf(alpha)) if rmsea0 < rmsea1 else true.cdf(null.ppf(alpha)))

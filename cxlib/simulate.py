@@ -65,9 +65,7 @@ class _Plan:
             if set(draw.weights) <= set(self.early) and (not draw.after or draw.after in self.early):
                 self.early.append(name)
             elif draw.level == "cluster":
-                raise TruthError(
-                    f"truth.columns.{name}: a column of the cluster cannot lean on its respondents' constructs."
-                )
+                raise TruthError(f"truth.columns.{name}: a column of the cluster cannot lean on its respondents' constructs.")
         self.terms, self.root = self._groups()
 
     def exposures(self, n: int, stream: Stream, first: int = 0) -> tuple[Rows, Rows]:
@@ -86,14 +84,10 @@ class _Plan:
     def _columns(self) -> dict[str, Planned]:
         """For every column the sources of its score, and the weight of its own chance that makes its variance 1."""
         study, truth, people = self.study, self.truth, self.people
-        known = {
-            name if linked.rows == "one" else f"{table}.{name}": column
-            for table, linked in study.tables.items()
-            for name, column in linked.columns.items()
-        } | study.columns
-        draws = truth.columns | {
-            f"{table}.{name}": draw for table, events in truth.tables.items() for name, draw in events.columns.items()
-        }
+        known = {name if linked.rows == "one" else f"{table}.{name}": column for table, linked in study.tables.items()
+                 for name, column in linked.columns.items()} | study.columns
+        draws = truth.columns | {f"{table}.{name}": draw for table, events in truth.tables.items()
+                                 for name, draw in events.columns.items()}
         every = [*people.order, *draws]
         c, planned = people.latent.reindex(index=every, columns=every, fill_value=0.0), {}
         for code, draw in draws.items():
@@ -102,15 +96,11 @@ class _Plan:
             table = code.rpartition(".")[0] + "."
             weights = {table + name if table + name in planned else name: w for name, w in draw.weights.items()}
             if unknown := [source for source in weights if source not in people.order and source not in planned]:
-                raise TruthError(
-                    f"truth.columns.{code}.from: '{unknown[0]}' is neither a construct nor a column drawn before."
-                )
+                raise TruthError(f"truth.columns.{code}.from: '{unknown[0]}' is neither a construct nor a column drawn before.")
             shared = sum((weight * c[source] for source, weight in weights.items()), c[code])
             own = 1 - sum(weight * shared[source] for source, weight in weights.items())
             if own <= 0:
-                raise TruthError(
-                    f"truth.columns.{code}.from: the weights explain {1 - own:.2f} of its variance. Make them smaller."
-                )
+                raise TruthError(f"truth.columns.{code}.from: the weights explain {1 - own:.2f} of its variance. Make them smaller.")
             c[code] = c.loc[code] = shared
             c.loc[code, code] = 1.0
             texts = yaml.safe_load((study.folder / draw.sentences).read_text("utf-8")) if draw.sentences else {}
@@ -123,17 +113,13 @@ class _Plan:
         terms: list[_Term] = []
         moved, added = (pd.DataFrame(0.0, range(rows.n), people.order) for _ in range(2))
         if unknown := [lift.of for lift in self.truth.lifts if lift.of not in self.study.scales]:
-            raise TruthError(
-                f"truth.lifts: '{unknown[0]}' is no construct with items. Known: {', '.join(self.study.scales)}."
-            )
+            raise TruthError(f"truth.lifts: '{unknown[0]}' is no construct with items. Known: {', '.join(self.study.scales)}.")
         for lift in sorted(self.truth.lifts, key=lambda lift: people.order.index(lift.of)):
             inside, treated = rows.holds(lift.within), rows.holds(lift.when)
             share = float(treated[inside].mean()) if inside.any() else 0.0
             if not 0 < share < 1:
-                raise TruthError(
-                    f"truth.lifts: '{lift.when}' holds for {'all' if share else 'none'} of "
-                    f"'{lift.within or 'everyone'}', so there is nothing to compare. Correct the condition."
-                )
+                raise TruthError(f"truth.lifts: '{lift.when}' holds for {'all' if share else 'none'} of '{lift.within or 'everyone'}', "
+                                 "so there is nothing to compare. Correct the condition.")
             mean, slopes = people.score((lift.of,))
             base = mean + slopes[lift.of] * moved.loc[inside, lift.of].mean()
             whole = _Term(lift.of, lift.when, lift.within, share, lift.by * base / (1 + share * lift.by) / slopes[lift.of])
@@ -153,10 +139,8 @@ class _Plan:
             return terms, np.linalg.cholesky(people.disturbances - taken)
         except np.linalg.LinAlgError:
             most = pd.Series(np.diag(taken) / np.diag(people.disturbances), people.order).idxmax()
-            raise TruthError(
-                f"truth.lifts: lifts and moderations leave no room in {most}: with the disturbance correlations "
-                "(~~) they ask for more variance than the paths leave open. Make them smaller."
-            ) from None
+            raise TruthError(f"truth.lifts: lifts and moderations leave no room in {most}: with the disturbance correlations (~~) "
+                             "they ask for more variance than the paths leave open. Make them smaller.") from None
 
 
 def _constructs(plan: _Plan, rows: Rows, clusters: int) -> None:
@@ -278,11 +262,9 @@ def simulate(study: Study, n: int | None = None, seed: int | None = None, clean:
     Lifts and moderations are part of the disturbances and centred: the declared paths stay what a pooled fit shows.
     """
     parts = list(blocks(study, n, seed, clean))
-    return Simulated(
-        pd.concat([p.responses for p in parts], ignore_index=True),
-        {name: pd.concat([p.tables[name] for p in parts], ignore_index=True) for name in parts[0].tables},
-        pd.concat([p.key for p in parts], ignore_index=True),
-    )
+    tables = {name: pd.concat([part.tables[name] for part in parts], ignore_index=True) for name in parts[0].tables}
+    responses, key = (pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in ("responses", "key"))
+    return Simulated(responses, tables, key)
 
 
 def write(study: Study, folder: str | Path, n: int | None = None, seed: int | None = None) -> list[Path]:

@@ -86,7 +86,7 @@ def test_every_model_of_the_study_is_in_the_table_of_fit(vas):
 def test_wald_power_is_the_normal_tail():
     assert power.wald_power(1.959963984540054) == pytest.approx(0.5, abs=1e-12)
     assert power.wald_power(-2.801585217518) == pytest.approx(0.80, abs=1e-9)
-    assert power.wald_power(0.0, alpha=0.01) == 0.01
+    assert power.wald_power(0.0) == 0.05
 
 
 def test_simulated_power_of_a_path_agrees_with_its_closed_form(result):
