@@ -83,9 +83,10 @@ def draws_table(draws: Resampled) -> show.Result:
               "次的解不恰当，予以保留。"}, draws.n_used, "exact maximum-likelihood refits", _draw_warnings(draws))
 
 
-def effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence[str | tuple[str, str]] | None = None, *,
-            kind: str = "bca", standardised: bool = False, model: str = "main") -> show.Result:
-    """Effects with their 95% intervals, one row each; see :func:`all_intervals` for every kind of interval.
+def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = "bca", model: str = "main") -> show.Result:
+    """Effects with their 95% intervals, one row each: all between every exogenous and every terminal construct, and
+    what the study's hypotheses ask for.  Effects which these compare ("A -> Y > B -> Y") follow as kind ``contrast``,
+    on the standardised scale.  See :func:`all_intervals` for every kind of interval, on both scales.
 
     Parameters
     ----------
@@ -94,14 +95,9 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence
     draws : Resampled or None
         From :func:`bootstrap`; without it there are delta intervals only.
     study : Study
-    paths : sequence of str or pair, optional
-        "A -> M -> Y" for one chain, "A + B -> M -> Y" for a sum, ("A", "Y") for everything between.  By default every pair of
-        an exogenous and a terminal construct, and all that the study's hypotheses ask for; effects which
-        these compare ("A -> Y > B -> Y") follow as kind ``contrast``, on the standardised scale.
+        A hypothesis names an effect: "A -> M -> Y" is one chain, "A + B -> M -> Y" a sum.
     kind : {"bca", "percentile", "delta"}
         Which interval; where it cannot be had, the next of these, as the column interval says.
-    standardised : bool
-        Put est, se, interval and p on the standardised scale.  Column std is that estimate either way.
     model : str
         The model's name in the study, for its hypotheses.
 
@@ -118,20 +114,17 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence
     """
     if kind not in INTERVALS:
         raise EffectError(f"kind='{kind}' is not an interval. Use one of {', '.join(INTERVALS)}.")
-    table = _effects(fit, draws, study, paths, model, standardised)
+    table = _effects(fit, draws, study, model, False)
     place = table["interval"].map({name: (INTERVALS.index(name) - INTERVALS.index(kind)) % 3 for name in INTERVALS})
-    table = table.loc[place.groupby([table["effect"], table["kind"]], sort=False).idxmin()].reset_index(drop=True)
-    return show.Result(table, _said(table, study), fit.n_used, "standardised effects" if standardised
-                       else "unstandardised effects", _warnings(fit, draws, table))
+    table = table.loc[place.groupby([table[name] for name in BEST], sort=False).idxmin()].reset_index(drop=True)
+    return show.Result(table, _said(table, study), fit.n_used, "unstandardised effects", _warnings(fit, draws, table))
 
 
-def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study,
-                  paths: Sequence[str | tuple[str, str]] | None = None, *, model: str = "main") -> show.Result:
+def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
     """BCa, percentile and delta interval of every effect from the same draws, on both scales (column scale)."""
-    tables = {scale: _effects(fit, draws, study, paths, model, scale == "standardised")
-              for scale in ("unstandardised", "standardised")}
-    table = pd.concat([found.assign(scale=scale) for scale, found in tables.items()], ignore_index=True)
-    wide = tables["unstandardised"].pivot_table(index=["effect", "kind"], columns="interval", values="ci_low", sort=False)
+    table = pd.concat([_effects(fit, draws, study, model, scale == "standardised").assign(scale=scale)
+                       for scale in ("unstandardised", "standardised")], ignore_index=True)
+    wide = table[table["scale"] == "unstandardised"].pivot_table(index=BEST, columns="interval", values="ci_low", sort=False)
     gap = (wide["bca"] - wide["delta"]).abs().max() if "bca" in wide else np.nan
     return show.Result(table, {
         "en": f"The lower limits of the delta and the BCa interval differ by up to {show.number(gap)}.",
@@ -139,26 +132,26 @@ def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study,
         _warnings(fit, draws, table))
 
 
-def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, pairs: Sequence[tuple[str, str]] | None = None, *,
-              model: str = "main") -> show.Result:
-    """Differences between effects: is one mediator, or one driver, stronger than another?
+def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
+    """Differences between all specific indirect effects of the same two constructs: is one mediator stronger than another?
 
-    `pairs` are effects in path syntax ("A -> M -> Y", "A -> N -> Y"), by default all specific indirect effects
-    between the same two constructs.  Columns as in :func:`all_intervals`, kind "contrast", effect "first > second";
-    effects between the same two constructs are compared unstandardised (same units), others standardised (column scale).
+    Columns as in :func:`all_intervals`, kind "contrast", effect "first > second", unstandardised (both have the same units).
 
     Notes
     -----
     R: ``d := a1*b1 - a2*b2``.
     """
-    chosen = _rivals(fit.model, study, model) if pairs is None else [
-        (effect(fit.model, first), effect(fit.model, second)) for first, second in pairs]
+    by_pair: dict[tuple[str, str], list[Effect]] = {}
+    for found in _wanted(fit.model, study, model):
+        if found.kind == "specific" and len(found.chains) == 1:
+            by_pair.setdefault((found.chains[0][0], found.chains[0][-1]), []).append(found)
+    chosen = [rivals for group in by_pair.values() for rivals in combinations(group, 2)]
     if not chosen:
         return show.Result(pd.DataFrame(columns=[*COLUMNS, "scale"]), {
             "en": "No two effects of this model can be set against each other.", "zh": "该模型没有可相互比较的效应。"}, fit.n_used)
-    table = _contrasted(fit, draws, chosen)
+    table = _contrasted(fit, draws, chosen, False).assign(scale="unstandardised")
     best = table.drop_duplicates(BEST)
-    sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
+    sure = _sure(best).sum()
     return show.Result(table, {
         "en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'contrast')} between effects.",
         "zh": f"{len(best)} 个效应对比中有 {sure} 个的 95% 区间不含零。"}, fit.n_used, "differences between effects",
@@ -279,8 +272,7 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
     axes.invert_yaxis()
     axes.margins(x=0.12, y=0.6 / max(len(table), 1))
     axes.grid(axis="y", visible=False)
-    zh = "标准化效应" if result.method.startswith("standardised") else "非标准化效应"
-    axes.set_xlabel({"en": f"{result.method.removesuffix('s')} (95% interval)", "zh": f"{zh}（95% 区间）"}[language])
+    axes.set_xlabel({"en": "unstandardised effect (95% interval)", "zh": "非标准化效应（95% 区间）"}[language])
     kind = "/".join(table["interval"].unique()).replace("bca", "BCa")
     used = f"{table['converged'].min():,}" if len(table) else "0"
     return figure, {
@@ -321,16 +313,8 @@ def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study, *, language
         "zh": f"各效应的 {len(drawn):,} 个自助值，n = {fit.n_used:,}：实线为估计值，底部横条为 95% 区间，虚线为零。{left['zh']}"}
 
 
-def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str]] | None, name: str) -> list[Effect]:
-    """The effects asked for, each once: exogenous → terminal pairs and the hypotheses unless `paths` says otherwise."""
-    found: list[Effect] = []
-    if paths is not None:
-        for path in paths:
-            these = [effect(model, path)] if isinstance(path, str) else between(model, *path)
-            if not these:
-                raise EffectError(f"The model has no way from '{path[0]}' to '{path[1]}'. Check the direction of the arrow.")
-            found += these
-        return list(dict.fromkeys(found))
+def _wanted(model: sem.Model, study: Study, name: str) -> list[Effect]:
+    """Every effect of the exogenous on the terminal constructs, and those of the hypotheses, each once."""
     paths_into = ways.predictors(model)
     causes = dict.fromkeys(cause for own in paths_into.values() for cause in own)
     pairs = list(product([c for c in causes if c not in paths_into], [o for o in paths_into if o not in causes]))
@@ -340,23 +324,13 @@ def _wanted(model: sem.Model, study: Study, paths: Sequence[str | tuple[str, str
             if words and hypothesis.model == name:
                 sums.append(effect(model, words, kind))
                 pairs += [(chain[0], chain[-1]) for chain in sums[-1].chains]
-    for start, end in dict.fromkeys(pairs):
-        found += between(model, start, end)
+    found = [each for start, end in dict.fromkeys(pairs) for each in between(model, start, end)]
     return list(dict.fromkeys([*found, *sums]))
 
 
 def _mediated_pairs(model: sem.Model, study: Study, name: str) -> list[tuple[str, str]]:
     """Starts and ends of the effects asked for that run through a mediator."""
-    return list(dict.fromkeys((e.chains[0][0], e.chains[0][-1]) for e in _wanted(model, study, None, name) if e.kind == "indirect"))
-
-
-def _rivals(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:
-    """Specific effects between the same two constructs against each other."""
-    by_pair: dict[tuple[str, str], list[Effect]] = {}
-    for found in _wanted(model, study, None, name):
-        if found.kind == "specific" and len(found.chains) == 1:
-            by_pair.setdefault((found.chains[0][0], found.chains[0][-1]), []).append(found)
-    return [rivals for group in by_pair.values() for rivals in combinations(group, 2)]
+    return list(dict.fromkeys((e.chains[0][0], e.chains[0][-1]) for e in _wanted(model, study, name) if e.kind == "indirect"))
 
 
 def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, Effect]]:
@@ -369,29 +343,25 @@ def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, E
     return list(dict.fromkeys(out))
 
 
-def _effects(fit: sem.Fit, draws: Resampled | None, study: Study, paths: Sequence[str | tuple[str, str]] | None, model: str,
-             standardised: bool) -> pd.DataFrame:
+def _effects(fit: sem.Fit, draws: Resampled | None, study: Study, model: str, standardised: bool) -> pd.DataFrame:
     """Every kind of interval of every effect asked for, then of the contrasts of the study's hypotheses."""
-    wanted = _wanted(fit.model, study, paths, model)
+    wanted = _wanted(fit.model, study, model)
     std = values(fit.model, wanted, fit.theta[None], True)[0]
     table = inference(fit, lambda theta: values(fit.model, wanted, theta, standardised),
                       [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)], *(draws.both if draws else ()))
-    pairs = _compared(fit.model, study, model) if paths is None else []
-    return pd.concat([table, _contrasted(fit, draws, pairs)[COLUMNS]], ignore_index=True) if pairs else table
+    pairs = _compared(fit.model, study, model)
+    return pd.concat([table, _contrasted(fit, draws, pairs, True)], ignore_index=True) if pairs else table
 
 
-def _contrasted(fit: sem.Fit, draws: Resampled | None, chosen: Sequence[tuple[Effect, Effect]]) -> pd.DataFrame:
-    """First less second effect of each pair, unstandardised where both join the same constructs."""
-    same = [{(c[0], c[-1]) for c in a.chains} == {(c[0], c[-1]) for c in b.chains} for a, b in chosen]
-
+def _contrasted(fit: sem.Fit, draws: Resampled | None, chosen: Sequence[tuple[Effect, Effect]], standardised: bool) -> pd.DataFrame:
+    """First less second effect of each pair."""
     def gap(theta: np.ndarray, standardised: bool) -> np.ndarray:
         first, second = (values(fit.model, side, theta, standardised) for side in zip(*chosen, strict=True))
         return first - second
 
     labels = [(f"{a.name} > {b.name}", "contrast", s)
               for (a, b), s in zip(chosen, gap(fit.theta[None], True)[0], strict=True)]
-    table = inference(fit, lambda theta: np.where(same, gap(theta, False), gap(theta, True)), labels, *(draws.both if draws else ()))
-    return table.assign(scale=np.repeat(np.where(same, "unstandardised", "standardised"), len(table) // len(labels)))
+    return inference(fit, lambda theta: gap(theta, standardised), labels, *(draws.both if draws else ()))
 
 
 def _largest(table: pd.DataFrame, most: int, kind: str = "") -> tuple[pd.DataFrame, show.Text]:
@@ -401,6 +371,11 @@ def _largest(table: pd.DataFrame, most: int, kind: str = "") -> tuple[pd.DataFra
     keep = table["std"].abs().sort_values(ascending=False, kind="stable").index[:most]
     return table.loc[keep].sort_index(), {"en": f" {left} smaller ones are not drawn." if left > 0 else "",
                                           "zh": f"另有 {left} 个较小的未画出。" if left > 0 else ""}
+
+
+def _sure(table: pd.DataFrame) -> pd.Series:
+    """Which intervals leave out zero."""
+    return (table["ci_low"] > 0) | (table["ci_high"] < 0)
 
 
 def _type(row: dict) -> str:
@@ -424,7 +399,7 @@ def _said(table: pd.DataFrame, study: Study) -> show.Text:
     best = table[table["kind"] == "specific"].drop_duplicates(BEST)
     if best.empty:
         return {"en": "No effect asked for runs through a mediator.", "zh": "所求效应均不经由中介。"}
-    sure = int(((best["ci_low"] > 0) | (best["ci_high"] < 0)).sum())
+    sure = _sure(best).sum()
     top = best.loc[best["std"].abs().idxmax()]
     limits = f"[{show.number(top['ci_low'])}, {show.number(top['ci_high'])}]"
     return {"en": f"The 95% interval leaves out zero in {sure} of {show.plural(len(best), 'specific indirect effect')}. The "

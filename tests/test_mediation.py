@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sem_reference import DEMOCRACY
 
 from cxlib import mediation, sem, study
-from cxlib.sem.paths import COLUMNS, EffectError, between, edges, effect, inference, label, values
+from cxlib.sem.paths import COLUMNS, Effect, EffectError, between, edges, effect, inference, label, values
 from cxlib.sem.resampling import intervals
 
 HERE = Path(__file__).parent / "reference"
@@ -49,6 +49,14 @@ def lavaan() -> pd.DataFrame:
     return table[table["op"] == ":="].set_index(["model", "lhs"])
 
 
+def estimated(model: str, wanted: list[Effect], standardised: bool) -> pd.DataFrame:
+    """The wanted effects by the delta method."""
+    fit = fitted(model)
+    std = values(fit.model, wanted, fit.theta[None], True)[0]
+    return inference(fit, lambda theta: values(fit.model, wanted, theta, standardised),
+                     [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)])
+
+
 def of(model: str, name: str) -> list[float]:
     return lavaan().loc[(model, name), ["est", "se", "ci.lower", "ci.upper", "pvalue", "std", "std_se"]].tolist()
 
@@ -58,7 +66,7 @@ def of(model: str, name: str) -> list[float]:
     ("PERQ -> CUSA -> CUSL", "PERQ_CUSA_CUSL"), ("PERV -> CUSA -> CUSL", "PERV_CUSA_CUSL")])
 def test_specific_effects_and_delta_errors_are_lavaans(words, name):
     est, se, low, high, p, std, std_se = of("main", name)
-    raw, scaled = (mediation.effects(fitted("main"), None, real(), [words], standardised=on).table.iloc[0] for on in (False, True))
+    raw, scaled = (estimated("main", [effect(fitted("main").model, words)], on).iloc[0] for on in (False, True))
     np.testing.assert_allclose(raw[["est", "se", "ci_low", "ci_high", "std"]].astype(float), [est, se, low, high, std], atol=1e-7)
     assert raw["p"] == pytest.approx(p, rel=1e-5, abs=1e-15)
     np.testing.assert_allclose(scaled[["est", "se", "std"]].astype(float), [std, std_se, std], atol=1e-7)
@@ -72,21 +80,22 @@ def test_specific_effects_and_delta_errors_are_lavaans(words, name):
 def test_sums_and_their_delta_errors_are_lavaans(pair, kind, model, name):
     est, se, *_, std, std_se = of(model, name)
     for on, wanted in ((False, [est, se]), (True, [std, std_se])):
-        table = mediation.effects(fitted(model), None, real(), [pair], standardised=on).table
+        table = estimated(model, between(fitted(model).model, *pair), on)
         row = table[table["kind"] == kind].iloc[0]
         np.testing.assert_allclose(row[["est", "se"]].astype(float), wanted, atol=1e-7)
 
 
 def test_contrasts_are_lavaans():
     est, se, low, high, _, std, _ = of("main", "contrast")
-    row = mediation.contrasts(fitted("main"), None, real(), [("PERQ -> CUSA -> CUSL", "PERQ -> PERV -> CUSA -> CUSL")]).table.iloc[0]
+    table = mediation.contrasts(fitted("main"), None, real()).table.set_index("effect")
+    row = table.loc["PERQ -> CUSA -> CUSL > PERQ -> PERV -> CUSA -> CUSL"]
     np.testing.assert_allclose(row[["est", "se", "ci_low", "ci_high", "std"]].astype(float), [est, se, low, high, std], atol=1e-7)
-    assert row["effect"] == "PERQ -> CUSA -> CUSL > PERQ -> PERV -> CUSA -> CUSL" and row["scale"] == "unstandardised"
+    assert row["scale"] == "unstandardised"
     est, se, *_ = of("politics", "difference")
-    row = mediation.contrasts(fitted("politics"), None, real(), [("ind60 -> dem60 -> dem65", "ind60 -> dem65")]).table.iloc[0]
+    model = fitted("politics").model
+    pair = effect(model, "ind60 -> dem60 -> dem65"), effect(model, "ind60 -> dem65")
+    row = mediation._contrasted(fitted("politics"), None, [pair], False).iloc[0]
     np.testing.assert_allclose(row[["est", "se"]].astype(float), [est, se], atol=1e-7)
-    other = mediation.contrasts(fitted("main"), None, real(), [("PERQ -> CUSA", "PERV -> CUSA")]).table.iloc[0]
-    assert other["scale"] == "standardised" and other["est"] == other["std"]
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
@@ -165,10 +174,8 @@ def test_nested_comparison_finds_the_planted_mediation(tmp_path, kind, partial):
 
 
 def test_wrong_requests_are_explained():
-    with pytest.raises(EffectError, match="no way from 'CUSL' to 'PERQ'"):
-        mediation.effects(fitted("main"), None, real(), [("CUSL", "PERQ")])
     with pytest.raises(EffectError, match="'NOPE' is not in the structure"):
-        mediation.effects(fitted("main"), None, real(), [("NOPE", "PERQ")])
+        between(fitted("main").model, "NOPE", "PERQ")
     with pytest.raises(EffectError, match="kind='bootstrap' is not an interval"):
         mediation.effects(fitted("main"), None, real(), kind="bootstrap")
 
@@ -186,7 +193,7 @@ def test_default_effects_are_the_ends_and_the_hypotheses():
 
 def test_intervals_come_from_the_products_of_the_draws():
     draws = resampled()
-    table = mediation.all_intervals(fitted("main"), draws, real(), ["PERQ -> PERV -> CUSA"]).table
+    table = mediation.all_intervals(fitted("main"), draws, real()).table.query("effect == 'PERQ -> PERV -> CUSA'")
     free = {(row.lhs, row.rhs): row.free - 1 for row in fitted("main").model.table.itertuples() if row.op == "~"}
     theta = draws.bootstrap.theta[draws.bootstrap.status != "failed"]
     product = theta[:, free["PERV", "PERQ"]] * theta[:, free["CUSA", "PERV"]]
@@ -259,8 +266,8 @@ def test_units_and_the_order_of_items_do_not_matter_to_standardised_effects():
     other = mobi()[mobi().columns[::-1]].copy()
     other[["PERQ3", "CUSL1"]] = other[["PERQ3", "CUSL1"]] * 10 - 4
     lines = real().syntax("main").replace("PERQ1 + PERQ2", "PERQ2 + PERQ1")
-    there = mediation.effects(sem.fit(other, lines), None, real(), standardised=True).table
-    here = mediation.effects(fitted("main"), None, real(), standardised=True).table
+    there, here = (mediation.all_intervals(fit, None, real()).table.query("scale == 'standardised'")
+                   for fit in (sem.fit(other, lines), fitted("main")))
     assert here["effect"].equals(there["effect"])
     np.testing.assert_allclose(there[["est", "se", "ci_low"]], here[["est", "se", "ci_low"]], atol=1e-6)
 
@@ -387,7 +394,7 @@ def test_clusters_are_resampled_whole(tmp_path_factory):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_pictures_say_n_and_what_is_left_out(language):
-    result = mediation.effects(fitted("main"), resampled(), real(), standardised=True)
+    result = mediation.effects(fitted("main"), resampled(), real())
     forest = mediation.plot_effects(result, real(), language=language, most=5)
     shapes = mediation.plot_distributions(fitted("main"), resampled(), real(), language=language, most=2)
     for picture in (forest, shapes):
