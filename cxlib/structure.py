@@ -213,7 +213,7 @@ def compare(fits: Fits, study: Study) -> show.Result:
         row["comparable"] = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
         nested = row["comparable"] and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
         row |= dict.fromkeys(("d_chisq", "d_df", "d_p"), np.nan)
-        if nested and fit.converged and base.converged and fit.df != base.df and fit.missing != "mi" and fit.estimator != "WLSMV":
+        if nested and fit.converged and base.converged and fit.df != base.df and fit.missing != "mi":
             sign = 1 if fit.df > base.df else -1
             test = sem.difference(*(fit, base)[::sign]).iloc[0]
             row |= {"d_chisq": sign * test["d_chisq"], "d_df": sign * test["d_df"], "d_p": test["d_p"]}
@@ -226,9 +226,9 @@ def compare(fits: Fits, study: Study) -> show.Result:
                           "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。"})
     table = pd.DataFrame(rows)
     notes.append({"en": f"No difference test for {', '.join(table.loc[table['d_p'].isna(), 'model'])}: the others are tested against "
-                        f"'{first}' if nested, of the same rows. WLSMV and imputed data give no such test, nor AIC and BIC.",
+                        f"'{first}' if nested, of the same rows. Imputed data give no such test; neither they nor WLSMV have AIC and BIC.",
                   "zh": f"{'、'.join(table.loc[table['d_p'].isna(), 'model'])} 没有差异检验：其他模型须与“{first}”嵌套且样本行相同。"
-                        "WLSMV 与插补数据没有该检验，也没有 AIC 和 BIC。"})
+                        "插补数据没有该检验；插补数据与 WLSMV 都没有 AIC 和 BIC。"})
     return show.Result(table, _comparison(table, first), base.n_used, f"χ² difference ({base.method}), AIC, BIC",
                        tuple(notes))
 

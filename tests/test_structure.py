@@ -103,6 +103,14 @@ def test_scores_are_lavaans_regression_scores(fits, data):
     assert ordinal.table.empty and "Not computed" in ordinal.text["en"]
 
 
+def test_nested_models_of_ordered_answers_are_tested(data, mobi):
+    few = data[[name for name in data if name in mobi.items]].clip(3, 8)  # ten categories leave most pairs of answers empty
+    found = structure.fit_models(few, mobi.model_copy(update={"models": {name: STRUCTURES[name] for name in ("main", "full")}}), "WLSMV")
+    row = structure.compare(found, mobi).table.set_index("model").loc["full"]
+    test = sem.difference(found["full"], found["main"]).iloc[0]
+    assert (row["d_chisq"], row["d_df"], row["d_p"]) == (test["d_chisq"], test["d_df"], test["d_p"]) and row["d_df"] == 1
+
+
 def test_models_stand_side_by_side(fits, mobi):
     table = structure.side_by_side(fits).table.set_index(["lhs", "rhs"])
     assert list(table) == list(STRUCTURES)
