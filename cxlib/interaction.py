@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.sem.paths import Z95
+from cxlib.structure import scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,7 +133,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
         For the automatic choice.
     rng, n_boot : numpy Generator, int
         For two stages: standard errors from `n_boot` bootstrap samples of both stages (of whole clusters, if the study
-        declares them); without it they are HC3 of the second stage, which take the scores as known.
+        declares them).
 
     Returns
     -------
@@ -142,7 +144,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     Raises
     ------
     InteractionError
-        A variable is unknown, has no items or is given twice, or the method is unknown.
+        A variable is unknown, has no items or is given twice, the method is unknown, or two stages are given no `rng`.
     ModelError, DataError
         The model is not identified, or the data cannot be used for it (if chosen automatically: an empty result).
 
@@ -156,6 +158,8 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     """
     if method not in ("product", "two_stage"):
         raise InteractionError(f"method='{method}' is unknown. Use 'product' or 'two_stage'.")
+    if method == "two_stage" and rng is None:
+        raise InteractionError("method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=.")
     if not (outcome or predictor or moderator):
         found = candidates(data, study, model)
         if found.empty:
@@ -174,7 +178,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     if len(set(listed)) < len(listed):
         raise InteractionError(f"Of {', '.join(codes)} two are the same or share an item. Give different ones.")
     alone = {code: f"{code}.observed" for code in codes if items[code] == [code]}  # a factor and its item need two names
-    whole = [study.cluster] if study.cluster and method == "two_stage" and rng is not None else []
+    whole = [study.cluster] if study.cluster and method == "two_stage" else []
     frame = data[list(dict.fromkeys([*listed, *whole]))].dropna().rename(columns=alone)
     items = {code: [alone.get(item, item) for item in names] for code, names in items.items()}
     measured = sem.fit(frame, _measurement(items))
@@ -202,8 +206,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
         fit = sem.fit(frame, _measurement(items))
         est, vcov, phi, more = _two_stage(frame, fit, names, study.cluster, rng, n_boot)
         notes += [*fit.warnings, *more]
-        what = "two stages: regression on factor scores, standard errors " + (
-            "of the second stage only (HC3)" if rng is None else f"of both from {n_boot:,} bootstrap samples")
+        what = f"two stages: regression on factor scores, standard errors of both from {n_boot:,} bootstrap samples"
     with np.errstate(invalid="ignore"):
         sd = pd.Series(np.sqrt(np.diag(phi)), phi.index)
     sd[names[2]] = sd[predictor] * sd[moderator]
@@ -218,7 +221,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
         outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates],
         std=est * sd[order].to_numpy() / sd[outcome],
         delta_r2=est**2 / np.diag(np.linalg.inv(phi.loc[order, order])) / phi.loc[outcome, outcome])
-    mean, values = float(frame[items[moderator][0]].mean()), _scores(measured, frame)[moderator]
+    mean, values = float(frame[items[moderator][0]].mean()), scores(measured, frame).table[moderator]
     shown = Interaction(
         table=table[COLUMNS], text=DOUBT, n_used=len(frame), method=what, warnings=tuple(notes), outcome=outcome, words=words,
         predictor=predictor, moderator=moderator, slope=est[[0, 2]], vcov=vcov[np.ix_([0, 2], [0, 2])], mean=mean,
@@ -250,12 +253,12 @@ def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> show
         result.n_used, "simple slopes, delta method", result.warnings)
 
 
-def bounds(slope: np.ndarray, vcov: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """Values w where the interval of slope[0] + slope[1]·w just touches zero: none, one or two, ascending.
+def bounds(slope: np.ndarray, vcov: np.ndarray) -> np.ndarray:
+    """Values w where the 95% interval of slope[0] + slope[1]·w just touches zero: none, one or two, ascending.
 
     Roots of (γ₃² − z²v₃₃)w² + 2(γ₁γ₃ − z²v₁₃)w + γ₁² − z²v₁₁ (Bauer & Curran 2005, doi:10.1207/s15327906mbr4003_5).
     """
-    (c, half), (_, a) = np.outer(slope, slope) - _z(level) ** 2 * np.asarray(vcov)
+    (c, half), (_, a) = np.outer(slope, slope) - Z95**2 * np.asarray(vcov)
     if a == 0:
         return np.array([-c / (2 * half)]) if half else np.empty(0)
     if not half**2 - a * c > 0:  # nor is there a bound where there are no standard errors
@@ -264,7 +267,7 @@ def bounds(slope: np.ndarray, vcov: np.ndarray, level: float = 0.95) -> np.ndarr
     return np.sort([far / a, c / far])
 
 
-def johnson_neyman(result: Interaction, level: float = 0.95) -> show.Result:
+def johnson_neyman(result: Interaction) -> show.Result:
     """Where along the moderator the slope of X differs from zero, and which share of the respondents is there.
 
     Returns
@@ -280,20 +283,20 @@ def johnson_neyman(result: Interaction, level: float = 0.95) -> show.Result:
     """
     if np.isnan(result.sd):
         return show.Result(pd.DataFrame(columns=STRETCHES), result.text, result.n_used, warnings=result.warnings)
-    w = bounds(result.slope, result.vcov, level)
+    w = bounds(result.slope, result.vcov)
     est, se = result.at(np.concatenate([[w[0] - result.sd], (w[:-1] + w[1:]) / 2, [w[-1] + result.sd]]) if len(w) else np.zeros(1))
-    ends, sure = np.concatenate([[-np.inf], w, [np.inf]]), np.abs(est) > _z(level) * se
+    ends, sure = np.concatenate([[-np.inf], w, [np.inf]]), np.abs(est) > Z95 * se
     place = np.searchsorted(w, result.values - result.mean, side="right")
     table = pd.DataFrame({"low": result.mean + ends[:-1], "high": result.mean + ends[1:], "low_sd": ends[:-1] / result.sd,
                           "high_sd": ends[1:] / result.sd, "significant": sure,
                           "sign": np.where(~sure, "", np.where(est > 0, "+", "-")),
                           "share": np.bincount(place, minlength=len(est)) / len(place)})
     return show.Result(table, _where(result, table) if result.fit.trustworthy else DOUBT, result.n_used,
-                       f"Johnson-Neyman, {level * 100:g}% confidence", result.warnings)
+                       "Johnson-Neyman, 95% confidence", result.warnings)
 
 
 @show.picture
-def plot_interaction(result: Interaction, study: Study, *, language: str = "en", level: float = 0.95) -> tuple[Figure, show.Text]:
+def plot_interaction(result: Interaction, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
     """Johnson–Neyman figure: slope of X against W with its band and bounds; below, where the respondents are."""
     from textwrap import fill
 
@@ -303,7 +306,7 @@ def plot_interaction(result: Interaction, study: Study, *, language: str = "en",
         figure = pyplot.figure(figsize=(6, 1))
         figure.text(0.5, 0.5, "—", ha="center")
         return figure, result.text
-    found, z = johnson_neyman(result, level), (result.values - result.mean) / result.sd
+    found, z = johnson_neyman(result), (result.values - result.mean) / result.sd
     left, right = min(z.min(), -2), max(z.max(), 2)
     figure, (axes, people) = pyplot.subplots(2, 1, sharex=True, figsize=(7.5, 4.8), height_ratios=(4, 1))
     colour = show.ROLES[study.role(result.predictor)] if result.predictor in study.constructs else show.INK
@@ -312,7 +315,7 @@ def plot_interaction(result: Interaction, study: Study, *, language: str = "en",
         if at[0] < at[-1]:
             est, se = result.at(at * result.sd)
             tone, line = (colour, "-") if row.significant else (show.MUTED, "--")
-            axes.fill_between(at, est - _z(level) * se, est + _z(level) * se, color=tone, alpha=0.2, linewidth=0)
+            axes.fill_between(at, est - Z95 * se, est + Z95 * se, color=tone, alpha=0.2, linewidth=0)
             axes.plot(at, est, color=tone, linewidth=2, linestyle=line)
     axes.axhline(0, color=show.MUTED, linewidth=1)
     edges = found.table["low_sd"].to_numpy()[1:]
@@ -330,9 +333,9 @@ def plot_interaction(result: Interaction, study: Study, *, language: str = "en",
     people.set_xlabel(fill({"en": f"{w} (standard deviations from its mean)", "zh": f"{w}（距均值的标准差数）"}[language], 2 * wide),
                       linespacing=1.35)
     return figure, {
-        "en": f"Slope with its {level * 100:g}% band, n = {result.n_used:,}: dashed and grey where the band holds zero, dotted "
+        "en": f"Slope with its 95% band, n = {result.n_used:,}: dashed and grey where the band holds zero, dotted "
               f"lines where that begins or ends; below, the respondents. {found.text['en']}",
-        "zh": f"斜率及其 {level * 100:g}% 置信带，n = {result.n_used:,}：灰色虚线处置信带包含零，点线为起止之处；下方为受访者的分布。"
+        "zh": f"斜率及其 95% 置信带，n = {result.n_used:,}：灰色虚线处置信带包含零，点线为起止之处；下方为受访者的分布。"
               f"{found.text['zh']}"}
 
 
@@ -362,34 +365,29 @@ def _product(frame: pd.DataFrame, items: Mapping[str, list[str]], multiplied: pd
     return fit, fit.theta[at], fit.vcov[np.ix_(at, at)], fit.latent_covariance()
 
 
-def _two_stage(frame: pd.DataFrame, fit: sem.Fit, names: Sequence[str], cluster: str, rng: np.random.Generator | None,
+def _two_stage(frame: pd.DataFrame, fit: sem.Fit, names: Sequence[str], cluster: str, rng: np.random.Generator,
                n_boot: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, list[show.Text]]:
     """Paths in the order of `names`, their covariances, covariances of the latent variables, warnings."""
-    values, phi = frame[list(fit.model.observed)].to_numpy(float), fit.latent_covariance()
-    est, vcov = _second_stage(fit.model, fit.theta, values, np.ones(len(values)))
-    notes = [{"en": "The standard errors take the factor scores as known and are too small; give rng= to bootstrap both stages.",
-              "zh": "标准误把因子得分视为已知，因而偏小；给出 rng= 可对两个阶段一起自助抽样。"}]
-    if rng is not None:
-        from cxlib.sem.resampling import bootstrap
+    from cxlib.sem.resampling import bootstrap
 
-        draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
-        if not draws.counts:
-            raise InteractionError(f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product', or leave "
-                                   "rng= out; the standard errors then take the factor scores as known.")
-        unit = pd.factorize(frame[cluster])[0] if cluster else np.arange(len(frame))
-        vcov = np.cov(np.transpose([_second_stage(fit.model, theta, values, counts[unit])[0] for theta, counts, status in zip(
-            draws.theta, draws.counts[0], draws.status, strict=True) if status != "failed"]))
-        notes = [{"en": f"Of {n_boot:,} draws {draws.failed} found no optimum and were left out, {draws.improper} are improper and kept.",
-                  "zh": f"{n_boot:,} 次抽样中有 {draws.failed} 次没有最优解，已剔除；{draws.improper} 次的解不恰当，予以保留。"}
-                 ] if draws.failed or draws.improper else []
+    draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
+    if not draws.counts:
+        raise InteractionError(f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product'.")
+    values, phi = frame[list(fit.model.observed)].to_numpy(float), fit.latent_covariance()
+    unit = pd.factorize(frame[cluster])[0] if cluster else np.arange(len(frame))
+    drawn = [_second_stage(fit.model, theta, values, counts[unit]) for theta, counts, status in zip(
+        draws.theta, draws.counts[0], draws.status, strict=True) if status != "failed"]
+    notes = [{"en": f"Of {n_boot:,} draws {draws.failed} found no optimum and were left out, {draws.improper} are improper and kept.",
+              "zh": f"{n_boot:,} 次抽样中有 {draws.failed} 次没有最优解，已剔除；{draws.improper} 次的解不恰当，予以保留。"}]
     first, second, both = names[:3]
     phi[both] = phi.loc[both] = 0.0  # of normal variables: the product covaries with none of them
     phi.loc[both, both] = phi.loc[first, first] * phi.loc[second, second] + phi.loc[first, second] ** 2
-    return est, vcov, phi, notes
+    est = _second_stage(fit.model, fit.theta, values, np.ones(len(values)))
+    return est, np.cov(np.transpose(drawn)), phi, notes if draws.failed or draws.improper else []
 
 
-def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients of X, W, XW and covariates, and their HC3 covariances.
+def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Coefficients of X, W, XW and covariates.
 
     Weighted regression of Bartlett's scores of the first factor on regression scores of the others from their items.
     """
@@ -400,31 +398,15 @@ def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weigh
     by = mine / rest[own] if len(mine) > 1 else mine  # a single item has no residual
     y = centred[:, own] @ by / (by @ mine)
     x = np.column_stack([np.ones(len(y)), scores[:, :2], scores[:, 0] * scores[:, 1], scores[:, 2:]])
-    bread = np.linalg.inv(x.T @ (x * weight[:, None]))
-    b = bread @ (x.T @ (y * weight))
-    pull = (y - x @ b) / (1 - np.einsum("ri,ij,rj->r", x, bread, x))
-    return b[1:], (bread @ (x.T * pull**2) @ x @ bread)[1:, 1:]
-
-
-def _scores(fit: sem.Fit, frame: pd.DataFrame) -> pd.DataFrame:
-    """Regression scores of the latent variables."""
-    centred, phi = frame[list(fit.model.observed)] - frame[list(fit.model.observed)].mean(), fit.latent_covariance()
-    loading = fit.model.matrices(fit.theta)["lambda"]
-    return pd.DataFrame(centred.to_numpy() @ np.linalg.solve(fit.implied[0].cov, loading @ phi), frame.index, phi.columns)
-
-
-def _z(level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + level) / 2))
+    return (np.linalg.inv(x.T @ (x * weight[:, None])) @ (x.T @ (y * weight)))[1:]
 
 
 def _tested(est: np.ndarray, se: np.ndarray) -> pd.DataFrame:
     """est, se, z, p and 95% interval."""
     from scipy.special import ndtr
 
-    return pd.DataFrame({"est": est, "se": se, "z": est / se, "p": 2 * ndtr(-np.abs(est / se)), "ci_low": est - _z(0.95) * se,
-                         "ci_high": est + _z(0.95) * se})
+    return pd.DataFrame({"est": est, "se": se, "z": est / se, "p": 2 * ndtr(-np.abs(est / se)), "ci_low": est - Z95 * se,
+                         "ci_high": est + Z95 * se})
 
 
 def _unused(names: Sequence[str], pairs: int, words: show.Text) -> show.Text:
