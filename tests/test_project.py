@@ -60,3 +60,15 @@ def test_dependencies_point_one_way():
             assert not imported & (stages - {path.stem}), path
         if path.stem not in above | {"__init__"}:
             assert not imported & above, path
+
+
+def test_every_field_of_the_study_file_is_documented():
+    from cxlib import study
+
+    text = (ROOT / "data" / "README.md").read_text("utf-8")
+    section = text[text.index("## The study file, field by field") : text.index("## Answers as they come")]
+    said = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", section))))
+    classes = (study.Study, study.Construct, study.Item, study.Column, study.Responses, study.Screening, study.Linked,
+               study.Hypothesis, study.Claim)
+    fields = {name for part in classes for name in part.model_fields} - {"path", "digest"}
+    assert fields - said == set()
