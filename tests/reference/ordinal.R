@@ -18,15 +18,7 @@ binary <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
 write.csv(hs, file.path(here, "ordinal_hs.csv"), row.names = FALSE)
 write.csv(binary, file.path(here, "ordinal_binary.csv"), row.names = FALSE)
 
-five <- paste(sapply(c("A", "C", "E", "N", "O"), function(f) paste(f, "=~", paste0(f, 1:5, collapse = " + "))), collapse = "\n")
-three <- "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
-four <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
-PERV =~ PERV1 + PERV2
-CUSA =~ CUSA1 + CUSA2 + CUSA3
-CUSL =~ CUSL1 + CUSL2 + CUSL3
-PERV ~ PERQ
-CUSA ~ PERV + PERQ
-CUSL ~ CUSA"
+five <- loading_on(lapply(c(A = "A", C = "C", E = "E", N = "N", O = "O"), paste0, 1:5))
 models <- list(
   bfi = list(five, "bfi"),
   hs = list(three, "hs"),
@@ -37,7 +29,7 @@ models <- list(
   outcome = list("A =~ A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3\nO1 ~ A + C", "bfi"),
   covary = list("A =~ A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3\nA ~~ O1\nC ~~ O1", "bfi"),
   saturated = list("visual =~ x1 + x2 + x3", "hs"),
-  ecsi = list(four, "mobi"),
+  ecsi = list(structure, "mobi"),
   pairwise = list("A =~ A1 + A2 + A3 + A4 + A5\nC =~ C1 + C2 + C3 + C4 + C5\nC ~~ A", "bfi", missing = "pairwise"))
 data <- list(bfi = bfi, hs = hs, binary = binary, mobi = mobi)
 

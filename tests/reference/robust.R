@@ -12,9 +12,6 @@ holes[7, paste0("x", 1:9)] <- NA
 holes$ageyr[c(20, 50, 120)] <- NA
 write.csv(holes, file.path(here, "hs_missing.csv"), row.names = FALSE)
 
-three <- "visual =~ x1 + x2 + x3
-textual =~ x4 + x5 + x6
-speed =~ x7 + x8 + x9"
 metric <- "visual =~ x1 + a*x2 + b*x3
 textual =~ x4 + c*x5 + d*x6
 speed =~ x7 + e*x8 + f*x9"
@@ -30,16 +27,6 @@ consc =~ C1 + C2 + C3 + C4 + C5
 extra =~ E1 + E2 + E3 + E4 + E5
 neuro =~ N1 + N2 + N3 + N4 + N5
 open =~ O1 + O2 + O3 + O4 + O5"
-bollen <- "ind60 =~ x1 + x2 + x3
-dem60 =~ y1 + a*y2 + b*y3 + c*y4
-dem65 =~ y5 + a*y6 + b*y7 + c*y8
-dem60 ~ ind60
-dem65 ~ ind60 + dem60
-y1 ~~ y5
-y2 ~~ y4 + y6
-y3 ~~ y7
-y4 ~~ y8
-y6 ~~ y8"
 group <- list(group = "school", group.label = c("Grant-White", "Pasteur"))
 # name: syntax, data, further arguments
 cases <- list(

@@ -8,23 +8,6 @@ pd <- PoliticalDemocracy
 write.csv(hs, file.path(here, "hs.csv"), row.names = FALSE)
 write.csv(pd, file.path(here, "pd.csv"), row.names = FALSE)
 
-three <- "visual =~ x1 + x2 + x3
-textual =~ x4 + x5 + x6
-speed =~ x7 + x8 + x9"
-bollen <- "ind60 =~ x1 + x2 + x3
-dem60 =~ y1 + a*y2 + b*y3 + c*y4
-dem65 =~ y5 + a*y6 + b*y7 + c*y8
-dem60 ~ ind60
-dem65 ~ ind60 + dem60
-y1 ~~ y5
-y2 ~~ y4 + y6
-y3 ~~ y7
-y4 ~~ y8
-y6 ~~ y8"
-four <- "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7
-PERV =~ PERV1 + PERV2
-CUSA =~ CUSA1 + CUSA2 + CUSA3
-CUSL =~ CUSL1 + CUSL2 + CUSL3"
 image <- "IMAG =~ IMAG1 + IMAG2 + IMAG3 + IMAG4 + IMAG5
 CUEX =~ CUEX1 + CUEX2 + CUEX3"
 models <- list(
@@ -46,7 +29,7 @@ models <- list(
   crossing = list("f =~ x1 + x2 + x7\ng =~ x4 + x5\nf ~~ x9\ng ~~ x9", hs),
   heywood = list("f =~ x1 + x2\ng =~ x6 + x7", hs),
   ecsi_cfa = list(four, mobi),
-  ecsi = list(paste0(four, "\nPERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA"), mobi),
+  ecsi = list(structure, mobi),
   ecsi_six = list(paste0(image, "\n", four), mobi),
   ecsi_full = list(paste0(image, "\n", four, "\nCUEX ~ IMAG\nPERQ ~ CUEX\nPERV ~ CUEX + PERQ
 CUSA ~ IMAG + CUEX + PERQ + PERV\nCUSCO ~ CUSA\nCUSL ~ IMAG + CUSA + CUSCO"), mobi))

@@ -1,5 +1,5 @@
-# What tests/test_vas_against_lavaan.py compares with: lavaan and psych on the answers of data/vas (vas_answers() in lavaan.R
-# says which).  From the root of the repository:
+# What tests/test_vas_against_lavaan.py, test_sem_robust.py and test_sem_fiml.py compare with: lavaan and psych on data/vas (lavaan.R
+# says which answers).  From the root of the repository:
 #   Rscript tests/reference/vas.R
 # Writes beside itself vas_{rows,cases,parameters,fit,correlations,loadings}.csv.
 source("tests/reference/lavaan.R")
