@@ -25,25 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cxlib", description="From a customer-experience survey to a defensible answer."
-    )
+    parser = argparse.ArgumentParser(prog="cxlib", description="From a customer-experience survey to a defensible answer.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the notebooks of a study and write its report")
     run.add_argument("study", help="a study under data/ (such as ecsi), a folder, or a study.yml")
     run.add_argument("--out", default="", metavar="DIR", help="the run folder (default runs/<id>)")
-    run.add_argument(
-        "--only", metavar="03,05", help="only these notebooks; what they need and is not there is computed"
-    )
+    run.add_argument("--only", metavar="03,05", help="only these notebooks; what they need and is not there is computed")
     run.add_argument("--language", default="en", choices=["en", "zh"])
-    run.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        dest="pairs",
-        help="set a parameter in every chosen notebook that declares it; may be repeated",
-    )
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="pairs",
+                     help="set a parameter in every chosen notebook that declares it; may be repeated")
     run.add_argument("--jobs", type=_count, default=2, metavar="N", help="notebooks at a time (default 2)")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.set_defaults(command=_run)
@@ -52,13 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
     simulate = commands.add_parser("simulate", help="draw responses from the truth a simulated study declares")
     simulate.add_argument("study")
-    simulate.add_argument(
-        "-n", type=_count, default=None, help="respondents before cleaning (default: as the study declares)"
-    )
+    simulate.add_argument("-n", type=_count, default=None, help="respondents before cleaning (default: as the study declares)")
     simulate.add_argument("--seed", type=int, default=None, help="default: as the study declares")
-    simulate.add_argument(
-        "--out", default="", metavar="DIR", help="where to write the files (default: beside the study file)"
-    )
+    simulate.add_argument("--out", default="", metavar="DIR", help="where to write the files (default: beside the study file)")
     simulate.set_defaults(command=_simulate)
     return parser
 
@@ -76,15 +62,8 @@ def _count(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     from cxlib.notebooks import choose, execute
 
-    folder = execute(
-        options.study,
-        out=options.out,
-        only=options.only,
-        language=options.language,
-        pairs=options.pairs,
-        jobs=options.jobs,
-        progress=not options.quiet and sys.stderr.isatty(),
-    )
+    folder = execute(options.study, out=options.out, only=options.only, language=options.language, pairs=options.pairs,
+                     jobs=options.jobs, progress=not options.quiet and sys.stderr.isatty())
     report = folder / "report.html"
     written = report.is_file() and "14_report" in choose(options.only)
     print(report if written else folder)

@@ -31,11 +31,7 @@ def declared(notebook: str) -> dict[str, Any]:
     """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
     cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
     source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign)
-    }
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign)}
 
 
 def choose(only: str | None) -> list[str]:
@@ -52,9 +48,7 @@ def choose(only: str | None) -> list[str]:
     for wanted in (part.strip() for part in only.split(",")):
         match = [name for name in notebooks() if wanted and (name == wanted or name.split("_")[0] == wanted.zfill(2))]
         if not match:
-            raise RunError(
-                f"--only: there is no notebook '{wanted}'. Allowed: {', '.join(notebooks())}, or their numbers."
-            )
+            raise RunError(f"--only: there is no notebook '{wanted}'. Allowed: {', '.join(notebooks())}, or their numbers.")
         chosen += match
     return sorted(set(chosen))
 
@@ -96,16 +90,8 @@ def _typed(name: str, text: str, default: Any) -> Any:
     return value
 
 
-def execute(
-    study: str,
-    *,
-    out: str = "",
-    only: str | None = None,
-    language: str = "en",
-    pairs: list[str] | None = None,
-    jobs: int = 2,
-    progress: bool = True,
-) -> Path:
+def execute(study: str, *, out: str = "", only: str | None = None, language: str = "en", pairs: list[str] | None = None,
+            jobs: int = 2, progress: bool = True) -> Path:
     """Run the notebooks of a study: 01 first, 14 last, the rest side by side.
 
     Everything is written to a staging folder that replaces the run folder when all notebooks have
@@ -137,9 +123,7 @@ def execute(
         stamp(stage, parameters=given)
         begun = time.time()
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
-        seconds = _in_order(
-            chosen, stage, lambda name: {k: v for k, v in values.items() if k in declared(name)}, jobs, progress
-        )
+        seconds = _in_order(chosen, stage, lambda name: {k: v for k, v in values.items() if k in declared(name)}, jobs, progress)
         stamp(stage, seconds={**seconds, "all": round(time.time() - begun, 1)})
         _replace(stage, final)
     finally:
@@ -166,19 +150,13 @@ def _stage(final: Path) -> Path:
     return stage
 
 
-def _in_order(
-    chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool
-) -> dict[str, float]:
+def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool) -> dict[str, float]:
     """Execute the graph; on a failure or Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
 
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # many small problems: one thread each is several times faster
-    waves = [
-        [n for n in chosen if n == FIRST],
-        [n for n in chosen if n not in (FIRST, LAST)],
-        [n for n in chosen if n == LAST],
-    ]
+    waves = [[n for n in chosen if n == FIRST], [n for n in chosen if n not in (FIRST, LAST)], [n for n in chosen if n == LAST]]
     seconds: dict[str, float] = {}
     bar = tqdm(total=len(chosen), disable=not progress, unit="notebook", desc="cxlib run", dynamic_ncols=True)
     pool = ThreadPoolExecutor(max(jobs, 1))
@@ -231,17 +209,9 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
         source, part = Path(work) / f"{name}.ipynb", Path(work) / "out.ipynb"
         source.write_text(in_language(name, parameters.get("language", "en")), "utf-8")
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(part),
-                dict(parameters),
-                progress_bar=False,
-                log_output=False,
-                cwd=str(NOTEBOOKS),
-                kernel_name="python3",
-                config=_transport(Path(work)),
-                kernel_manager_class=_quiet_kernels(),
-            )
+            papermill.execute_notebook(str(source), str(part), dict(parameters), progress_bar=False, log_output=False,
+                                       cwd=str(NOTEBOOKS), kernel_name="python3", config=_transport(Path(work)),
+                                       kernel_manager_class=_quiet_kernels())
         except PapermillExecutionError as error:
             raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
         write(target, part.read_bytes())

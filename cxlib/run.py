@@ -29,18 +29,7 @@ from cxlib.study import Study, load
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-PACKAGES = (
-    "numpy",
-    "pandas",
-    "scipy",
-    "scikit-learn",
-    "statsmodels",
-    "semopy",
-    "pingouin",
-    "matplotlib",
-    "seaborn",
-    "papermill",
-)
+PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "semopy", "pingouin", "matplotlib", "seaborn", "papermill")
 
 
 class RunError(RuntimeError):
@@ -91,13 +80,7 @@ class Run:
 
     def _show_result(self, name: str, result: show.Result, rows: int) -> Shown:
         write(self.folder / "tables" / f"{name}.csv", result.table.to_csv(index=False, lineterminator="\n").encode())
-        self._note(
-            name,
-            text=dict(result.text),
-            warnings=[dict(w) for w in result.warnings],
-            n=result.n_used,
-            method=result.method,
-        )
+        self._note(name, text=dict(result.text), warnings=[dict(w) for w in result.warnings], n=result.n_used, method=result.method)
         return Shown(show.block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: show.Picture) -> Shown:
@@ -112,11 +95,7 @@ class Run:
 
     def save_data(self, data: pd.DataFrame) -> None:
         """Write the cleaned responses for the notebooks that follow."""
-        import io
-
-        buffer = io.BytesIO()
-        data.to_parquet(buffer, index=False)
-        write(self.folder / "responses.parquet", buffer.getvalue())
+        write(self.folder / "responses.parquet", data.to_parquet(index=False))
 
     def table(self, name: str) -> pd.DataFrame:
         """A table that a notebook of this run has left.
@@ -148,16 +127,9 @@ class Run:
             execute_one(name, self.folder, {k: v for k, v in given.items() if k in declared(name)})
         if not absent:
             return Shown("")
-        return Shown(
-            "<p><em>"
-            + self.say(
-                {
-                    "en": f"Computed here because it was not there yet: {', '.join(absent)}.",
-                    "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。",
-                }
-            )
-            + "</em></p>"
-        )
+        said = self.say({"en": f"Computed here because it was not there yet: {', '.join(absent)}.",
+                         "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。"})
+        return Shown(f"<p><em>{said}</em></p>")
 
     def show_study(self) -> Shown:
         """The title, the question and where the answers come from."""
@@ -185,9 +157,8 @@ class Run:
         self._note(f"done_{notebook}", seconds=round(time.time() - self.started, 2))
         listed = " · ".join(f"{k} {v}" for k, v in used.items())
         origin = self.say(ORIGIN[self.study.origin])
-        return Shown(
-            f"<p><small>{html.escape(self.study.title[self.language])} — {origin}. seed {self.seed} · {listed}</small></p>"
-        )
+        title = html.escape(self.study.title[self.language])
+        return Shown(f"<p><small>{title} — {origin}. seed {self.seed} · {listed}</small></p>")
 
 
 ORIGIN = {
@@ -229,12 +200,7 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
         for part in ("responses.parquet", "report.html", "report.docx", "run.json"):
             (folder / part).unlink(missing_ok=True)
     if not file.is_file():
-        made = {
-            **identity,
-            "commit": commit(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "versions": versions(),
-        }
+        made = {**identity, "commit": commit(), "system": f"{platform.system()} {platform.machine()}", "versions": versions()}
         write(file, json.dumps(made, ensure_ascii=False, indent=1).encode())
     return Run(loaded, folder, language, seed)
 
@@ -252,11 +218,7 @@ def fingerprint(study: Study) -> str:
 
 def versions() -> dict[str, str]:
     """The versions everything was computed with."""
-    return {
-        "python": platform.python_version(),
-        "cxlib": importlib.metadata.version("cxlib"),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in ("cxlib", *PACKAGES)}}
 
 
 def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
@@ -270,13 +232,8 @@ def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
 def commit() -> str:
     """The commit the suite stands at, with a mark if files were changed since; empty outside git."""
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True,
+                              check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()

@@ -190,10 +190,8 @@ def embed(png: bytes, caption: str) -> str:
     from html import escape
 
     data = base64.b64encode(png).decode()
-    return (
-        f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(caption, quote=True)}" '
-        f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
+    return (f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(caption, quote=True)}" '
+            f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>')
 
 
 def block(result: Result, language: str = "en", rows: int = 60) -> str:
