@@ -108,25 +108,23 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
     if found.why_not is not None:
         return nothing(DIFFERENCES, found.why_not)
     fit, effects, names = found.fit, list(found.effects), compared.large
-    table = pd.DataFrame([{"effect": e.name, "kind": e.kind} for e in effects]).assign(**wald(fit, effects))
-    notes = list(fit.warnings)
+    table, notes = wald(fit, effects), list(fit.warnings)
     if len(names) > 2:
         notes.append({"en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
                             "of equality in all groups.",
                       "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。"})
-    else:
-        draws = _bootstrap(found, n_boot, rng) if n_boot and fit.missing == "listwise" and fit.estimator != "WLSMV" else None
-        both = {interval: rows.reset_index(drop=True) for interval, rows in _gap(fit, effects, draws).groupby("interval")}
-        table[["est", "se", "ci_low", "ci_high"]] = both["delta"][["est", "se", "ci_low", "ci_high"]]
-        table[["group_a", "group_b"]] = names
-        if draws is not None:
-            table[["boot_low", "boot_high", "boot_p", "draws"]] = both["percentile"][["ci_low", "ci_high", "p", "converged"]]
-        if n_boot and draws is None:
-            notes.append({"en": "Incomplete rows, and fits by WLSMV, are not resampled: there are no bootstrap intervals.",
-                          "zh": "含缺失的数据和 WLSMV 不作重抽样：没有自助区间。"})
-        elif n_boot and draws.failed:
+    elif n_boot and (fit.missing != "listwise" or fit.estimator == "WLSMV"):
+        notes.append({"en": "Incomplete rows, and fits by WLSMV, are not resampled: there are no bootstrap intervals.",
+                      "zh": "含缺失的数据和 WLSMV 不作重抽样：没有自助区间。"})
+    elif n_boot:
+        draws = _bootstrap(found, n_boot, rng)
+        boot = paths.inference(fit, lambda theta: _gaps(fit.model, effects, theta)[..., 0],
+                               [(e.name, e.kind, np.nan) for e in effects], draws).query("interval == 'percentile'")
+        table[["boot_low", "boot_high", "boot_p", "draws"]] = boot[["ci_low", "ci_high", "p", "converged"]].reset_index(drop=True)
+        if draws.failed:
             notes.append({"en": f"{draws.failed} of {len(draws):,} bootstrap samples have no optimum and were left out.",
                           "zh": f"{len(draws):,} 次重抽样中有 {draws.failed} 次没有最优解，已剔除。"})
+    table[["group_a", "group_b"]] = names if len(names) == 2 else (np.nan, np.nan)
     direct = table["kind"] == "direct"
     ratio = likelihood_ratios(fit, [_equalities(fit.model, effects[at]) for at in table.index[direct]])
     table.loc[direct, ["lr_chisq", "lr_p"]] = ratio[["d_chisq", "d_p"]].to_numpy()
@@ -139,22 +137,26 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
                   together(_doubt(found), *notes))
 
 
-def wald(fit: Fit, effects: Sequence[paths.Effect]) -> dict[str, np.ndarray]:
-    """Test that each effect is equal in all groups: wald (χ²), df, p."""
+def wald(fit: Fit, effects: Sequence[paths.Effect]) -> pd.DataFrame:
+    """Test that each effect is equal in all groups: effect, kind, wald (χ²), df, p.
+
+    Of two groups also est (first less second), se and the interval (NaN for more), by the delta method.
+    """
     from scipy.special import chdtrc
 
-    others = range(1, fit.model.n_groups)
-
-    def statistic(theta: np.ndarray) -> np.ndarray:
-        first = paths.values(fit.model, effects, theta)
-        return np.stack([first - paths.values(fit.model, effects, theta, False, g) for g in others], axis=2)
-
-    gap = statistic(fit.theta[None])[0]
-    slope = statistic(fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30
+    gap = _gaps(fit.model, effects, fit.theta[None])[0]
+    slope = _gaps(fit.model, effects, fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30
     cov = np.einsum("pki,pq,qkj->kij", slope, fit.vcov, slope, optimize=True)
-    chisq = np.einsum("ki,ki->k", gap, np.linalg.solve(cov, gap[:, :, None])[:, :, 0])
-    df = len(others)
-    return {"wald": chisq, "df": np.full(len(chisq), df), "p": chdtrc(df, chisq)}
+    chisq, df = np.einsum("ki,ki->k", gap, np.linalg.solve(cov, gap[:, :, None])[:, :, 0]), gap.shape[1]
+    est, se = (gap[:, 0], np.sqrt(cov[:, 0, 0])) if df == 1 else (np.nan, np.nan)
+    return pd.DataFrame({"effect": [e.name for e in effects], "kind": [e.kind for e in effects], "wald": chisq, "df": df,
+                         "p": chdtrc(df, chisq), "est": est, "se": se, "ci_low": est - paths.Z95 * se, "ci_high": est + paths.Z95 * se})
+
+
+def _gaps(model: sem.Model, effects: Sequence[paths.Effect], theta: np.ndarray) -> np.ndarray:
+    """Effects of the first group less those of each other one, (R, k, groups - 1)."""
+    first, *others = (paths.values(model, effects, theta, False, g) for g in range(model.n_groups))
+    return np.stack([first - other for other in others], axis=2)
 
 
 def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimator: str = "ML", missing: str = "listwise",
@@ -240,21 +242,12 @@ def _path_test(code: str, hypothesis: Hypothesis, found: Structures) -> dict:
     """One hypothesis that a path differs."""
     outcome, predictor = (part.strip() for part in hypothesis.path.split("~"))
     wanted, fit, names = [paths.effect(found.fit.model, f"{predictor} -> {outcome}")], found.fit, found.ladder.compared.large
-    joint = wald(fit, wanted)
-    row = dict.fromkeys(TESTS, np.nan) | {"id": code, "p": joint["p"][0], "n": fit.n_used, "notebook": "08_groups", "note": "",
-                                          "test": f"Wald χ²({joint['df'][0]}), loadings equal"}
-    if len(names) == 2:
-        one = _gap(fit, wanted)
-        both = [paths.values(fit.model, wanted, fit.theta[None], True, g)[0, 0] for g in range(2)]
-        row |= {name: one[name].iloc[0] for name in ("est", "ci_low", "ci_high")} | {"std": both[0] - both[1]}
-        row["test"] = f"difference of paths ({names[0]} less {names[1]}), loadings equal"
-    return row
-
-
-def _gap(fit: Fit, effects: Sequence[paths.Effect], draws: sem.resampling.Draws | None = None) -> pd.DataFrame:
-    """Effects of the first group less those of the second."""
-    return paths.inference(fit, lambda theta: paths.values(fit.model, effects, theta, False, 0)
-                           - paths.values(fit.model, effects, theta, False, 1), [(e.name, e.kind, np.nan) for e in effects], draws)
+    std = [paths.values(fit.model, wanted, fit.theta[None], True, g)[0, 0] for g in range(len(names))]
+    test = wald(fit, wanted).iloc[0]
+    said = f"difference of paths ({names[0]} less {names[1]})" if len(names) == 2 else f"Wald χ²({test['df']})"
+    return test[["est", "ci_low", "ci_high", "p"]].to_dict() | {
+        "id": code, "n": fit.n_used, "std": std[0] - std[1] if len(names) == 2 else np.nan, "test": f"{said}, loadings equal",
+        "notebook": "08_groups", "note": ""}
 
 
 def _effects(model: sem.Model, study: Study, name: str) -> tuple[paths.Effect, ...]:
