@@ -126,8 +126,7 @@ def relative_weights(predictors: pd.DataFrame, outcome: pd.Series) -> pd.Series:
     R: ``e <- eigen(cor(X)); L <- e$vectors %*% diag(sqrt(e$values)) %*% t(e$vectors)``, then
     ``L^2 %*% solve(L, cor(X, y))^2``.
     """
-    correlation = np.corrcoef(np.column_stack([predictors, outcome]), rowvar=False)
-    return pd.Series(_weights(correlation[None])[0], index=predictors.columns)
+    return pd.Series(_weights(np.corrcoef(np.column_stack([predictors, outcome]), rowvar=False)), index=predictors.columns)
 
 
 def resampled_weights(predictors: pd.DataFrame, outcome: pd.Series, n_boot: int, rng: np.random.Generator,
@@ -136,33 +135,21 @@ def resampled_weights(predictors: pd.DataFrame, outcome: pd.Series, n_boot: int,
 
     Notes
     -----
-    Tonidandel, LeBreton & Johnson (2009), doi:10.1037/a0017735.  Moments come from resampling counts, a chunk at
-    a time, so memory stays bounded at any n.
+    Tonidandel, LeBreton & Johnson (2009), doi:10.1037/a0017735.
     """
     x = np.column_stack([predictors, outcome])
-    z = (x - x.mean(axis=0)) / x.std(axis=0)
-    k = z.shape[1]
-    sums = np.hstack([np.ones((len(z), 1)), z, (z[:, :, None] * z[:, None, :]).reshape(len(z), -1)])
-    if cluster is not None:
-        sums = pd.DataFrame(sums).groupby(pd.factorize(cluster)[0]).sum().to_numpy()
-    units, out = len(sums), []
-    chunk = max(1, 4_000_000 // units)
-    for start in range(0, n_boot, chunk):
-        count = rng.multinomial(units, np.full(units, 1 / units), size=min(chunk, n_boot - start))
-        drawn = count @ sums
-        mean, cov = drawn[:, 1 : k + 1] / drawn[:, :1], (drawn[:, k + 1 :] / drawn[:, :1]).reshape(-1, k, k)
-        cov = cov - mean[:, :, None] * mean[:, None, :]
-        sd = np.sqrt(np.einsum("rii->ri", cov))
-        out.append(_weights(cov / sd[:, :, None] / sd[:, None, :]))
-    return np.concatenate(out)
+    unit = np.arange(len(x)) if cluster is None else pd.factorize(cluster)[0]
+    chance = np.full(unit.max() + 1, 1 / (unit.max() + 1))
+    counts = (rng.multinomial(len(chance), chance)[unit] for _ in range(n_boot))
+    covariances = (np.cov(x, rowvar=False, fweights=count) for count in counts)
+    return np.array([_weights(cov / np.sqrt(np.outer(np.diag(cov), np.diag(cov)))) for cov in covariances])
 
 
-def _weights(correlations: np.ndarray) -> np.ndarray:
-    """Relative weights (R, k) from correlations (R, k+1, k+1) whose last variable is the outcome."""
-    eigenvalues, vectors = np.linalg.eigh(correlations[:, :-1, :-1])
-    half = (vectors * np.sqrt(np.maximum(eigenvalues, 0))[:, None, :]) @ vectors.transpose(0, 2, 1)
-    beta = np.linalg.solve(half, correlations[:, :-1, -1:])
-    return (half**2 @ beta**2)[..., 0]
+def _weights(correlation: np.ndarray) -> np.ndarray:
+    """Relative weights (k,) from correlations (k+1, k+1) whose last variable is the outcome."""
+    eigenvalues, vectors = np.linalg.eigh(correlation[:-1, :-1])
+    half = (vectors * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
+    return half**2 @ np.linalg.solve(half, correlation[:-1, -1]) ** 2
 
 
 def _score(data: pd.DataFrame, study: Study, name: str) -> pd.Series:

@@ -79,12 +79,12 @@ def status(fits: Fits) -> show.Result:
     rows, notes = [], []
     for name, fit in fits.items():
         fitted = isinstance(fit, sem.Fit)
-        said = [w["en"] for w in fit.warnings] if fitted else [f"It cannot be fitted: {fit}"]
-        rows.append({"model": name, "n": fit.n_used if fitted else 0, "converged": fitted and fit.converged,
-                     "proper": fitted and fit.proper, "trustworthy": fitted and fit.trustworthy, "note": " ".join(said)})
-        chinese = "".join(w["zh"] for w in fit.warnings) if fitted else f"无法拟合：{fit}"
+        said = fit.warnings if fitted else [{"en": f"It cannot be fitted: {fit}", "zh": f"无法拟合：{fit}"}]
+        english, chinese = " ".join(note["en"] for note in said), "".join(note["zh"] for note in said)
+        rows.append({"model": name, "n": fit.n_used if fitted else 0} | {
+            key: fitted and getattr(fit, key) for key in ("converged", "proper", "trustworthy")} | {"note": english})
         if said:
-            notes.append({"en": f"Model '{name}': {' '.join(said)}", "zh": f"模型“{name}”：{chinese}"})
+            notes.append({"en": f"Model '{name}': {english}", "zh": f"模型“{name}”：{chinese}"})
     table = pd.DataFrame(rows)
     bad = table.loc[~table["trustworthy"], "model"].tolist()
     return show.Result(table, {
@@ -113,10 +113,8 @@ def fit_table(fit: sem.Fit) -> show.Result:
         fit.n_used, fit.method, tuple(fit.warnings))
 
 
-def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
+def parameters(fit: sem.Fit, study: Study) -> show.Result:
     """Estimates of every parameter: unstandardised with standard error and 95% interval, std.all beside.
-
-    With a study, the sentence uses the constructs' names.
 
     Notes
     -----
@@ -127,8 +125,7 @@ def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
     text = {"en": "The model has no path with a test.", "zh": "模型中没有可检验的路径。"}
     if len(paths):
         top, sure = paths.loc[paths["std"].abs().idxmax()], int((paths["p"] < 0.05).sum())
-        arrow = {lang: " → ".join(study.name(top[side], lang) if study else top[side] for side in ("rhs", "lhs"))
-                 for lang in ("en", "zh")}
+        arrow = {lang: " → ".join(study.name(top[side], lang) for side in ("rhs", "lhs")) for lang in ("en", "zh")}
         std = show.number(top["std"], 2)
         text = {"en": f"{sure} of {show.plural(len(paths), 'path')} differ from zero (p < .05); the strongest is {arrow['en']}, "
                       f"{std} standardised.",
@@ -139,9 +136,9 @@ def parameters(fit: sem.Fit, study: Study | None = None) -> show.Result:
     return show.Result(table.reset_index(drop=True), _told(fit, text), fit.n_used, fit.method, tuple(fit.warnings))
 
 
-def other_parameters(fits: Fits, study: Study | None = None) -> dict[str, show.Result]:
+def other_parameters(fits: Fits, study: Study) -> dict[str, show.Result]:
     """The parameters of every fitted model but the main one, by its name."""
-    return {name: parameters(fit, study) for name, fit in fits.items() if name != "main" and isinstance(fit, sem.Fit)}
+    return {name: parameters(fit, study) for name, fit in _fitted(fits).items() if name != "main"}
 
 
 def r2(fit: sem.Fit, study: Study) -> show.Result:
@@ -200,19 +197,18 @@ def compare(fits: Fits, study: Study) -> show.Result:
     -----
     R: ``lavaan::lavTestLRT(large, small)``, ``AIC(fit)``, ``BIC(fit)``.
     """
-    usable = {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
-    first, base = next(iter(usable.items()))
+    first, base = next(iter(_fitted(fits).items()))
     rows, notes = [], []
     for name, fit in fits.items():
         if not isinstance(fit, sem.Fit):
             notes.append({"en": f"Model '{name}' could not be fitted: {fit}", "zh": f"模型“{name}”无法拟合：{fit}"})
             continue
         value = sem.reported(sem.fit_measures(fit))
+        comparable = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
+        nested = comparable and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
         row = {"model": name, "n": fit.n_used, **{key: value.get(key, np.nan) for key in (
-            "npar", "chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")}}
-        row["comparable"] = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
-        nested = row["comparable"] and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
-        row |= dict.fromkeys(("d_chisq", "d_df", "d_p"), np.nan)
+            "npar", "chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")},
+            "comparable": comparable, "d_chisq": np.nan, "d_df": np.nan, "d_p": np.nan}
         if nested and fit.converged and base.converged and fit.df != base.df and fit.missing != "mi":
             sign = 1 if fit.df > base.df else -1
             test = sem.difference(*(fit, base)[::sign]).iloc[0]
@@ -221,7 +217,7 @@ def compare(fits: Fits, study: Study) -> show.Result:
         if not fit.trustworthy:
             notes.append({"en": f"Model '{name}' cannot be trusted, so its row proves nothing.",
                           "zh": f"模型“{name}”的解不可信，该行不能作为依据。"})
-        if not row["comparable"]:
+        if not comparable:
             notes.append({"en": f"Model '{name}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
                           "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。"})
     table = pd.DataFrame(rows)
@@ -235,7 +231,7 @@ def compare(fits: Fits, study: Study) -> show.Result:
 
 def side_by_side(fits: Fits) -> show.Result:
     """The standardised paths of every fitted model beside each other (lhs, rhs, one column a model, empty where it has no such path)."""
-    usable = {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
+    usable = _fitted(fits)
     paths = {name: fit.parameters.query("op == '~'").set_index(["lhs", "rhs"])["std"] for name, fit in usable.items()}
     table = pd.concat(paths, axis=1, sort=False).reset_index()
     shared = table[list(paths)].dropna()
@@ -319,7 +315,7 @@ def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
 
 
 def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, marks: Literal["stars", "interval"] = "stars",
-                 only: Literal["all", "significant"] = "all", language: str = "en") -> show.Picture:
+                 language: str = "en") -> show.Picture:
     """Path diagram with standardised coefficients and R²; options as in :func:`cxlib.sem.diagram.plot_diagram`."""
     from dataclasses import replace
 
@@ -327,8 +323,13 @@ def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, marks: Liter
 
     exact = standardised_paths(fit).rename(columns={"ci_low": "std_low", "ci_high": "std_high"}).assign(op="~")
     table = fit.parameters.merge(exact[["lhs", "op", "rhs", "std_low", "std_high"]], how="left", on=["lhs", "op", "rhs"])
-    drawn = diagram.plot_diagram(table, study, r2(fit, study).table, n=fit.n_used, full=full, marks=marks, only=only, language=language)
+    drawn = diagram.plot_diagram(table, study, r2(fit, study).table, n=fit.n_used, full=full, marks=marks, language=language)
     return replace(drawn, text=_told(fit, drawn.text))
+
+
+def _fitted(fits: Fits) -> dict[str, sem.Fit]:
+    """The models that could be fitted."""
+    return {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
 
 
 def _told(fit: sem.Fit, text: show.Text) -> show.Text:

@@ -17,8 +17,7 @@ from cxlib.study import load
 
 CASES = [("ecsi", "main", {}), ("ecsi", "ecsi", {}), ("vas", "main", {}), ("vas", "V2", {}),
          ("ecsi", "main", {"full": True}), ("ecsi", "ecsi", {"full": True}), ("vas", "main", {"full": True}),
-         ("vas", "V2", {"full": True}), ("vas", "main", {"marks": "interval"}),
-         ("vas", "main", {"only": "significant"})]
+         ("vas", "V2", {"full": True}), ("vas", "main", {"marks": "interval"})]
 LANGUAGES = ("en", "zh") if show.cjk_font() else ("en",)
 
 
@@ -175,15 +174,6 @@ def test_intervals_are_those_of_the_standardised_paths():
         plot_diagram(table.drop(columns=["std_low", "std_high"]), study("ecsi"), marks="interval")
 
 
-def test_only_significant_drops_the_weak_and_says_so():
-    table = structural(("PERQ", "PERV", 0.6, 0.001), ("PERV", "CUSA", 0.7, 0.2), ("PERQ", "CUSA", 0.3, 0.01))
-    picture = plot_diagram(table, study("ecsi"), n=250, only="significant")
-    assert set(artists(picture, "arrow")) == {"arrow:PERQ>PERV", "arrow:PERQ>CUSA"}
-    assert "n = 250" in picture.text["en"] and "n = 250" in picture.text["zh"]
-    assert "1 of 3 paths" in picture.text["en"] and "3 条路径中有 1 条" in picture.text["zh"]
-    assert "from Perceived quality to Perceived value (0.60)" in picture.text["en"]
-
-
 def test_up_to_three_covariances_are_drawn_more_are_told():
     exogenous = ["IMAG", "CUEX", "PERQ", "PERV"]
     paths = [(code, "CUSA", 0.3, 0.01) for code in exogenous]
@@ -223,12 +213,19 @@ def test_the_same_table_gives_the_same_picture():
     assert first.keys() == second.keys() and all((first[gid] == second[gid]).all() for gid in first)
 
 
+def test_the_caption_names_the_thickest_path_and_counts_the_weak():
+    table = structural(("PERQ", "PERV", 0.8, 0.001), ("PERV", "CUSA", 0.7, 0.2), ("PERQ", "CUSA", 0.3, 0.01))
+    text = plot_diagram(table, study("ecsi"), n=250).text
+    assert "n = 250" in text["en"] and "n = 250" in text["zh"]
+    assert "1 of 3 paths" in text["en"] and "3 条路径中有 1 条" in text["zh"]
+    assert "from Perceived quality to Perceived value (0.80)" in text["en"]
+
+
 @pytest.mark.parametrize(("change", "options", "message"), [
     (lambda t: t.drop(columns="std"), {}, "lacks the columns std"),
     (lambda t: t[t["op"] == "=~"], {}, "has no path"),
     (lambda t: pd.concat([t, t]), {}, "occurs more than once"),
-    (lambda t: t, {"marks": "bars"}, "Allowed: stars, interval"),
-    (lambda t: t, {"only": "some"}, "Allowed: all, significant")])
+    (lambda t: t, {"marks": "bars"}, "Allowed: stars, interval")])
 def test_what_cannot_be_drawn_is_refused_with_a_remedy(change, options, message):
     with pytest.raises(ValueError, match=message):
         plot_diagram(change(simulated("ecsi", "main")[0]), study("ecsi"), **options)

@@ -37,7 +37,7 @@ LINE, WEAK = "#3A3A3A", "#A8A8A8"
 @show.picture
 def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None = None, *, n: int | None = None,
                  full: bool = False, marks: Literal["stars", "interval"] = "stars",
-                 only: Literal["all", "significant"] = "all", language: str = "en") -> tuple[Figure, show.Text]:
+                 language: str = "en") -> tuple[Figure, show.Text]:
     """Draw a fitted structural model with its standardised coefficients.
 
     Parameters
@@ -55,8 +55,6 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     marks : {"stars", "interval"}
         Stars for p < .05, .01, .001, or the 95 % interval of the standardised coefficient: the columns
         std_low and std_high.
-    only : {"all", "significant"}
-        "significant" leaves out paths with p ≥ .05; the caption says how many.
     language : {"en", "zh"}
 
     Returns
@@ -77,13 +75,11 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     -----
     R: ``semPlot::semPaths(fit, "std")``.
     """
-    table = _checked(parameters, marks, only)
+    table = _checked(parameters, marks)
     paths, loadings = table[table["op"] == "~"], table[table["op"] == "=~"]
     if paths.empty and not full:
         raise ValueError("parameters= has no path (no row with op '~'), so there is no structure to draw. "
                          "Give the table of a structural model, or full=True to draw a measurement model.")
-    weak = paths["p"] >= 0.05
-    dropped = int(weak.sum()) if only == "significant" else 0
     names = list(dict.fromkeys([*paths["rhs"], *paths["lhs"]]))
     factors = set(loadings["lhs"])
     if full:
@@ -93,7 +89,7 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     nodes = {c: _node(study, c, language, observed=c not in factors,
                       note=f"R² = {_two(explained[c])}" if pd.notna(explained.get(c)) else "") for c in names}
     arrows = [Arrow(row.rhs, row.lhs, _coefficient(row, marks), 0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1), row.p >= 0.05)
-              for row in paths.itertuples() if not (dropped and row.p >= 0.05)]
+              for row in paths.itertuples()]
     if full:
         arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading") for row in loadings.itertuples()]
         nodes |= {i: Node(i, i, nodes[f].role, "item") for f, i in zip(loadings["lhs"], loadings["rhs"], strict=True)
@@ -105,9 +101,8 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance") for row in drawn.itertuples()]
     signs = {"en": "dashed: p ≥ .05", "zh": "虚线：p ≥ .05"}[language]
     if marks == "stars":
-        signs = "* p < .05   ** p < .01   *** p < .001" + ("" if dropped else f"   {signs}")
-    return (_picture(nodes, arrows, signs, language),
-            _caption(study, paths, pairs.drop(drawn.index), n, full, marks == "interval", dropped))
+        signs = f"* p < .05   ** p < .01   *** p < .001   {signs}"
+    return _picture(nodes, arrows, signs, language), _caption(study, paths, pairs.drop(drawn.index), n, full, marks == "interval")
 
 
 @show.picture
@@ -165,11 +160,10 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
     return figure, caption
 
 
-def _checked(parameters: pd.DataFrame, marks: str, only: str) -> pd.DataFrame:
+def _checked(parameters: pd.DataFrame, marks: str) -> pd.DataFrame:
     """The parameter table, if it can be drawn."""
-    for name, value, allowed in (("marks", marks, ("stars", "interval")), ("only", only, ("all", "significant"))):
-        if value not in allowed:
-            raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
+    if marks not in ("stars", "interval"):
+        raise ValueError(f"marks='{marks}' is unknown. Allowed: stars, interval.")
     needed = ["lhs", "op", "rhs", "p", "std"] + (["std_low", "std_high"] if marks == "interval" else [])
     if missing := [name for name in needed if name not in parameters]:
         raise ValueError(f"parameters= lacks the columns {', '.join(missing)}. Give the table sem_parameters.")
@@ -210,19 +204,16 @@ def _node(study: Study, code: str, language: str, *, observed: bool, note: str =
     return Node(code, text, role, "box" if observed else "ellipse", note)
 
 
-def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | None, full: bool, intervals: bool,
-             dropped: int) -> dict[str, str]:
-    """What the picture shows and what to look at, in both languages."""
+def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | None, full: bool, intervals: bool) -> show.Text:
+    """What the picture shows and what to look at."""
     said = [(f"{'Full' if full else 'Structural'} model with standardised coefficients" + (f", n = {n:,}." if n is not None else "."),
              f"{'完整' if full else '结构'}模型，数字为标准化系数" + (f"，n = {n:,}。" if n is not None else "。"))]
-    seen, weak = paths[paths["p"] < 0.05] if dropped else paths, int((paths["p"] >= 0.05).sum())
-    if seen["std"].notna().any():
-        top = seen.loc[seen["std"].abs().idxmax()]
+    if paths["std"].notna().any():
+        weak, top = int((paths["p"] >= 0.05).sum()), paths.loc[paths["std"].abs().idxmax()]
         said.append((f"The thickest path runs from {study.name(top['rhs'])} to {study.name(top['lhs'])} ({_two(top['std'])});",
                      f"最粗的路径是{study.name(top['rhs'], 'zh')}到{study.name(top['lhs'], 'zh')}（{_two(top['std'])}）；"))
-        fate = ("and are left out", "图中略去") if dropped else ("dashed", "画为虚线")
-        said.append((f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05){' ' if dropped else ', '}{fate[0]}.",
-                     f"{len(paths)} 条路径中有 {weak} 条与零无显著差异（p ≥ .05），{fate[1]}。") if weak else
+        said.append((f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05), dashed.",
+                     f"{len(paths)} 条路径中有 {weak} 条与零无显著差异（p ≥ .05），画为虚线。") if weak else
                     ("every path differs from zero (p < .05).", f"{len(paths)} 条路径每条都显著（p < .05）。"))
     if intervals:
         said.append(("In brackets: the 95 % interval.", "方括号内为 95% 置信区间。"))
