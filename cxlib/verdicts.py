@@ -96,10 +96,11 @@ def holm(p: Iterable[float]) -> np.ndarray:
     -----
     R: ``p.adjust(p, "holm")``.
     """
-    p = np.asarray(p, float)
-    out, known = np.full(len(p), np.nan), np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
+    from statsmodels.stats.multitest import multipletests
+
+    out = np.array(p, float)
+    if (known := ~np.isnan(out)).any():
+        out[known] = multipletests(out[known], method="holm")[1]
     return out
 
 
@@ -119,7 +120,8 @@ def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType(
     table = confirmatory if len(confirmatory) else table
     tested = table[~table["verdict"].isin(["withheld", "not tested"])]
     held = tested[tested["verdict"] == "supported"]
-    parts = [_caveat(study, result.n_used)]
+    flow = _table(tables, "cleaning_flow")
+    parts = [_caveat(study, result.n_used, int(flow["remaining"].iloc[-1]) if flow is not None else 0)]
     if len(tested):
         missed = tested[tested["verdict"] != "supported"]
         lead = _lead(len(held), list(missed["id"]), len(table) - len(tested))
@@ -127,7 +129,7 @@ def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType(
     else:
         why = table["note"].iloc[0] if len(table) else ""
         parts = [{"en": f"The question cannot be answered from these data. {why}".strip(),
-                  "zh": f"现有数据无法回答这一问题。{why}"}, *parts]
+                  "zh": f"现有数据无法回答这一问题。{why}"}, *(parts if study.origin == "simulated" else [])]
     return {language: "\n".join(part[language] for part in parts if part[language]) for language in ("en", "zh")}
 
 
@@ -181,8 +183,9 @@ def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFram
         lhs, rhs = (part.strip() for part in hypothesis.path.split("~"))
         return table[(table["lhs"] == lhs) & (table["op"] == "~") & (table["rhs"] == rhs)]
     if kind == "nested":
-        found = table[(table["model"] == hypothesis.nested) & table["d_p"].notna() & (table["model"].iloc[0] == hypothesis.model)]
-        test = [f"Δχ²({row.d_df:.0f}) = {row.d_chisq:.2f}" for row in found.itertuples()]
+        pair = {hypothesis.model, hypothesis.nested}  # every model is tested against the first, which may be either of the two
+        found = table[table["model"].isin(pair) & table["d_p"].notna() & (table["model"].iloc[0] in pair)]
+        test = [f"Δχ²({abs(row.d_df):.0f}) = {abs(row.d_chisq):.2f}" for row in found.itertuples()]
         return pd.DataFrame({"p": found["d_p"], "n": found["n"], "test": test})
     if kind == "contrast":
         sides = [side.split(",") for side in hypothesis.contrast.replace("->", "→").split(">")]
@@ -207,22 +210,20 @@ def _unsaid(verdict: str, language: str, en: str, zh: str) -> dict:
 
 def _judge(row: pd.Series, language: str) -> tuple[str, str]:
     """The verdict on a tested hypothesis, with a note where p and verdict need a word."""
-    significant = row["p_adjusted"] < ALPHA
-    if np.isnan(row["est"]):
-        return ("supported" if significant == (row["sign"] != "0") else "not supported" if row["sign"] != "0"
-                else "contradicted"), ""
-    if row["sign"] == "0":
-        if significant:
-            return "contradicted", ""
+    unsigned, none = np.isnan(row["est"]), row["sign"] == "0"
+    if row["p_adjusted"] < ALPHA:
+        expected = unsigned or row["sign"] == "<>" or np.sign(row["est"]) == (1 if row["sign"] == "+" else -1)
+        return ("supported" if expected and not none else "contradicted"), ""
+    if none:
+        if unsigned:
+            note = {"en": "Not significant, which does not show that there is no effect.", "zh": "不显著，但这并不说明没有效应。"}
+            return "not supported", note[language]
         ratio = abs(row["std"] / row["est"]) if row["est"] else np.nan
         if max(abs(row["ci_low"]), abs(row["ci_high"])) * ratio < NEGLIGIBLE:
             return "supported", ""
         note = {"en": f"No effect found, but the interval allows standardised effects beyond ±{NEGLIGIBLE:.2f}.",
                 "zh": f"未发现效应，但区间不能排除超出 ±{NEGLIGIBLE:.2f} 的标准化效应。"}
         return "not supported", note[language]
-    expected = row["sign"] == "<>" or np.sign(row["est"]) == (1 if row["sign"] == "+" else -1)
-    if significant:
-        return ("supported" if expected else "contradicted"), ""
     note = {"en": "Significant alone, not after Holm's correction.", "zh": "单独检验显著，经 Holm 校正后不显著。"}
     return "not supported", note[language] if row["p"] < ALPHA else ""
 
@@ -240,11 +241,12 @@ def _summary(table: pd.DataFrame) -> show.Text:
 def _reasons(table: pd.DataFrame) -> Iterable[show.Text]:
     """Why rows have no numbers, once a model."""
     why = {"withheld": {"en": "its solution cannot be trusted", "zh": "其解不可信"},
-           "not tested": {"en": "the run holds no estimate of them", "zh": "本次运行中没有相应的估计"}}
+           "not tested": {"en": "each for the reason in its note", "zh": "原因见各自的说明"}}
     for (model, verdict), rows in table[table["verdict"].isin(list(why))].groupby(["model", "verdict"], sort=False):
         ids, reason = ", ".join(rows["id"]), why[verdict]
-        yield {"en": f"Model '{model}': {ids} {verdict}, because {reason['en']}; no numbers are shown for them.",
-               "zh": f"模型“{model}”：{ids} {WORDS[verdict]}，因为{reason['zh']}；这些假设不显示数字。"}
+        because = {"en": "because ", "zh": "因为"} if verdict == "withheld" else {"en": "", "zh": ""}
+        yield {"en": f"Model '{model}': {ids} {verdict}, {because['en']}{reason['en']}; no numbers are shown.",
+               "zh": f"模型“{model}”：{ids} {WORDS[verdict]}，{because['zh']}{reason['zh']}；不显示数字。"}
 
 
 def _lead(held: int, missed: list[str], left: int) -> show.Text:
@@ -264,24 +266,19 @@ def _lead(held: int, missed: list[str], left: int) -> show.Text:
 
 def _links(study: Study, held: pd.DataFrame) -> show.Text:
     """The supported paths, then the supported effects, the largest of them if there are many, with their standardised size."""
-    out = {"en": [], "zh": []}
-    held = held[held["std"].notna()]
-    words = [study.hypotheses[code].path or study.hypotheses[code].effect for code in held["id"]]
-    held = held.assign(words=pd.Series(words, held.index, dtype=str))
-    for mark, most, en, zh in (("~", 4, "paths", "路径"), ("->", 3, "effects through mediators", "经由中介的效应")):
-        found = held[held["words"].str.contains(mark, regex=False) & (held["notebook"] != NAMES["by"][1])]
-        if found.empty:
-            continue
+    out, held = {"en": "", "zh": ""}, held[held["std"].notna() & (held["notebook"] != NAMES["by"][1])]
+    words = pd.Series([study.hypotheses[code].path or study.hypotheses[code].effect for code in held["id"]], held.index, dtype=str)
+    forms = {"en": ("Supported {}, standardised: ", "The {1} largest of {2} supported {0}, standardised: ", "; ", ". "),
+             "zh": ("获支持的{}（标准化）：", "获支持的 {2} 条{0}中最大的 {1} 条（标准化）：", "；", "。")}
+    for mark, most, kind in (("~", 4, {"en": "paths", "zh": "路径"}),
+                             ("->", 3, {"en": "effects through mediators", "zh": "经由中介的效应"})):
+        found = held[words.str.contains(mark, regex=False)]
         top = found.loc[found["std"].abs().sort_values(ascending=False, kind="stable").index[:most]].sort_index()
-        for language, comma, colon in (("en", "; ", ": "), ("zh", "；", "：")):
-            head = {"en": f"Supported {en}, standardised", "zh": f"获支持的{zh}（标准化）"}[language]
-            if len(found) > most:
-                head = {"en": f"The {most} largest of {len(found)} supported {en}, standardised",
-                        "zh": f"获支持的 {len(found)} 条{zh}中最大的 {most} 条（标准化）"}[language]
-            said = [f"{label(_canonical(' -> '.join(row.words.split('~')[::-1])), study, language)} {show.number(row.std, 2)}"
+        for lang, (every, largest, comma, stop) in forms.items() if len(found) else ():
+            said = [f"{label(_canonical(' -> '.join(words[row.Index].split('~')[::-1])), study, lang)} {show.number(row.std, 2)}"
                     for row in top.itertuples()]
-            out[language].append(head + colon + comma.join(said))
-    return {"en": "".join(part + ". " for part in out["en"]).strip(), "zh": "".join(part + "。" for part in out["zh"])}
+            out[lang] += (largest if len(found) > most else every).format(kind[lang], most, len(found)) + comma.join(said) + stop
+    return {"en": out["en"].strip(), "zh": out["zh"]}
 
 
 def _fits(fit: pd.DataFrame | None) -> show.Text:
@@ -294,9 +291,11 @@ def _fits(fit: pd.DataFrame | None) -> show.Text:
             "zh": f"模型与数据的拟合{'可以接受' if good else '欠佳，解读大小时须谨慎'}（{numbers}）。"}
 
 
-def _caveat(study: Study, n: int) -> show.Text:
+def _caveat(study: Study, n: int, kept: int) -> show.Text:
     if study.origin == "simulated":
         return {"en": "The responses are simulated from assumptions: this is a demonstration, not evidence.",
                 "zh": "这些答卷由预设假定模拟生成：仅为演示，不构成证据。"}
-    return {"en": f"This rests on {n:,} respondents asked once: agreement with the model's arrows, not proof of cause.",
-            "zh": f"依据是 {n:,} 名受访者的一次性调查：结果与模型的箭头相符，但不能证明因果。"}
+    en, zh = (f" of {kept:,}", f"（共 {kept:,} 名，其余缺少模型所需的答案）") if kept > n else ("", "")
+    lack = " (the others lack an answer the model needs)" if kept > n else ""
+    return {"en": f"This rests on {n:,}{en} respondents{lack} asked once: agreement with the model's arrows, not proof of cause.",
+            "zh": f"依据是 {n:,} 名受访者{zh}的一次性调查：结果与模型的箭头相符，但不能证明因果。"}

@@ -147,13 +147,22 @@ def test_a_contrast_stands_with_its_weakest_difference():
     assert judged(own, tables(effects=[strong])).loc["A", "verdict"] == "not tested"
 
 
-@pytest.mark.parametrize(("sign", "p", "verdict"), [("<>", 0.001, "supported"), ("<>", 0.4, "not supported"), ("0", 0.001, "contradicted")])
+@pytest.mark.parametrize(("sign", "p", "verdict"), [("<>", 0.001, "supported"), ("<>", 0.4, "not supported"), ("0", 0.001, "contradicted"),
+                                              ("0", 0.4, "not supported")])
 def test_nested_models_are_judged_by_the_difference_of_chi_square(sign, p, verdict):
     own = asking(A={"nested": "less", "sign": sign})
     comparison = pd.DataFrame({"model": ["main", "less"], "n": 250, "d_chisq": [np.nan, 12.3], "d_df": [np.nan, 1], "d_p": [np.nan, p]})
     row = judged(own, tables(model_comparison=comparison)).loc["A"]
     assert row["verdict"] == verdict and row["test"] == "Δχ²(1) = 12.30" and np.isnan(row["est"])
     assert judged(own, tables(model_comparison=comparison.head(1))).loc["A", "verdict"] == "not tested"
+
+
+def test_the_simpler_model_of_a_nested_hypothesis_may_be_the_main_one():
+    comparison = pd.DataFrame({"model": ["main", "more"], "n": 250, "d_chisq": [np.nan, -12.3], "d_df": [np.nan, -1], "d_p": [np.nan, 0.001]})
+    both = pd.DataFrame({"model": ["main", "more"], "n": 250, "converged": True, "proper": True, "trustworthy": True, "note": ""})
+    own = asking(A={"model": "more", "nested": "main", "sign": "<>"})
+    row = judged(own, tables(model_comparison=comparison, model_status=both)).loc["A"]
+    assert row["verdict"] == "supported" and row["test"] == "Δχ²(1) = 12.30"
 
 
 def test_other_stages_can_hand_in_tests_and_what_lacks_data_is_listed():
