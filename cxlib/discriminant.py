@@ -116,6 +116,11 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
         notes += ({"en": f"Not defined in the sample or in some draw, as the items of a construct do not correlate, hence empty: {pairs}.",
                    "zh": f"样本或某次抽样中，某构念的题项互不相关，因而无定义、留空：{pairs}。"},)
     below = [(table[f"{name}_high"] < limit).sum() for name in sampled for limit in HTMT_CONVENTIONS]
+    upward = [f"{row.a} – {row.b}" for row in table.itertuples() if row.htmt < row.htmt_low or row.htmt2 < row.htmt2_low]
+    if upward:
+        notes += ({"en": f"The interval lies above the estimate for {', '.join(upward)}: correlations near zero lose their sign here, so resamples "
+                         "scatter upwards. Only the upper end is of use.",
+                   "zh": f"{'、'.join(upward)} 的区间位于估计值之上：接近零的相关取绝对值后，重抽样值偏高。此时只看区间上限。"},)
     text = {"en": f"Of {plural(len(table), 'pair')} the whole 95% interval of HTMT lies below .85 for {below[0]} and below .90 for "
                   f"{below[1]}; that of HTMT2 for {below[2]} and {below[3]}.",
             "zh": f"{len(table)} 对构念中，HTMT 的 95% 区间整个低于 .85 的有 {below[0]} 对，低于 .90 的有 {below[1]} 对；HTMT2 分别为 "
@@ -219,6 +224,7 @@ def _ratios(r: np.ndarray, scales: Scales, geometric: bool) -> np.ndarray:
         if geometric:
             between, within = np.exp(between), np.exp(within)
         out = between / np.sqrt(within[..., :, None] * within[..., None, :])
+    out[~np.isfinite(out)] = np.nan  # items of a construct that do not correlate
     out[..., range(len(size)), range(len(size))] = 1.0
     return out
 

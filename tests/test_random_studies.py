@@ -70,28 +70,26 @@ def of_factors(data: pd.DataFrame, study: Study) -> Iterator[Callable]:
         yield lambda m=method, r=rotation, c=correlation: factors.loadings(data, study, method=m, rotation=r, correlation=c)
 
 
-def of_measurement(data: pd.DataFrame, study: Study) -> Iterator[Callable]:
-    def described(estimator: str, missing: str) -> list[Result]:
+def of_measurement(data: pd.DataFrame, study: Study, estimator: str, missing: str) -> Iterator[Callable]:
+    def described() -> list[Result]:
         fit = measurement.cfa(data, study, "main", estimator, missing)
         made = [stage(fit) for stage in (measurement.fit_table, measurement.parameters, measurement.loadings, measurement.fornell_larcker,
                                          measurement.residuals, measurement.modification)]
         return [*made, *results(lambda: measurement.validity(data, study, fit)), *results(lambda: measurement.method_bias(fit))]
 
-    for estimator, missing in ESTIMATORS:
-        yield lambda e=estimator, m=missing: described(e, m)
+    yield described
     yield lambda: discriminant.htmt(data, study)
     yield lambda: discriminant.htmt_intervals(data, study, np.random.default_rng(1), draws=20)
 
 
-def of_structure(data: pd.DataFrame, study: Study) -> Iterator[Callable]:
-    def described(estimator: str, missing: str) -> list[Result]:
+def of_structure(data: pd.DataFrame, study: Study, estimator: str, missing: str) -> Iterator[Callable]:
+    def described() -> list[Result]:
         fits = structure.fit_models(data, study, estimator, missing)
         main = fits["main"]
         return [structure.status(fits), structure.fit_table(main), structure.parameters(main, study), structure.r2(main, study),
                 structure.f2(main, study), structure.compare(fits, study)]
 
-    for estimator, missing in ESTIMATORS:
-        yield lambda e=estimator, m=missing: described(e, m)
+    yield described
 
 
 def of_groups(data: pd.DataFrame, study: Study) -> Iterator[Callable]:
@@ -134,8 +132,8 @@ def surveys(draw: st.DrawFn, most: int = 80) -> tuple[pd.DataFrame, Study]:
     return data, a_grouped(scales)
 
 
-def every_result_speaks(stage: Callable, data: pd.DataFrame, study: Study) -> None:
-    for call in stage(data, study):
+def every_result_speaks(stage: Callable, data: pd.DataFrame, study: Study, *how: str) -> None:
+    for call in stage(data, study, *how):
         for result in results(call):
             assert not gaps(result), result
             assert all(words[language].strip() for words in (result.text, *result.warnings) for language in ("en", "zh"))
@@ -148,16 +146,16 @@ def test_reliability_and_factors_of_small_surveys_give_a_result_or_a_reason(surv
     every_result_speaks(of_factors, *survey)
 
 
-@settings(FEW, max_examples=8)
-@given(surveys())
-def test_measurement_of_small_surveys_gives_a_result_or_a_reason(survey):
-    every_result_speaks(of_measurement, *survey)
+@settings(FEW, max_examples=40)
+@given(surveys(), st.sampled_from(ESTIMATORS))
+def test_measurement_of_small_surveys_gives_a_result_or_a_reason(survey, how):
+    every_result_speaks(of_measurement, *survey, *how)
 
 
-@settings(FEW, max_examples=12)
-@given(surveys())
-def test_structure_of_small_surveys_gives_a_result_or_a_reason(survey):
-    every_result_speaks(of_structure, *survey)
+@settings(FEW, max_examples=40)
+@given(surveys(), st.sampled_from(ESTIMATORS))
+def test_structure_of_small_surveys_gives_a_result_or_a_reason(survey, how):
+    every_result_speaks(of_structure, *survey, *how)
 
 
 @settings(FEW, max_examples=12)
