@@ -16,6 +16,8 @@ BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)
 FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
 THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
 NUMBERED = re.compile(r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)")  # a code and its words in one answer: 5-very satisfied
+TIMES = (("seconds", "second", "sec", "s", "秒", "秒钟"), ("minutes", "minute", "min", "分钟", "分"), ("hours", "hour", "h", "小时", "时"),
+         ("days", "day", "d", "天", "日"))  # a declared unit also as others write it: survey sites export "256秒"
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
@@ -130,5 +132,7 @@ def _number(cell: object, column: Column, point: str = "") -> float:
     read = isinstance(cell, str) and NUMBER.fullmatch(re.sub(r"(?<=\d),(?=\d)", point, cell))
     if not read:
         return np.nan
-    factors = {"": 1.0, column.unit.casefold(): 1.0, **{k.casefold(): v for k, v in column.units.items()}}
+    unit = column.unit.casefold()
+    same = next((names for names in TIMES if unit in names), (unit,))
+    factors = {"": 1.0, **dict.fromkeys(same, 1.0), **{k.casefold(): v for k, v in column.units.items()}}
     return float(read[1]) * factors.get((read[2] or "").strip().casefold(), np.nan)

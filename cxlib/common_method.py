@@ -78,12 +78,13 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
               "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True)) | _difference(base, common), **marker}
     table = pd.DataFrame([(check, statistic, value) for check, values in checks.items() for statistic, value in values.items()],
                          columns=["check", "statistic", "value"])
+    other = fit.estimator if fit.missing not in ("fiml", "mi") else fit.missing.upper()
     after = latent_correlations(common)
     turned = [f"{a} – {b}" for a, b, value in below_diagonal(latent_correlations(fit)) if value > 0 > after.loc[a, b]]
     notes = [{"en": f"{en}: {w['en']}", "zh": f"{zh}：{w['zh']}"} for rival, en, zh in (
         (one, "Single factor", "单因子模型"), (common, "Model with the method factor", "含方法因子的模型")) for w in rival.warnings]
     notes += [*unsound,
-              caution([] if fit.estimator == "ML" and plain else [fit.method], "All models compared here are fitted by maximum likelihood, "
+              caution([] if fit.estimator == "ML" and plain else [other], "All models compared here are fitted by maximum likelihood, "
                       "not by {}: the shares are comparable, the χ² differences are uncorrected and therefore rough.",
                       "此处比较的模型一律用极大似然拟合，而非 {}：比例可以比较，χ² 之差未经校正，只可粗略参考。"),
               caution(list(own) if len(own) == 1 else [], "{} is the only construct: a single factor is the model itself.",

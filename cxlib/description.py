@@ -347,11 +347,13 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
     turned = [item for item in names if item in study.reversed]
     return figure, {
         "en": f"Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}). "
-        f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
+        + (f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)." if len(names) > 1 else
+           f"Upper half: {100 * high[top]:.0f} %.")
         + (f" Marked (R), recoded so that right is favourable: {', '.join(turned)}." if turned else ""),
-        "zh": f"各题项的回答分布：左为量表低半段，右为高半段，两端为其占比（{size}）。最高：{top}({100 * high[top]:.0f}%);"
-        f"最低：{bottom}({100 * high[bottom]:.0f}%)。"
-        + (f"标（反）者为反向题，已重新计分（右侧为有利）:{'、'.join(turned)}。" if turned else ""),
+        "zh": f"各题项的回答分布：左为量表低半段，右为高半段，两端为其占比（{size}）。"
+        + (f"最高：{top}（{100 * high[top]:.0f}%）；最低：{bottom}（{100 * high[bottom]:.0f}%）。" if len(names) > 1 else
+           f"高半段占 {100 * high[top]:.0f}%。")
+        + (f"标（反）者为反向题，已重新计分（右侧为有利）：{'、'.join(turned)}。" if turned else ""),
     }
 
 

@@ -41,6 +41,8 @@ KMO_WORDS = ((0.9, "marvellous", "极佳"), (0.8, "meritorious", "良好"), (0.7
 """Kaiser's (1974, doi:10.1007/BF02291575) words, each from its value up; rules of thumb, not tests."""
 NEAR = 0.95
 """Items that correlate beyond this may be copies of one question; a convention."""
+FEWEST = 100
+"""Fewer rows are called few; a convention (Gorsuch 1983, Factor Analysis)."""
 SHOWN = 0.20
 """Smaller loadings are not written into the figure."""
 
@@ -158,16 +160,19 @@ def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, it
     found = {"parallel": int((roots["observed"] > roots["random"]).cummin().sum()),
              "parallel_fa": int((common["observed"] > common["random"]).cummin().sum()),
              "map": int(partial.loc[partial["map"].idxmin(), "factors"]), "kaiser": int((roots["observed"] > 1).sum())}
-    declared = len({study.items[item] for item in frame.columns})
+    declared = int((pd.Series([study.items[item] for item in frame.columns]).value_counts() > 1).sum())  # one item is no factor
     text = {"en": f"Parallel analysis finds {show.plural(found['parallel'], 'factor')} (of common factors {found['parallel_fa']}) and "
-                  f"Velicer's MAP {found['map']}; the items belong to {show.plural(declared, 'construct')}. Eigenvalues above 1 would give {found['kaiser']}, a "
+                  f"Velicer's MAP {found['map']}; {show.plural(declared, 'construct')} of several items {'is' if declared == 1 else 'are'} declared. Eigenvalues above 1 would give {found['kaiser']}, a "
                   "rule that tends to find too many.",
-            "zh": f"平行分析得到 {found['parallel']} 个因子（按公因子为 {found['parallel_fa']} 个），Velicer MAP 得到 {found['map']} 个；这些题项分属 {declared} 个构念。"
+            "zh": f"平行分析得到 {found['parallel']} 个因子（按公因子为 {found['parallel_fa']} 个），Velicer MAP 得到 {found['map']} 个；声明的多题项构念有 {declared} 个。"
                   f"“特征值大于 1”给出 {found['kaiser']} 个，该规则往往偏多。"}
     if found["parallel"] < declared:
-        warnings.append({"en": f"The answers show {show.plural(found['parallel'], 'dimension')}, fewer than the {declared} "
-                               "constructs: some may be hard to tell apart. See discriminant validity in the measurement model.",
-                         "zh": f"数据呈现 {found['parallel']} 个维度，少于 {declared} 个构念：有的构念可能难以区分，请看测量模型的区分效度。"})
+        few = len(frame) < FEWEST
+        why = {"en": "so few rows may simply not show more", "zh": "也可能只是行数太少，看不出更多"} if few else {
+            "en": "some may be hard to tell apart", "zh": "有的构念可能难以区分"}
+        warnings.append({"en": f"The answers show {show.plural(found['parallel'], 'dimension')}, fewer than the {declared} constructs of "
+                               f"several items: {why['en']}. See discriminant validity in the measurement model.",
+                         "zh": f"数据呈现 {found['parallel']} 个维度，少于 {declared} 个多题项构念：{why['zh']}，请看测量模型的区分效度。"})
     return FactorNumber(pd.DataFrame({"criterion": list(found), "factors": list(found.values())}), text, len(frame),
                         f"Horn's parallel analysis ({draws} normal samples, 95% quantile); Velicer's MAP (1976, {correlation} correlations); "
                         "eigenvalues above 1; listwise", tuple(warnings),
@@ -378,6 +383,10 @@ def _frame(data: pd.DataFrame, study: Study, items: Sequence[str] | None) -> tup
         warnings.append({"en": f"{len(data) - len(rows)} of {len(data)} rows have a missing answer and were left out; {len(rows)} "
                                "were used.",
                          "zh": f"{len(data)} 行中有 {len(data) - len(rows)} 行存在缺失答案，已剔除；使用 {len(rows)} 行。"})
+    if len(rows) < FEWEST:
+        warnings.append({"en": f"{len(rows)} rows are few for factors: below {FEWEST}, a convention (Gorsuch 1983), their number and loadings change "
+                               "much from sample to sample.",
+                         "zh": f"{len(rows)} 行不足以可靠地提取因子：少于惯例 {FEWEST}（Gorsuch，1983）时，因子数与载荷随样本变动很大。"})
     if constant := [item for item in wanted if (rows[item] == rows[item].iloc[0]).all()]:
         warnings.append({"en": f"Left out, because everyone gave the same answer: {', '.join(constant)}.",
                          "zh": f"所有人回答相同，已剔除：{', '.join(constant)}。"})

@@ -110,14 +110,16 @@ def parameters(fit: Fit) -> Result:
     R: ``lavaan::parameterEstimates(fit, standardized = TRUE)``, std.all.
     """
     table = fit.parameters[["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]]
-    fixed = fit.model.table["free"].to_numpy() == 0
-    bare = int((table["se"].isna() & ~fixed).sum())
+    fixed, ordinal = int((fit.model.table["free"] == 0).sum()), fit.estimator == "WLSMV"
+    bare = int(table["se"].isna().sum()) - fixed
+    estimated = len(table) - fixed - (bare if ordinal else 0)  # of ordered answers, residual variances follow from the loadings
+    en, zh = ((f"; {bare} residual variances follow from the loadings.", f"；{bare} 个残差方差由载荷推得。") if ordinal else
+              (f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own.",
+               f"；估计的参数中有 {bare} 个没有自己的标准误。")) if bare else (".", "。")
     return of_fit(fit, table.reset_index(drop=True), {
-        "en": f"{plural((~fixed).sum(), 'parameter')} estimated, {fixed.sum()} fixed in advance (such as the first loading of each construct)"
-              + (f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own."
-                 if bare else ".") + fit.clustering["en"],
-        "zh": f"估计了 {(~fixed).sum()} 个参数，{fixed.sum()} 个事先固定（例如每个构念的第一个载荷）"
-              + (f"；估计的参数中有 {bare} 个没有自己的标准误。" if bare else "。") + fit.clustering["zh"]}, fit.method)
+        "en": f"{plural(estimated, 'parameter')} estimated, {fixed} fixed in advance (such as the first loading of each construct)"
+              f"{en}{fit.clustering['en']}",
+        "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}{fit.clustering['zh']}"}, fit.method)
 
 
 def loadings(fit: Fit) -> Result:

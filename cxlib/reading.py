@@ -350,6 +350,9 @@ def _typed(
                 strays += [(name, cells.iloc[row - 1], row) for row in rows]
             elif problem in ("range", "level") and strict:
                 errors.append(_complaint(name, problem, column, told, rows) + _where(study, name))
+            elif problem == "number" and strict and frame[name].isna().all():
+                errors.append(f"{name}: none of its {len(rows)} values is a number in a known unit ({_some(told)}). Declare what follows "
+                              f"the number, as in units: {{min: 60}}, or kind: text.{_where(study, name)}")
     if errors:
         errors.append("To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
     if strays:
@@ -412,9 +415,9 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
         total = int(part["n"].sum())
         ordered = part.sort_values("n", ascending=False, kind="stable")
         which = _some([f"{r.column} ({r.n})" for r in ordered.itertuples()], 8)
-        if problem in ("word", "numbered"):
+        if problem in ("word", "numbered", "number"):
             which += f" ({part['values'].iloc[0]})"
-        else:
+        if problem not in ("word", "numbered"):
             en, zh = f"{en} and became missing", f"{zh}，已设为缺失"
         notes.append({"en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.", "zh": f"{total:,} 个值{zh}：{which}。"})
     return tuple(notes)

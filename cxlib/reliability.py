@@ -154,7 +154,8 @@ def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
     def measure(frame: pd.DataFrame, _: np.ndarray) -> Measured:
         table = pd.DataFrame([{"items": frame.shape[1], "n": len(frame)}])
         try:
-            return table.assign(alpha_ordinal=sem.ordinal_alpha(frame), alpha_std=alpha(frame).table["alpha_std"].item()), []
+            standard = alpha(frame).table["alpha_std"].item()
+            return table.assign(alpha_ordinal=sem.ordinal_alpha(frame), alpha_std=standard), []
         except ScaleError as error:
             return table, [error.words]
         except ValueError as error:

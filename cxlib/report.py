@@ -132,7 +132,8 @@ def _table(folder: Path, name: str, language: str) -> str:
     if not path.is_file():
         return ""
     note = _note(folder, name)
-    result = show.Result(pd.read_csv(path), note.get("text", {"en": "", "zh": ""}), note.get("n", 0), note.get("method", ""),
+    table = pd.read_csv(path) if path.read_text("utf-8").strip() else pd.DataFrame()  # a stage without pairs may have no columns
+    result = show.Result(table, note.get("text", {"en": "", "zh": ""}), note.get("n", 0), note.get("method", ""),
                          tuple(note.get("warnings", ())))
     return (f"<details><summary>{WORDS['table'][language]}: {escape(name)}</summary>"
             f'<div class="wide">{show.block(result, language, rows=30)}</div></details>')

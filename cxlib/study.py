@@ -319,7 +319,7 @@ def load(study: str | Path) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
-        remedy = "Check the indentation, and put text that holds ': ' or '#' in quotes."
+        remedy = "Check the indentation, and put text that holds ': ' or '#', or between { and } a comma or '?', in quotes."
         raise StudyError(path, [(mark.line + 1 if mark else 0, f"not readable as YAML: {what}. {remedy}")]) from None
     if not isinstance(raw, dict):
         raise StudyError(path, [(1, "the file is not a list of 'key: value' lines. Start from a study that ships under data/.")])

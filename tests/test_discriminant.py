@@ -122,6 +122,17 @@ def test_the_same_generator_gives_the_same_intervals_and_leaves_the_global_one_a
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
+def test_an_interval_that_lies_above_its_estimate_is_told(mobi):
+    """Of two scales that do not correlate every resample has a larger absolute correlation."""
+    rows = mobi.copy()
+    ecsi, scales = study.load("ecsi"), ["CUSL1", "CUSL2", "CUSL3"]
+    others = rows[[c for c in ecsi.items if c not in scales]].to_numpy(float)
+    others = np.column_stack([np.ones(len(rows)), others])
+    rows[scales] -= others @ np.linalg.lstsq(others, rows[scales].to_numpy(float), rcond=None)[0]
+    said = [w for w in htmt_intervals(rows, ecsi, np.random.default_rng(3), draws=200).warnings if "lies above" in w["en"]]
+    assert len(said) == 1 and "CUSL" in said[0]["en"] and "PERQ – PERV" not in said[0]["en"] and "只看区间上限" in said[0]["zh"]
+
+
 def test_intervals_cover_the_population_value():
     """Nominal 95 % over 200 samples: no fewer hits than four binomial standard errors below."""
     r, scales = standard({"A": [.75] * 3, "B": [.75] * 3}, .6)

@@ -70,7 +70,7 @@ def test_the_counts_are_those_of_the_eigenvalues(data, number):
         assert found[criterion] == below.min() - 1
     assert found["map"] == extraction.map_test(data).set_index("factors")["map"].idxmin()
     assert f"finds {found['parallel']} factors" in number.text["en"]
-    assert "fewer than the 7 constructs" in number.warnings[0]["en"]
+    assert "fewer than the 6 constructs of several items" in number.warnings[0]["en"]  # COMP has one item
 
 
 def test_planted_constructs_name_their_factors_and_a_stray_item_is_told():
@@ -262,3 +262,11 @@ def test_the_scree_plot_fills_the_retained_dots(ecsi, number):
     assert len(filled.get_xdata()) == kept
     assert len(hollow.get_xdata()) == 24 - kept
     assert f"{kept} retained" in [text.get_text() for text in picture.figure.axes[0].texts]
+
+
+def test_few_rows_are_told_and_do_not_speak_against_the_constructs():
+    data, own = three_constructs(400)
+    said = factors.factor_number(data.iloc[:25], own, np.random.default_rng(1)).warnings
+    assert said[0]["en"].startswith("25 rows are few") and "25 行" in said[0]["zh"]
+    assert all("hard to tell apart" not in w["en"] for w in said)
+    assert not factors.factor_number(data, own, np.random.default_rng(1)).warnings

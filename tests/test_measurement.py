@@ -315,3 +315,12 @@ def test_validity_of_larger_surveys_equals_semtools_and_psych(name, printed):
     assert len(printed[name, "validity"]) == 4 * len(scales)
     for (code, column), value in printed[name, "validity"].items():
         assert table.loc[code, column] == pytest.approx(value, abs=1e-7), (code, column)
+
+
+def test_parameters_of_ordered_answers_are_counted_as_lavaan_counts_them(data):
+    three = data["hs"][[f"x{i}" for i in range(1, 10)]].apply(lambda x: pd.qcut(x, 3, labels=False, duplicates="drop")).astype(float)
+    result = measurement.parameters(sem.fit(three, THREE, estimator="WLSMV"))
+    thresholds = int((three.nunique() - 1).sum())
+    assert len(result.table) == 9 + thresholds + 9 + 6
+    assert result.text["en"].startswith(f"{6 + thresholds + 6} parameters estimated, 3 fixed")
+    assert "9 residual variances follow" in result.text["en"] and "9 个残差方差" in result.text["zh"]

@@ -354,6 +354,18 @@ def test_a_number_in_an_unknown_unit_is_missing_counted_and_named(tmp_path):
     assert result.changes.loc[0, ["problem", "n", "values", "rows"]].tolist() == ["number", 2, "2周, soon", "1, 3"]
 
 
+def test_a_declared_unit_is_known_as_survey_sites_write_it(tmp_path):
+    rows = ANSWERS.assign(used=["256秒", "90 s", "61"])
+    result = reading.read(write(tmp_path, SCALES, rows, columns={"used": {"kind": "number", "unit": "seconds"}}))
+    assert result.frame["used"].tolist() == [256, 90, 61] and result.changes.empty
+
+
+def test_a_number_column_without_a_readable_number_is_refused_with_the_line_to_add(tmp_path):
+    rows = ANSWERS.assign(used=["256 ticks", "90 ticks", None])
+    with pytest.raises(cells.DataError, match=r"used: none of its 2 values is a number in a known unit \(256 ticks.*units:"):
+        reading.read(write(tmp_path, SCALES, rows, columns={"used": {"kind": "number", "unit": "seconds"}}))
+
+
 def test_levels_come_as_code_as_label_in_either_language_or_in_a_declared_spelling(tmp_path):
     column = {"kind": "category", "levels": {"shop": {"en": "e-commerce", "zh": "电商"}, "bank": {"en": "finance", "zh": "金融"}},
               "spellings": {"電商": "shop"}}

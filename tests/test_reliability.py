@@ -239,4 +239,5 @@ def test_an_ordinal_alpha_that_cannot_be_had_has_its_reason():
     loaded = study.load("ecsi")
     result = reliability.ordinal_reliability(reading.read(loaded).frame, loaded)
     assert np.isnan(result.table.set_index("construct").loc["COMP", "alpha_ordinal"])
-    assert any("COMP" in warning["en"] for warning in result.warnings)
+    (warning,) = [w for w in result.warnings if "COMP" in w["en"]]
+    assert "single item" in warning["en"] and "单一题项" in warning["zh"] and "columns" not in warning["zh"]

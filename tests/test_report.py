@@ -60,6 +60,11 @@ def build(run, language="en"):
     return report.build(run.folder, NOTEBOOKS, run.study, language, ANSWER)
 
 
+def test_a_table_without_columns_does_not_stop_the_report(run):
+    run.show("validity", show.Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250))
+    assert "There is no pair." in build(run)
+
+
 class Tags(HTMLParser):
     VOID = frozenset({"meta", "img", "br"})
 

@@ -418,3 +418,13 @@ def test_covariances_are_found_either_way():
 def test_grouped_models_have_one_row_a_group():
     assert all(len(fitted(name).sample) == 2 for name in GROUPED)
     assert [s.n for s in fitted("hs_groups").sample] == [145, 156]
+
+
+def test_many_rows_lost_to_missing_answers_name_the_way_round_it():
+    rng = np.random.default_rng(4)
+    factor = rng.normal(size=(200, 1))
+    rows = pd.DataFrame(factor + rng.normal(size=(200, 4)), columns=list("abcd"))
+    for gone, named in ((10, False), (60, True)):
+        rows.loc[: gone - 1, "a"] = np.nan
+        (said,) = sem.fit(rows, "f =~ a + b + c + d").warnings
+        assert ("missing='fiml'" in said["en"]) == ("missing='fiml'" in said["zh"]) == named

@@ -220,6 +220,9 @@ def test_the_answer_leads_with_yes_in_part_or_no(codes, en, zh):
     assert said["en"].splitlines()[0] == en and zh in said["zh"].splitlines()[0]
     assert "fits acceptably (CFI 0.950, RMSEA 0.050, SRMR 0.040)" in said["en"]
     assert "250 respondents" in said["en"] and "not proof of cause" in said["en"]
+    flow = pd.DataFrame({"step": ["received"], "removed": [0], "remaining": [300]})
+    lost = verdicts.answer(own, verdicts.hypotheses(own, tables(ROWS)), tables(cleaning_flow=flow))
+    assert "rests on 250 of 300 respondents" in lost["en"] and "250 名受访者（共 300 名" in lost["zh"]
     if "A" in codes:
         assert "Perceived quality → Perceived value 0.25" in said["en"] and "感知质量 → 感知价值 0.25" in said["zh"]
     assert said["en"].count("\n") == said["zh"].count("\n") <= 3
@@ -234,6 +237,7 @@ def test_the_answer_of_simulated_or_untrustworthy_data_is_no_evidence():
     said = verdicts.answer(own, verdicts.hypotheses(own, untrusted))
     assert said["en"].startswith("The question cannot be answered from these data. The solution of model 'main' cannot be trusted.")
     assert "Perceived" not in said["en"] and said["zh"].startswith("现有数据无法回答这一问题")
+    assert "agreement with the model" not in said["en"] and "结果与模型" not in said["zh"]
 
 
 def test_secondary_hypotheses_and_other_models_do_not_decide_the_answer():

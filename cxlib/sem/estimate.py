@@ -21,6 +21,8 @@ from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
 from cxlib.sem.robust import count_clusters, inference
 from cxlib.sem.start import starting_values
 
+MANY = 0.10
+"""A larger share of rows lost to missing answers is called many, and the way round it named."""
 CONDITION = 100.0
 """Largest condition index of a solution that may be trusted.  The expected information is X'X of the
 regression of the weighted moments on the parameters; with X's columns scaled to unit length the index
@@ -237,10 +239,13 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     if full:
         notes = account(values, kept, needed)
     elif dropped := int((~kept).sum()):
+        instead = {"en": " missing='fiml' uses every answer given.", "zh": "missing='fiml' 则使用全部已有答案。"}
+        instead = instead if estimator in ("ML", "MLR") and dropped > MANY * len(data) else {"en": "", "zh": ""}
         notes = [{"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables"
-                        f"{f' or {cluster}' if cluster else ''} and were left out (listwise deletion); {len(data) - dropped} were used.",
+                        f"{f' or {cluster}' if cluster else ''} and were left out (listwise deletion); {len(data) - dropped} were used."
+                        f"{instead['en']}",
                   "zh": f"{len(data)} 行中有 {dropped} 行在模型变量{f'或 {cluster} ' if cluster else ''}上有缺失值，已整行剔除；"
-                        f"使用 {len(data) - dropped} 行。"}]
+                        f"使用 {len(data) - dropped} 行。{instead['zh']}"}]
     return solve(parts, missing, notes)
 
 

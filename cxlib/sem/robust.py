@@ -52,9 +52,9 @@ def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patte
     units, kind = (function.n, ("rows", "行")) if patterns[0].cluster is None else (count_clusters(patterns), ("clusters", "个群"))
     if units <= len(theta):
         notes.append({"en": f"{units} {kind[0]} are too few for robust standard errors of {len(theta)} free numbers: their "
-                            "covariance matrix is singular. Do not trust them, nor the scaled test.",
+                            "covariance matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
                       "zh": f"{units} {kind[1]}不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
-                            "稳健标准误与校正检验不可信。"})
+                            "各标准误只是粗略的，校正检验不足为凭。"})
     elif units < FEWEST_CLUSTERS and kind[0] == "clusters":
         notes.append({"en": f"Standard errors of only {units} clusters tend to be too small; they need about {FEWEST_CLUSTERS}.",
                       "zh": f"只有 {units} 个群，标准误往往偏小；约需 {FEWEST_CLUSTERS} 个群。"})
