@@ -54,9 +54,10 @@ def structures(ladder: Ladder) -> Structures:
     if why_not is not None:
         return Structures(ladder, why_not=why_not)
     model = sem.parse(study.syntax(compared.model), means=True)
+    equal = ("loadings", "second loadings") if "metric_second" in invariance.levels(model) else ("loadings",)
     freed, used = {place for place in ladder.freed if place[1] == "=~"}, next(iter(ladder.fits.values()))
     try:
-        fit = invariance.fit_level(numbered(compared), model, groups.GROUP, _equal(model), freed, estimator=used.estimator,
+        fit = invariance.fit_level(numbered(compared), model, groups.GROUP, equal, freed, estimator=used.estimator,
                                    missing=used.missing, cluster=study.cluster or None)
     except (sem.ModelError, sem.DataError, np.linalg.LinAlgError) as error:
         return Structures(ladder, why_not={"en": f"The structural model cannot be fitted in every group: {error}",
@@ -104,6 +105,8 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
     R: ``lavTestWald(fit, "b1 == b2")``, ``lavTestLRT(fit, fit_with_equal_path, method = "satorra.2000", A.method =
     "exact")``, ``bootstrapLavaan``.
     """
+    from cxlib.sem.resampling import bootstrap
+
     compared = found.ladder.compared
     if found.why_not is not None:
         return nothing(DIFFERENCES, found.why_not)
@@ -117,7 +120,7 @@ def group_differences(found: Structures, n_boot: int = 0, rng: np.random.Generat
         notes.append({"en": "Incomplete rows, and fits by WLSMV, are not resampled: there are no bootstrap intervals.",
                       "zh": "含缺失的数据和 WLSMV 不作重抽样：没有自助区间。"})
     elif n_boot:
-        draws = _bootstrap(found, n_boot, rng)
+        draws = bootstrap(numbered(compared), fit, n_boot, rng, group=groups.GROUP, cluster=compared.study.cluster or None)
         boot = paths.inference(fit, lambda theta: _gaps(fit.model, effects, theta)[..., 0],
                                [(e.name, e.kind, np.nan) for e in effects], draws).query("interval == 'percentile'")
         table[["boot_low", "boot_high", "boot_p", "draws"]] = boot[["ci_low", "ci_high", "p", "converged"]].reset_index(drop=True)
@@ -264,16 +267,6 @@ def _effects(model: sem.Model, study: Study, name: str) -> tuple[paths.Effect, .
     return tuple({(e.name, e.kind): e for e in out}.values())
 
 
-def _bootstrap(found: Structures, n_boot: int, rng: np.random.Generator) -> sem.resampling.Draws:
-    """Refits to resampled respondents (or clusters), group sizes kept."""
-    from cxlib.sem.resampling import bootstrap
-
-    compared = found.ladder.compared
-    frame = numbered(compared)
-    rows = frame[frame[list(found.fit.model.observed)].notna().all(axis=1)]
-    return bootstrap(rows, found.fit, n_boot, rng, group=groups.GROUP, cluster=compared.study.cluster or None)
-
-
 def _doubt(found: Structures) -> Text | None:
     """Why the paths of the groups should not be compared."""
     if not found.fit.trustworthy:
@@ -293,11 +286,6 @@ def _equalities(model: sem.Model, effect: paths.Effect) -> np.ndarray:
     out[:, free[0]] = 1
     out[np.arange(len(free) - 1), free[1:]] = -1
     return out
-
-
-def _equal(model: sem.Model) -> tuple[str, ...]:
-    """The kinds of loadings a model has."""
-    return ("loadings", "second loadings") if "metric_second" in invariance.levels(model) else ("loadings",)
 
 
 def _differences(table: pd.DataFrame, compared: Comparison) -> Text:

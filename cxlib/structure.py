@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -163,21 +163,21 @@ def f2(fit: sem.Fit, study: Study) -> show.Result:
 
     Both R² are those of the regression of the outcome on its predictors in the covariance matrix the
     model implies, so nothing is refitted; the first equals :func:`r2` unless residuals covary with predictors.
+    Without a predictor R² falls by its b² / (V⁻¹)ⱼⱼ over the variance of the outcome, V the predictors' covariances.
 
     Notes
     -----
     Cohen (1988), doi:10.4324/9780203771587: .02 small, .15 medium, .35 large.
     R: from ``lavInspect(fit, "cov.lv")``, ``solve`` for each set of predictors.
     """
-    phi = _state_covariance(fit)
-    rows = []
+    phi, parts = _state_covariance(fit), [pd.DataFrame(columns=["outcome", "predictor", "r2", "r2_without", "f2"])]
     for outcome, causes in predictors(fit.model).items():
-        full = _explained(phi, outcome, causes)
-        for left_out in causes:
-            without = _explained(phi, outcome, [name for name in causes if name != left_out])
-            rows.append({"outcome": outcome, "predictor": left_out, "r2": full, "r2_without": without,
-                         "f2": (full - without) / (1 - full)})
-    table = pd.DataFrame(rows, columns=["outcome", "predictor", "r2", "r2_without", "f2"])
+        inverse, total = np.linalg.inv(phi.loc[causes, causes]), phi.loc[outcome, outcome]
+        b = inverse @ phi.loc[causes, outcome]
+        full, lost = b @ phi.loc[causes, outcome] / total, b**2 / np.diag(inverse) / total
+        parts.append(pd.DataFrame({"outcome": outcome, "predictor": causes, "r2": full, "r2_without": full - lost,
+                                   "f2": lost / (1 - full)}))
+    table = pd.concat(parts[1:] or parts, ignore_index=True)
     large = table[table["f2"] >= 0.15].sort_values("f2", ascending=False)
     said = {lang: [f"{study.name(row.predictor, lang)} → {study.name(row.outcome, lang)} {show.number(row.f2, 2)}"
                    for row in large.itertuples()] for lang in ("en", "zh")}
@@ -342,13 +342,6 @@ def _state_covariance(fit: sem.Fit) -> pd.DataFrame:
     """Implied covariances of the latent variables and of the observed ones in the structure."""
     phi = fit.discrepancy().point(fit.theta, 0).phi
     return pd.DataFrame(phi, fit.model.state, fit.model.state)
-
-
-def _explained(phi: pd.DataFrame, outcome: str, predictors: Sequence[str]) -> float:
-    """R² of a regression inside a covariance matrix."""
-    r = phi.loc[list(predictors), outcome].to_numpy()
-    among = phi.loc[list(predictors), list(predictors)].to_numpy()
-    return float(r @ np.linalg.solve(among, r) / phi.loc[outcome, outcome])
 
 
 def _nested(small: sem.Model, large: sem.Model) -> bool:
