@@ -20,8 +20,8 @@ MOST_MISSING = 1 / 3
 """A construct score needs at least two thirds of its items."""
 
 
-def scores(data: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Construct scores: the mean of a row's answered items, missing if more than a third of them are missing.
+def scores(data: pd.DataFrame, study: Study, most_missing: float = MOST_MISSING) -> pd.DataFrame:
+    """Construct scores: the mean of a row's answered items, missing if more than a third (`most_missing`) of them are missing.
 
     A second-order construct is the mean of its first-order scores under the same rule.  Columns keep the scale of
     their items.
@@ -29,10 +29,10 @@ def scores(data: pd.DataFrame, study: Study) -> pd.DataFrame:
     result = pd.DataFrame(index=data.index)
     for code, construct in study.constructs.items():
         if construct.items:
-            result[code] = _mean(data[list(construct.items)])
+            result[code] = _mean(data[list(construct.items)], most_missing)
     for code, construct in study.constructs.items():
         if construct.of and set(construct.of) <= set(result):
-            result[code] = _mean(result[list(construct.of)])
+            result[code] = _mean(result[list(construct.of)], most_missing)
     return result
 
 
@@ -110,8 +110,8 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
         "zh": f"构念得分的相关系数（{size}）。最强：{strongest['zh']}。灰色数字经 Holm 校正后与零无显著差异。"}  # fmt: skip
 
 
-def _mean(part: pd.DataFrame) -> pd.Series:
-    return part.mean(axis=1).where(part.isna().mean(axis=1) <= MOST_MISSING + 1e-12)
+def _mean(part: pd.DataFrame, most_missing: float) -> pd.Series:
+    return part.mean(axis=1).where(part.isna().mean(axis=1) <= most_missing + 1e-12)
 
 
 def _strongest(pairs: pd.DataFrame, study: Study) -> tuple[pd.Series, Text]:

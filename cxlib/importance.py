@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.composites import scores
 from cxlib.sem import parse, paths
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: 
     names = list(predictors) or causes.get(outcome, [])
     if not names:
         raise ImportanceError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.")
-    frame = pd.DataFrame({name: _score(data, study, name) for name in (*names, outcome)})
+    means = scores(data, study, most_missing=0)
+    frame = pd.DataFrame({name: means[name] if name in means else data[name].astype(float) for name in (*names, outcome)})
     complete = frame.dropna()
     if flat := [name for name in frame if complete[name].nunique() < 2]:
         raise ImportanceError(f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.")
@@ -150,13 +152,3 @@ def _weights(correlation: np.ndarray) -> np.ndarray:
     eigenvalues, vectors = np.linalg.eigh(correlation[:-1, :-1])
     half = (vectors * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
     return half**2 @ np.linalg.solve(half, correlation[:-1, -1]) ** 2
-
-
-def _score(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
-    """Mean of a construct's items (of its constructs' means if it has those); a column as it is."""
-    construct = study.constructs.get(name)
-    if construct is None or not (construct.items or construct.of):
-        return data[name].astype(float)
-    if construct.of:
-        return pd.concat([_score(data, study, part) for part in construct.of], axis=1).mean(axis=1, skipna=False)
-    return data[list(construct.items)].astype(float).mean(axis=1, skipna=False)
