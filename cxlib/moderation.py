@@ -319,12 +319,9 @@ def _regression(data: pd.DataFrame, study: Study, code: str, words: str) -> _Reg
     joint, bare = fit.f_test(np.eye(2 + 2 * k)[-k:]), OLS(y, _design(x, w)[:, :-k]).fit()
     test = {"id": code, "outcome": outcome, "driver": driver, "moderator": moderator, "p": float(joint.pvalue),
             "d_r2": fit.rsquared - bare.rsquared, "df": k, "n": len(y),
-            "test": f"interaction, F({k}, {joint.df_denom:.0f}) = {float(joint.fvalue):.2f}",
-            "est": np.nan, "se": np.nan, "ci_low": np.nan, "ci_high": np.nan, "std": np.nan}
-    if k == 1:
-        low, high = fit.conf_int()[-1]
-        test |= {"est": fit.params[-1], "se": fit.bse[-1], "ci_low": low, "ci_high": high,
-                 "std": fit.params[-1] * unit * sd / y.std(ddof=1)}
+            "test": f"interaction, F({k}, {joint.df_denom:.0f}) = {float(joint.fvalue):.2f}"}
+    one = fit.params[-1], fit.bse[-1], *fit.conf_int()[-1], fit.params[-1] * unit * sd / y.std(ddof=1)
+    test |= dict(zip(("est", "se", "ci_low", "ci_high", "std"), one if k == 1 else [np.nan] * 5, strict=True))
     low, middle, high = (_design(np.full((len(at), 1), place), values) for place in (-sd, 0, sd))
     slope = fit.t_test((high - middle) / sd)
     ends = slope.conf_int()

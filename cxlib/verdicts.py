@@ -252,16 +252,13 @@ def _reasons(table: pd.DataFrame) -> Iterable[show.Text]:
 def _lead(held: int, missed: list[str], left: int) -> show.Text:
     """Yes, in part or no."""
     total, ids = held + len(missed), ", ".join(missed[:6]) + (" …" if len(missed) > 6 else "")
-    en = f" ({left} more could not be tested)." if left else "."
-    zh = f"（另有 {left} 个无法检验）。" if left else "。"
-    if not missed:
-        return {"en": f"Yes: the data support every hypothesis of the main model, {total} of {total}{en}",
-                "zh": f"是：主模型的 {total} 个假设全部得到数据支持{zh}"}
-    if held:
-        return {"en": f"In part: the data support {held} of {total} hypotheses of the main model, but not {ids}{en}",
-                "zh": f"部分是：主模型的 {total} 个假设中有 {held} 个得到数据支持，{ids} 未获支持{zh}"}
-    return {"en": f"No: the data support no hypothesis of the main model, 0 of {total}{en}",
-            "zh": f"否：主模型的 {total} 个假设均未得到数据支持{zh}"}
+    said = {"yes": ("Yes: the data support every hypothesis of the main model, {0} of {1}", "是：主模型的 {1} 个假设全部得到数据支持"),
+            "part": ("In part: the data support {0} of {1} hypotheses of the main model, but not {2}",
+                     "部分是：主模型的 {1} 个假设中有 {0} 个得到数据支持，{2} 未获支持"),
+            "no": ("No: the data support no hypothesis of the main model, {0} of {1}", "否：主模型的 {1} 个假设均未得到数据支持")}
+    en, zh = (words.format(held, total, ids) for words in said["part" if held and missed else "yes" if held else "no"])
+    more = (f" ({left} more could not be tested).", f"（另有 {left} 个无法检验）。") if left else (".", "。")
+    return {"en": en + more[0], "zh": zh + more[1]}
 
 
 def _links(study: Study, held: pd.DataFrame) -> show.Text:
