@@ -84,9 +84,10 @@ def draws_table(draws: Resampled) -> show.Result:
 
 
 def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = "bca", model: str = "main") -> show.Result:
-    """Effects with their 95% intervals, one row each: all between every exogenous and every terminal construct, and
-    what the study's hypotheses ask for.  Effects which these compare ("A -> Y > B -> Y") follow as kind ``contrast``,
-    on the standardised scale.  See :func:`all_intervals` for every kind of interval, on both scales.
+    """Effects with their 95% intervals, one row each; see :func:`all_intervals` for every kind of interval on both scales.
+
+    All effects between every exogenous and every terminal construct, and what the study's hypotheses ask for; effects
+    which these compare ("A -> Y > B -> Y") follow as kind ``contrast``, on the standardised scale.
 
     Parameters
     ----------
