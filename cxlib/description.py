@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["by_group", "correlations", "items", "multivariate_normality", "nps", "plot_correlations", "plot_likert", "profile",
            "response_shares", "scores"]
+FEWEST = 10
+"""Answers a group needs for its mean to be shown without a warning; a convention."""
 LEAST_SPOKEN_OF = 30
 """Groups smaller than this are in the table but not in the sentence."""
 
@@ -255,7 +257,10 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     table = pd.DataFrame(rows, columns=["grouping", "level", "construct", "n", "mean", "sd", "ci_low", "ci_high"])
     thin = ", ".join(f"{r.grouping}={r.level}" for r in table[table["n"] < 2].itertuples())
     lone = {"en": f"No interval for groups of fewer than two answers: {thin}.", "zh": f"少于两个回答的组没有区间：{thin}。"}
-    warnings = (lone,) if thin else ()
+    small = ", ".join(dict.fromkeys(f"{r.grouping}={r.level}" for r in table[table["n"].between(2, FEWEST - 1)].itertuples()))
+    wide = {"en": f"Fewer than {FEWEST} answers, so the mean and its interval say little: {small}.",
+            "zh": f"不足 {FEWEST} 个回答，均值及其区间参考价值很小：{small}。"}
+    warnings = ((lone,) if thin else ()) + ((wide,) if small else ())
     if len(parts) == 1:
         text = {"en": "The study declares no groups, so only the whole sample is shown.", "zh": "研究文件未声明分组变量，仅给出全体。"}
         return Result(table, text, len(data), "group means", (text, *warnings))

@@ -144,6 +144,9 @@ def fornell_larcker(fit: Fit) -> Result:
     text = {"en": f"The correlation exceeds √AVE for {plural(len(failed), 'pair')}: {', '.join(failed)}." if failed else
             "Every √AVE exceeds the correlations of its construct.",
             "zh": f"有 {len(failed)} 对构念的相关大于 √AVE：{'、'.join(failed)}。" if failed else "每个构念的 √AVE 都大于它与其他构念的相关。"}
+    if second := [c for c in own if set(own[c]) & set(own)]:
+        text = {"en": f"{text['en']} {', '.join(second)} with its own parts is not counted: they are meant to go together.",
+                "zh": f"{text['zh']}{'、'.join(second)} 与其下属构念本应相关，不计在内。"}
     one = caution([c for c in own if len(own[c]) == 1], "{} has one item, hence no AVE.", "{} 只有一个题项，没有 AVE。")
     return of_fit(fit, with_names(square), text, "√AVE (standardised loadings), model-implied correlations", [one])
 

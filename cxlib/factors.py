@@ -162,14 +162,17 @@ def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, it
              "map": int(partial.loc[partial["map"].idxmin(), "factors"]), "kaiser": int((roots["observed"] > 1).sum())}
     declared = int((pd.Series([study.items[item] for item in frame.columns]).value_counts() > 1).sum())  # one item is no factor
     text = {"en": f"Parallel analysis finds {show.plural(found['parallel'], 'factor')} (of common factors {found['parallel_fa']}) and "
-                  f"Velicer's MAP {found['map']}; {show.plural(declared, 'construct')} of several items {'is' if declared == 1 else 'are'} declared. Eigenvalues above 1 would give {found['kaiser']}, a "
-                  "rule that tends to find too many.",
+                  f"Velicer's MAP {found['map']}; {show.plural(declared, 'construct')} of several items {'is' if declared == 1 else 'are'} "
+                  f"declared. Eigenvalues above 1 would give {found['kaiser']}, a rule that tends to find too many.",
             "zh": f"平行分析得到 {found['parallel']} 个因子（按公因子为 {found['parallel_fa']} 个），Velicer MAP 得到 {found['map']} 个；声明的多题项构念有 {declared} 个。"
                   f"“特征值大于 1”给出 {found['kaiser']} 个，该规则往往偏多。"}
     if found["parallel"] < declared:
         few = len(frame) < FEWEST
         why = {"en": "so few rows may simply not show more", "zh": "也可能只是行数太少，看不出更多"} if few else {
             "en": "some may be hard to tell apart", "zh": "有的构念可能难以区分"}
+        if found["parallel_fa"] >= declared:  # components of constructs that correlate hide behind the first
+            why = {"en": f"but of common factors, which suit correlated constructs better, {found['parallel_fa']}; see what n_factors={declared} gives",
+                   "zh": f"但按公因子（更适合彼此相关的构念）为 {found['parallel_fa']} 个；不妨设 n_factors={declared} 再看"}
         warnings.append({"en": f"The answers show {show.plural(found['parallel'], 'dimension')}, fewer than the {declared} constructs of "
                                f"several items: {why['en']}. See discriminant validity in the measurement model.",
                          "zh": f"数据呈现 {found['parallel']} 个维度，少于 {declared} 个多题项构念：{why['zh']}，请看测量模型的区分效度。"})

@@ -269,4 +269,21 @@ def test_few_rows_are_told_and_do_not_speak_against_the_constructs():
     said = factors.factor_number(data.iloc[:25], own, np.random.default_rng(1)).warnings
     assert said[0]["en"].startswith("25 rows are few") and "25 行" in said[0]["zh"]
     assert all("hard to tell apart" not in w["en"] for w in said)
+
+
+def test_constructs_that_correlate_highly_are_not_called_one_where_common_factors_show_them():
+    """Three parts of one service: their components hide behind the first, their common factors do not."""
+    rng = np.random.default_rng(0)
+    general = rng.normal(size=(600, 1))
+    parts = 0.85 * general + np.sqrt(1 - 0.85**2) * rng.normal(size=(600, 3))
+    rows = 0.8 * np.repeat(parts, 4, axis=1) + 0.6 * rng.normal(size=(600, 12))
+    _, own = three_constructs(10)
+    found = factors.factor_number(pd.DataFrame(rows, columns=list(own.items)), own, np.random.default_rng(1))
+    counts = found.table.set_index("criterion")["factors"]
+    assert counts["parallel"] < 3 <= counts["parallel_fa"]
+    assert "n_factors=3" in found.warnings[0]["en"] and "n_factors=3" in found.warnings[0]["zh"]
+
+
+def test_enough_rows_are_not_called_few():
+    data, own = three_constructs(400)
     assert not factors.factor_number(data, own, np.random.default_rng(1)).warnings

@@ -155,6 +155,9 @@ def test_a_second_order_construct_is_compared_with_others_but_not_with_its_parts
     assert row["cr"] == pytest.approx(std.sum() ** 2 / (std.sum() ** 2 + (1 - std**2).sum()), abs=1e-8)
     said = [w["en"] for w in result.warnings]
     assert any("second order" in w for w in said) and any("no MSV" in w for w in said)
+    told = measurement.fornell_larcker(fits["second"]).text
+    assert "G with its own parts is not counted" in told["en"] and "G 与其下属构念" in told["zh"]
+    assert "not counted" not in measurement.fornell_larcker(fits["hs"]).text["en"]
 
 
 def test_missing_answers_are_counted(data):
