@@ -214,24 +214,18 @@ def plot_paths(result: Result, differences: Result, study: Study, *, language: s
     table = result.table[result.table["kind"] == "direct"]
     if not len(table):
         return groups.blank(result.text, language)
-    names, effects, column = table["group"].unique(), list(table["effect"].unique()), table["grouping"].iloc[0]
+    names, effects, column = list(table["group"].unique()), list(table["effect"].unique()), table["grouping"].iloc[0]
     tests = differences.table.set_index(["effect", "kind"])["p_adjusted"]
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
-    axes.axvline(0, color=show.MUTED, linewidth=1)
-    for at, (name, rows) in enumerate(table.groupby("group", sort=False)):
-        place = rows["effect"].map(effects.index) + (at - (len(names) - 1) / 2) * 0.8 / len(names)
-        colours = [show.ROLES[study.role(outcome)] if outcome in study.constructs else show.INK
-                   for outcome in rows["effect"].str.split(" -> ").str[-1]]
-        axes.hlines(place, rows["ci_low"], rows["ci_high"], colors=colours, linewidth=1.6, alpha=0.6)
-        mark = {"marker": groups.MARKERS[at], "s": 36, "zorder": 3}
-        axes.scatter(rows["est"], place, edgecolors=colours, facecolors="white" if at % 2 else colours, **mark)
-        axes.scatter([], [], edgecolors=show.INK, facecolors="white" if at % 2 else show.INK, **mark,
-                     label=groups.level_name(study, column, name, language))
     different = [tests[effect, "direct"] < 0.05 for effect in effects]
-    axes.set_yticks(range(len(effects)), [("* " if sure else "") + paths.label(effect, study, language)
-                                          for effect, sure in zip(effects, different, strict=True)])
-    axes.set_ylim(len(effects) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
+    at, ends = table["group"].map(names.index), table["effect"].str.split(" -> ").str[-1]
+    show.forest(axes, table.assign(
+        place=table["effect"].map(effects.index) + (at - (len(names) - 1) / 2) * 0.8 / len(names), hollow=at % 2 == 1,
+        mark=[groups.MARKERS[k] for k in at], colour=[show.ROLES[study.role(code)] if code in study.constructs else show.INK for code in ends]),
+        [("* " if sure else "") + paths.label(effect, study, language) for effect, sure in zip(effects, different, strict=True)])
+    for k, name in enumerate(names):
+        axes.plot([], [], groups.MARKERS[k], color=show.INK, markerfacecolor="white" if k % 2 else show.INK,
+                  label=groups.level_name(study, column, name, language))
     figure.legend(loc="outside upper center", ncols=min(len(names), 4), frameon=False)
     axes.set_xlabel({"en": "path, loadings equal across groups (95% interval)", "zh": "路径系数，各组载荷相等（95% 区间）"}[language])
     return figure, {

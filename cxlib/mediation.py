@@ -262,17 +262,12 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
     labels = [label(row.effect, study, language) + words.get(row.kind, ("", ""))[language == "zh"] for row in table.itertuples()]
     room = max((len(text) for text in labels), default=0) * (0.15 if language == "zh" else 0.075)
     figure, axes = pyplot.subplots(figsize=(4.8 + room, 1.0 + 0.34 * len(table)))
+    show.forest(axes, table.assign(place=range(len(table)), mark=table["kind"].map(marks), hollow=~_sure(table),
+                                   colour=[_colour(name, study) for name in table["effect"]]), labels)
     for place, row in enumerate(table.itertuples()):
-        colour, unclear = _colour(row.effect, study), not (row.ci_low > 0 or row.ci_high < 0)
-        axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=2, alpha=0.45 if unclear else 1)
-        axes.plot(row.est, place, marks[row.kind], color=colour, markersize=6, markerfacecolor="white" if unclear else colour)
-        axes.annotate(show.number(row.est, 2), (row.ci_high, place), xytext=(6, 0), textcoords="offset points",
-                      va="center", fontsize=9)
-    axes.axvline(0, color=show.MUTED, linewidth=1)
-    axes.set_yticks(range(len(table)), labels, fontsize=9)
-    axes.invert_yaxis()
-    axes.margins(x=0.12, y=0.6 / max(len(table), 1))
-    axes.grid(axis="y", visible=False)
+        axes.annotate(show.number(row.est, 2), (row.ci_high, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.margins(x=0.12)
+    axes.tick_params(axis="y", labelsize=9)
     axes.set_xlabel({"en": "unstandardised effect (95% interval)", "zh": "非标准化效应（95% 区间）"}[language])
     kind = "/".join(table["interval"].unique()).replace("bca", "BCa")
     used = f"{table['converged'].min():,}" if len(table) else "0"

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Text = Mapping[str, str]
@@ -100,6 +101,26 @@ def apart(places: Sequence[float], gap: float, top: float) -> np.ndarray:
     rank = np.arange(len(places))
     lowest = np.maximum.accumulate(np.array(places, float) - gap * rank) + gap * rank
     return np.minimum(lowest, top - gap * rank[::-1])
+
+
+def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Draw estimates with their intervals, about zero, in lines from the top down.
+
+    Parameters
+    ----------
+    axes : Axes
+    rows : DataFrame
+        est, ci_low, ci_high; place (0 is the first line; fractions stand between), colour, mark, hollow.
+    labels : sequence of str
+        One a line.
+    """
+    for row in rows.itertuples():
+        axes.plot([row.ci_low, row.ci_high], [row.place, row.place], color=row.colour, linewidth=2, alpha=0.6)
+        axes.plot(row.est, row.place, row.mark, color=row.colour, markersize=6, markerfacecolor="white" if row.hollow else row.colour)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
 
 
 def cjk_font() -> str | None:
