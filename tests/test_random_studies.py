@@ -33,6 +33,8 @@ def gaps(result: Result) -> list[str]:
     empty = table[table.select_dtypes("number").isna().any(axis=1)]
     if "op" in table and " fixed" in result.text["en"]:
         empty = empty[empty[["est", "std"]].isna().any(axis=1)]
+    if any(doubt in said for doubt in ("hardly determine the model", "found no optimum")):
+        return []  # said of the whole model
     if not result.warnings:
         return [str(row) for row in empty.to_numpy()]
     named = [name for name in ("construct", "item") if name in table]
