@@ -7,7 +7,6 @@ sizes the researcher declares, and the model is refitted to each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -78,23 +77,26 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
     cov, compiled = cov.loc[list(parsed.observed), list(parsed.observed)], kernel.compile(parsed)
     theta = sem.fit_moments(cov, 100_000, parsed).theta
     tests = _tests(study, model, parsed)
-    std = paths.values(parsed, tests.effects, theta[None], standardised=True)[0]
+    effects, steps = list(tests.pop("effect")), list(tests.pop("steps"))
+    std = paths.values(parsed, effects, theta[None], standardised=True)[0]
     sign = np.where(np.abs(std) < 1e-6, 0, np.sign(std))
-    exact = np.abs(tests.z(theta[None], 1)[0])  # in the population, at n = 1
-    every = range(len(std))
-    needed = [_smallest(lambda size, k=k: tests.formula(k, exact, size), 0.80) if sign[k] else np.inf for k in every]
+    exact = np.abs(_z(parsed, effects, theta[None], 1)[0])  # in the population, at n = 1
+
+    def formula(k: int, size: float) -> float:
+        """Power of a test in large samples."""
+        return float(np.prod([wald_power(exact[step] * np.sqrt(size)) for step in steps[k]]))
+
+    needed = [_smallest(lambda size, k=k: formula(k, size), 0.80) if sign[k] else np.inf for k in tests.index]
     parts = []
     for size in sorted({int(n), *(sizes or (round(n * share) for share in (0.25, 0.5, 0.75, 1.5, 2)))}):
         drawn, means = resampling.simulate_covariances(cov.to_numpy(), size, reps, rng), np.zeros((reps, len(cov)))
         refits = lockstep.refit(compiled, lockstep.given([drawn], [means], [size]), theta)
         found = refits.theta[refits.status != "failed"]
-        z = np.concatenate([tests.z(found[at : at + CHUNK], size) for at in range(0, len(found), CHUNK)])
-        noticed = tests.noticed(z, sign)
+        z = np.concatenate([_z(parsed, effects, found[at : at + CHUNK], size) for at in range(0, len(found), CHUNK)])
+        noticed = np.column_stack([_noticed(z[:, steps[k]], sign[k]) for k in tests.index])
         low, high = proportion_confint(noticed.sum(axis=0), len(z), method="wilson")
-        parts.append(pd.DataFrame({
-            "kind": tests.kinds, "name": tests.names, "std": std, "n": size, "power": noticed.mean(axis=0),
-            "ci_low": low, "ci_high": high, "formula": [tests.formula(k, exact, size) for k in every], "n_80": needed,
-            "samples": len(z)}))
+        parts.append(tests.assign(std=std, n=size, power=noticed.mean(axis=0), ci_low=low, ci_high=high,
+                                  formula=[formula(k, size) for k in tests.index], n_80=needed, samples=len(z)))
     table = pd.concat(parts, ignore_index=True)
     failed, drawn = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
     warning = {"en": f"{failed} of {drawn} samples gave no solution; they are left out.",
@@ -103,45 +105,11 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
                        "two-sided alpha 0.05", (warning,) if failed else ())
 
 
-@dataclass(frozen=True)
-class _Tests:
-    """What is tested: the free paths, then effects, each with the places of the tests it takes to notice it."""
+def _tests(study: Study, model: str, parsed: Model) -> pd.DataFrame:
+    """Every free path, the effects the study's hypotheses name for the model, then every chain of two paths.
 
-    model: Model
-    effects: list[Effect]
-    steps: list[list[int]]
-    free: np.ndarray
-    names: list[str]
-    kinds: list[str]
-
-    def z(self, theta: np.ndarray, n: int) -> np.ndarray:
-        """Estimate over standard error of every path and effect at free numbers (R, npar)."""
-        from cxlib.sem import paths, resampling
-
-        estimate = paths.values(self.model, self.effects, theta)
-        slopes = np.zeros((*estimate.shape, len(self.free)))
-        for k, column in enumerate(self.free):
-            shifted = theta.astype(complex)
-            shifted[:, column] += 1e-20j
-            slopes[:, :, k] = paths.values(self.model, self.effects, shifted).imag / 1e-20
-        vcov = resampling.vcov(self.model, theta, n)[:, self.free[:, None], self.free]
-        return estimate / np.sqrt(np.maximum(np.einsum("rek,rkl,rel->re", slopes, vcov, slopes), 1e-300))
-
-    def noticed(self, z: np.ndarray, sign: np.ndarray) -> np.ndarray:
-        """Which are significant with the population's sign, in every sample."""
-        found = np.zeros(z.shape, bool)
-        for k, steps in enumerate(self.steps):
-            right = (np.sign(z[:, steps]).prod(axis=1) == sign[k]) | (sign[k] == 0)
-            found[:, k] = (np.abs(z[:, steps]) > -ndtri(0.025)).all(axis=1) & right
-        return found
-
-    def formula(self, k: int, exact: np.ndarray, n: float) -> float:
-        """Power in large samples; `exact` is z in the population at n = 1."""
-        return float(np.prod([wald_power(exact[j] * np.sqrt(n)) for j in self.steps[k]]))
-
-
-def _tests(study: Study, model: str, parsed: Model) -> _Tests:
-    """Every free path, the effects the study's hypotheses name for the model, then every chain of two paths."""
+    kind, name, effect, and steps: the places of the tests it takes to notice it.
+    """
     from cxlib.sem import paths
 
     rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
@@ -150,15 +118,33 @@ def _tests(study: Study, model: str, parsed: Model) -> _Tests:
     more = [paths.effect(parsed, h.effect) for h in stated if h.effect]
     more += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
     more += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
-    more = list({effect.name + effect.kind: effect for effect in more}.values())
-    effects = [paths.effect(parsed, f"{a} -> {y}") for a, y in drawn] + more
-    steps = []
-    for k, effect in enumerate(effects):
-        chain = effect.chains[0] if effect.kind != "total" and len(effect.chains) == 1 else ()
-        steps.append([drawn.index(step) for step in pairwise(chain) if step in drawn] or [k])
-    names = [f"{y} ~ {a}" for a, y in drawn] + [effect.name for effect in more]
-    kinds = ["path"] * len(drawn) + ["total" if effect.kind == "total" else "effect" for effect in more]
-    return _Tests(parsed, effects, steps, rows["free"].to_numpy(int) - 1, names, kinds)
+    tests = [("path", f"{y} ~ {a}", paths.effect(parsed, f"{a} -> {y}")) for a, y in drawn]
+    tests += [("total" if effect.kind == "total" else "effect", effect.name, effect)
+              for effect in {effect.name + effect.kind: effect for effect in more}.values()]
+    table = pd.DataFrame(tests, columns=["kind", "name", "effect"])
+    chains = [effect.chains[0] if kind != "total" and len(effect.chains) == 1 else () for kind, _, effect in tests]
+    return table.assign(steps=[[drawn.index(step) for step in pairwise(chain) if step in drawn] or [k]
+                               for k, chain in enumerate(chains)])
+
+
+def _z(model: Model, effects: list[Effect], theta: np.ndarray, n: int) -> np.ndarray:
+    """Estimate over standard error of every effect at free numbers (R, npar)."""
+    from cxlib.sem import paths, resampling
+
+    free = model.table.query("op == '~' and free > 0")["free"].to_numpy(int) - 1
+    estimate = paths.values(model, effects, theta)
+    slopes = np.zeros((*estimate.shape, len(free)))
+    for k, column in enumerate(free):
+        shifted = theta.astype(complex)
+        shifted[:, column] += 1e-20j
+        slopes[:, :, k] = paths.values(model, effects, shifted).imag / 1e-20
+    vcov = resampling.vcov(model, theta, n)[:, free[:, None], free]
+    return estimate / np.sqrt(np.maximum(np.einsum("rek,rkl,rel->re", slopes, vcov, slopes), 1e-300))
+
+
+def _noticed(z: np.ndarray, sign: int) -> np.ndarray:
+    """In which samples all steps are significant with the population's sign, if there is one."""
+    return (np.abs(z) > -ndtri(0.025)).all(axis=1) & ((np.sign(z).prod(axis=1) == sign) | (sign == 0))
 
 
 def _smallest(power_of: Callable[[int], float], wanted: float, low: int = 1) -> int:
