@@ -334,8 +334,7 @@ def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, E
     out: list[tuple[Effect, Effect]] = []
     for hypothesis in study.hypotheses.values():
         if hypothesis.contrast and hypothesis.model == name:
-            sides = hypothesis.contrast.replace("->", "→").split(">")
-            out += product(*([effect(model, words.replace("→", "->"), "total") for words in side.split(",")] for side in sides))
+            out += [tuple(effect(model, words, "total") for words in pair) for pair in ways.rivals(hypothesis.contrast)]
     return list(dict.fromkeys(out))
 
 

@@ -7,14 +7,13 @@ those whose estimate the run does not hold are not tested; neither is ever left 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import product
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from cxlib import show
-from cxlib.sem.paths import label
+from cxlib.sem.paths import label, rivals
 from cxlib.study import Hypothesis, Study
 from cxlib.study_check import TESTS
 
@@ -188,8 +187,7 @@ def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFram
         test = [f"Δχ²({abs(row.d_df):.0f}) = {abs(row.d_chisq):.2f}" for row in found.itertuples()]
         return pd.DataFrame({"p": found["d_p"], "n": found["n"], "test": test})
     if kind == "contrast":
-        sides = [side.split(",") for side in hypothesis.contrast.replace("->", "→").split(">")]
-        names = [" > ".join(_canonical(side.replace("→", "->")) for side in pair) for pair in product(*sides)]
+        names = [" > ".join(map(_canonical, pair)) for pair in rivals(hypothesis.contrast)]
         found = table[table["effect"].isin(names) & (table["kind"] == "contrast")]
         if found["effect"].nunique() < len(names):
             return found.head(0)

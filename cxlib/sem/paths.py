@@ -9,8 +9,9 @@ delta method.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -99,6 +100,11 @@ def between(model: Model, start: str, end: str) -> list[Effect]:
         kinds = ("indirect", "total") if any(found.kind == "specific" for found in out) else ("total",)
         out += [Effect(ARROW.join((start, end)), kind, ((start, end),)) for kind in kinds]
     return out
+
+
+def rivals(contrast: str) -> list[tuple[str, str]]:
+    """The effects a contrast sets against each other: "A -> Y > B -> Y, C -> Y" is A against B, and A against C."""
+    return list(product(*(side.split(",") for side in re.split(r"(?<!-)>", contrast))))
 
 
 def edges(model: Model) -> dict[tuple[str, str], None]:
