@@ -125,6 +125,9 @@ def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType(
         missed = tested[tested["verdict"] != "supported"]
         lead = _lead(len(held), list(missed["id"]), len(table) - len(tested))
         parts = [lead, _links(study, held), _fits(_table(tables, "sem_fit")), *parts]
+    elif not study.hypotheses:
+        parts = [{"en": "The study states no hypotheses, so there is no verdict; what the model shows is in the table sem_parameters.",
+                  "zh": "该研究没有提出假设，因此没有结论；模型的结果见表 sem_parameters。"}, *parts]
     else:
         why = table["note"].iloc[0] if len(table) else ""
         parts = [{"en": f"The question cannot be answered from these data. {why}".strip(),

@@ -240,6 +240,13 @@ def test_the_answer_of_simulated_or_untrustworthy_data_is_no_evidence():
     assert "agreement with the model" not in said["en"] and "结果与模型" not in said["zh"]
 
 
+def test_without_hypotheses_the_answer_says_so():
+    own = asking()
+    said = verdicts.answer(own, verdicts.hypotheses(own, tables(ROWS)), tables(sem_fit=FIT))
+    assert said["en"].startswith("The study states no hypotheses") and said["zh"].startswith("该研究没有提出假设")
+    assert "cannot be answered" not in said["en"]
+
+
 def test_secondary_hypotheses_and_other_models_do_not_decide_the_answer():
     own = asking(A={"path": "PERV ~ PERQ"}, B={"path": "CUSA ~ PERQ", "role": "exploratory"}, C={"model": "odd", "path": "CUSA ~ IMAG"})
     said = verdicts.answer(own, verdicts.hypotheses(own, tables(ROWS)))
