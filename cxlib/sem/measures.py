@@ -46,23 +46,16 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
 
     from cxlib.sem.robust import measures as robust
 
-    model, n, groups = fit.model, fit.n_used, fit.model.n_groups
-    chisq, df = fit.chisq, fit.df
+    model, n, chisq, df = fit.model, fit.n_used, fit.chisq, fit.df
     base, base_df = baseline(fit)
     npar = model.npar - model.table.loc[model.table["exo"] == 1, "free"].nunique()
     logl = np.nan if fit.missing == "mi" else _saturated(fit) - chisq / 2
     gfi = _gfi(fit)
-    low, high = rmsea_interval(chisq, df, n, groups)
     values = {
         "npar": npar, "fmin": fit.fmin / 2, "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
-        "baseline_chisq": base, "baseline_df": base_df, "cfi": cfi(chisq, df, base, base_df),
-        "tli": tli(chisq, df, base, base_df),
-        "nfi": (base - chisq) / base if base else 1.0, "ifi": (base - chisq) / (base - df) if base != df else 1.0,
-        "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0,
+        "baseline_chisq": base, "baseline_df": base_df, **incremental(chisq, df, base, base_df),
         "logl": logl, "aic": 2 * npar - 2 * logl, "bic": npar * np.log(n) - 2 * logl,
-        "bic2": npar * np.log((n + 2) / 24) - 2 * logl, "n": n,
-        "rmsea": rmsea(chisq, df, n, groups), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
-        "rmsea_pvalue": close_fit(chisq, df, n * df * 0.05**2 / groups),
+        "bic2": npar * np.log((n + 2) / 24) - 2 * logl, "n": n, **approximation(chisq, df, n, fit.model.n_groups),
         "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
     }
     if fit.patterns or fit.estimator != "ML":
@@ -105,7 +98,7 @@ def cfi(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c
     """Comparative fit of a χ² with expectation c·df under the model, against the baseline's."""
     excess = max(chisq - c * df, 0.0)
     most = max(excess, base - base_c * base_df)
-    return 1 - excess / most if most > 0 else 1.0
+    return 1.0 if most <= 0 else 1 - excess / most
 
 
 def tli(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0) -> float:
@@ -114,9 +107,26 @@ def tli(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c
     return 1 - (chisq - c * df) * base_df / whole if whole else 1.0
 
 
-def rmsea(chisq: float, df: float, n: int, groups: int, c: float = 1.0) -> float:
-    """Root mean square error of approximation of a χ² with expectation c·df under the model."""
-    return float(np.sqrt(groups * max(chisq - c * df, 0.0) / (n * df))) if df else 0.0
+def incremental(chisq: float, df: int, base: float, base_df: int) -> dict[str, float]:
+    """What compares χ² with the baseline's, by name."""
+    return {"cfi": cfi(chisq, df, base, base_df), "tli": tli(chisq, df, base, base_df),
+            "nfi": (base - chisq) / base if base else 1.0, "ifi": (base - chisq) / (base - df) if base != df else 1.0,
+            "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0}
+
+
+def approximation(chisq: float, df: float, n: int, groups: int, c: float = 1.0) -> dict[str, float]:
+    """RMSEA of a χ² with expectation c·df under the model, its 90 % interval, and p of RMSEA ≤ .05 (none without df)."""
+    low, high = rmsea_interval(chisq / c, df, n, groups)
+    close = 1 - _noncentral(chisq / c, df, n * df * 0.05**2 / (groups * c)) if df else np.nan
+    return {"rmsea": float(np.sqrt(groups * max(chisq - c * df, 0.0) / (n * df))) if df else 0.0,
+            "rmsea_ci_lower": low * np.sqrt(c), "rmsea_ci_upper": high * np.sqrt(c), "rmsea_pvalue": close}
+
+
+def corrected(chisq: float, df: int, base: float, base_df: int, n: int, groups: int, c: float, base_c: float) -> dict[str, float]:
+    """Robust CFI, TLI and RMSEA of two χ² with expectations c·df and base_c·base_df."""
+    found = {"cfi": cfi(chisq, df, base, base_df, c, base_c), "tli": tli(chisq, df, base, base_df, c, base_c),
+             **approximation(chisq, df, n, groups, c)}
+    return {f"{name}_robust": value for name, value in found.items()}
 
 
 def rmsea_interval(chisq: float, df: float, n: int, groups: int = 1, level: float = 0.90) -> tuple[float, float]:
@@ -136,11 +146,6 @@ def rmsea_interval(chisq: float, df: float, n: int, groups: int = 1, level: floa
         noncentrality = brentq(lambda value, tail=tail: _noncentral(chisq, df, value) - tail, 0.0, top, xtol=1e-10)
         limits.append(float(np.sqrt(groups * noncentrality / (n * df))))
     return limits[0], limits[1]
-
-
-def close_fit(chisq: float, df: float, noncentrality: float) -> float:
-    """Probability of a larger χ² at this noncentrality, that of RMSEA .05; without degrees of freedom there is none."""
-    return 1 - _noncentral(chisq, df, noncentrality) if df else np.nan
 
 
 def _noncentral(chisq: float, df: float, noncentrality: float) -> float:

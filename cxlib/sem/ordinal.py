@@ -189,7 +189,7 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
     """
     from scipy.special import chdtrc
 
-    from cxlib.sem.measures import _noncentral, _srmr, cfi, rmsea, rmsea_interval, tli
+    from cxlib.sem.measures import _srmr, approximation, incremental
 
     n, df, groups, p = fit.n_used, fit.df, fit.model.n_groups, len(fit.model.observed)
     null_df, size, function = groups * p * (p - 1) // 2, n - groups, fit.discrepancy()
@@ -204,14 +204,8 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
         moments += len(whole)
     values = {"npar": moments - df, "fmin": fit.fmin / 2, "n": n}
     for suffix, chisq, base in (("", fit.chisq, null), ("_scaled", a * fit.chisq + b, null_a * null + null_b)):
-        low, high = rmsea_interval(chisq, df, size, groups)
-        part = {
-            "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
-            "baseline_chisq": base, "baseline_df": null_df, "cfi": cfi(chisq, df, base, null_df), "tli": tli(chisq, df, base, null_df),
-            "nfi": (base - chisq) / base, "ifi": (base - chisq) / (base - df),
-            "rfi": max(1 - (chisq / df) / (base / null_df), 0.0) if df else 1.0,
-            "rmsea": rmsea(chisq, df, size, groups), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
-            "rmsea_pvalue": 1 - _noncentral(chisq, df, size * df * 0.05**2 / groups) if df else np.nan}
+        part = {"chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan, "baseline_chisq": base,
+                "baseline_df": null_df, **incremental(chisq, df, base, null_df), **approximation(chisq, df, size, groups)}
         values |= {name + suffix: value if np.isfinite(chisq) else np.nan for name, value in part.items()}
     values |= {"chisq_scaling_factor": 1 / a if df else np.nan, "chisq_shift": b if df else np.nan, **_robust(fit, function),
                "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - moments / df * (1 - gfi) if df else 1.0}
@@ -241,15 +235,13 @@ def _scaled_shifted(df: int, trace: float, square: float) -> tuple[float, float]
 
 def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     """Robust CFI, TLI and RMSEA (Savalei 2021)."""
-    from cxlib.sem.measures import _noncentral, cfi, rmsea, rmsea_interval, tli
+    from cxlib.sem.measures import corrected
 
-    names = ("cfi_robust", "tli_robust", "rmsea_robust", "rmsea_ci_lower_robust", "rmsea_ci_upper_robust",
-             "rmsea_pvalue_robust")
     n, df, groups = fit.n_used, fit.df, fit.model.n_groups
     definite = not fit.model.means and all(np.linalg.eigvalsh(s)[0] > 1e-8 for s in function.s)
     chisq = n * Discrepancy.value(function, fit.theta) if definite else np.inf
     if not np.isfinite([chisq, fit.condition]).all():
-        return dict.fromkeys(names, np.nan)
+        return corrected(*[np.nan] * 8)
     i, j = function.pairs
     slopes, half, _ = function.solution(fit.theta)
     maker = np.eye(len(slopes)) - slopes @ half
@@ -262,10 +254,7 @@ def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     c, null_df = trace / df if df else 1.0, len(slopes)
     null = -n * sum(w * log for w, log in zip(function.weight, function.log_s, strict=True))
     null_c = sum(float(np.trace(gamma)) / w for w, gamma in zip(function.weight, function.gamma, strict=True)) / null_df
-    low, high = (np.sqrt(c) * limit for limit in rmsea_interval(chisq / c, df, n - groups, groups))
-    return dict(zip(names, (
-        cfi(chisq, df, null, null_df, c, null_c), tli(chisq, df, null, null_df, c, null_c), rmsea(chisq, df, n - groups, groups, c), low,
-        high, 1 - _noncentral(chisq / c, df, (n - groups) * df * 0.05**2 / (groups * c)) if df else np.nan), strict=True))
+    return corrected(chisq, df, null, null_df, n - groups, groups, c, null_c)
 
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:

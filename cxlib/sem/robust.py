@@ -151,28 +151,21 @@ def measures(fit: Fit) -> dict[str, float]:
     """Scaled and robust fit measures by lavaan's names, "_" for "."."""
     from scipy.special import chdtrc
 
-    from cxlib.sem.measures import baseline, cfi, close_fit, rmsea, rmsea_interval, tli
+    from cxlib.sem.measures import approximation, baseline, cfi, corrected, tli
 
     chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
     (base, base_df), c, out = baseline(fit), fit.scaling if df else 1.0, {}
     if fit.estimator != "ML":
         base_c = _baseline_scaling(fit)
-        low, high = rmsea_interval(chisq, c * df, n, groups)
+        near = approximation(chisq, c * df, n, groups)
         out = {"chisq_scaled": chisq / c, "df_scaled": df, "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
                "chisq_scaling_factor": fit.scaling,
                "baseline_chisq_scaled": base / base_c, "baseline_df_scaled": base_df, "baseline_chisq_scaling_factor": base_c,
                "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
-               "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
-               "rmsea_scaled": rmsea(chisq, c * df, n, groups), "rmsea_ci_lower_scaled": low, "rmsea_ci_upper_scaled": high,
-               "rmsea_pvalue_scaled": close_fit(chisq, c * df, n * c * df * 0.05**2 / groups)}
+               "tli_scaled": tli(chisq / c, df, base / base_c, base_df), **{f"{name}_scaled": value for name, value in near.items()}}
     if fit.missing == "fiml":
         (chisq, c), (base, base_c) = fiml_corrected(fit, fit.discrepancy(), fit.theta), fiml_corrected(fit, *independence(fit))
-    low, high = rmsea_interval(chisq / c, df, n, groups)
-    return out | {
-        "cfi_robust": cfi(chisq, df, base, base_df, c, base_c), "tli_robust": tli(chisq, df, base, base_df, c, base_c),
-        "rmsea_robust": rmsea(chisq, df, n, groups, c), "rmsea_ci_lower_robust": low * np.sqrt(c),
-        "rmsea_ci_upper_robust": high * np.sqrt(c),
-        "rmsea_pvalue_robust": close_fit(chisq / c, df, n * df * 0.05**2 / (groups * c))}
+    return out | corrected(chisq, df, base, base_df, n, groups, c, base_c)
 
 
 def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
