@@ -201,7 +201,7 @@ def test_statements_and_notes_come_in_the_language_asked_for():
 def test_a_study_without_hypotheses_says_so():
     result = verdicts.hypotheses(asking(), tables())
     assert result.table.empty and list(result.table) == verdicts.COLUMNS and "no hypotheses" in result.text["en"]
-    assert verdicts.answer(asking(), result)["en"].startswith("The question cannot be answered")
+    assert verdicts.answer(asking(), result)["en"].startswith("The study states no hypotheses")
 
 
 ROWS = [path("PERV", "PERQ", 0.5), path("CUSA", "PERV", 0.4), path("CUSA", "PERQ", 0.01, p=0.9)]
