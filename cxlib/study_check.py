@@ -139,9 +139,6 @@ def _model_problems(name: str, text: Any, constructs: Mapping, columns: Mapping)
     if not isinstance(text, str) or not uncommented(text):
         yield f"model '{name}' is empty. Write lines such as 'SATISFACTION ~ QUALITY'."
         return
-    if name == "main" and not re.search(r"(?<!~)~(?!~)", uncommented(text)):
-        yield ("model 'main' has no path, so there is no outcome to explain. Write at least one, such as 'SATISFACTION ~ QUALITY'; the "
-               "measurement notebooks only use which constructs it names.")
     for line in uncommented(text).splitlines():
         relation = re.fullmatch(r"\s*([\w.]+)\s*(~~|~)\s*(.+)", line)
         if not relation:

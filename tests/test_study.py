@@ -117,7 +117,6 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
         ("S ~ Q   #", "S = Q   #", "cannot be read"),
         ("  main: |", "  other: |", "no model called 'main'"),
         ("S ~ Q   #", "S ~ gender   #", "is of kind 'category'. Allowed in a model: number, flag"),
-        ("S ~ Q   #", "S ~~ Q   #", "model 'main' has no path"),
         ("S ~ Q   #", "S ~ Q + S   #", "'S' is explained by itself"),
         ("      q1:", "      q-1:", "'q-1' cannot be a code in a model"),
         ('path: "S ~ Q"', 'path: "Q ~ S"', "has no path 'Q ~ S'"),
