@@ -18,6 +18,8 @@ Words = dict[str, str]
 
 NEAR = 0.95
 """Items that correlate beyond this may be copies of one question; a convention."""
+ENOUGH = (0.70, 0.80)
+"""Alpha for early and for basic research (Nunnally 1978, Psychometric Theory): rules of thumb, not tests."""
 SPLITS = 10_000
 """Up to this many splits (16 items) all are computed; beyond, this many are drawn."""
 
@@ -90,6 +92,9 @@ def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
                              "zh": f"{len(varies)} 次重抽样中有 {lost} 次总分没有变异，已剔除。"})
         values = k / (k - 1) * (1 - spread[:-1, varies].sum(axis=0) / spread[-1, varies])
         table["alpha_boot_low"], table["alpha_boot_high"] = np.quantile(values, [0.025, 0.975])
+    if value < ENOUGH[0]:
+        warnings.append({"en": f"Alpha is {show.number(value, 2)}, below .70: a convention (Nunnally 1978), not a test.",
+                         "zh": f"α 为 {show.number(value, 2)}，低于 .70：这是惯例（Nunnally，1978），并非检验。"})
     a, b, c = (show.number(v, 2) for v in (value, low, high))
     text = {"en": f"Cronbach's alpha of {k} items and {n} respondents is {a} (95% interval {b} to {c}).",
             "zh": f"{k} 个题项、{n} 名受访者的 Cronbach α 为 {a}（95% 区间 {b} 至 {c}）。"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cxlib import sem, show
+from cxlib import forests, sem, show
 from cxlib.common_method import method_bias
 from cxlib.discriminant import (
     below_diagonal,
@@ -258,26 +258,8 @@ def residuals(fit: Fit) -> Result:
 @show.picture
 def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
     """Draw :func:`loadings`: one row an item, its interval, the colour of the construct's role."""
-    from matplotlib import pyplot
-
-    table, ticks, y = result.table, [], 0
-    figure, axis = pyplot.subplots(figsize=(8, 1.4 + 0.23 * (len(table) + table["construct"].nunique())))
-    for code, rows in table.groupby("construct", sort=False):
-        colour = show.ROLES[study.role(code)]
-        axis.text(0.01, y, study.name(code, language), color=colour, weight="bold", va="center",
-                  transform=axis.get_yaxis_transform())
-        for row in rows.itertuples():
-            y += 1
-            axis.plot([row.ci_low, row.ci_high], [y, y], color=colour, lw=1.5)
-            axis.plot(row.std, y, "o", color=colour, ms=5)
-            ticks.append(y)
-        y += 1
-    axis.axvline(0.7, color=show.MUTED, lw=1, ls="--", zorder=0)
-    axis.set_yticks(ticks, table["item"], fontsize=8)
-    left, right = min(0, table["ci_low"].min() - 0.03), max(1.02, table["ci_high"].max() + 0.02)
-    axis.set(ylim=(y - 0.3, -0.8), xlim=(left, right),
-             xlabel={"en": "standardised loading, 95% interval", "zh": "标准化载荷，95% 区间"}[language])
-    axis.grid(axis="y", visible=False)
+    figure = forests.by_construct(result.table.rename(columns={"std": "est"}), study, 0.7,
+                                  {"en": "standardised loading, 95% interval", "zh": "标准化载荷，95% 区间"}[language], language)
     return figure, {
         "en": f"Standardised loadings (n = {result.n_used:,}). Left of the dashed line at .70 a construct explains less than half of "
               f"its item. {result.text['en']}",

@@ -11,26 +11,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cxlib import sem, show
-from cxlib.consistency import ScaleError, alpha, complete_rows, item_statistics, omega_total, resampled, split_half
+from cxlib import forests, sem, show
+from cxlib.consistency import (
+    ENOUGH,
+    ScaleError,
+    alpha,
+    complete_rows,
+    item_statistics,
+    omega_total,
+    resampled,
+    split_half,
+)
 from cxlib.show import Result
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from cxlib.study import Study
 
     Words = dict[str, str]
-    Measured = tuple[pd.DataFrame, list[Words]]
 
 __all__ = ["alpha", "hierarchical", "item_reliability", "item_statistics", "omega_total", "ordinal_reliability", "plot_items",
            "plot_reliability", "reliability", "resampled", "split_half"]
-CONVENTIONS = (0.70, 0.80)
-"""Enough for early and for basic research (Nunnally 1978, Psychometric Theory): rules of thumb, not tests."""
 WEAK = 0.30
 """A corrected item-total correlation below this is called weak (Nunnally and Bernstein 1994): a rule of thumb."""
-LINES = 55
-"""The figure of the items has another panel for every so many lines."""
 
 
 def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | None = None) -> Result:
@@ -58,32 +60,15 @@ def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | Non
     ValueError
         An item the data do not have.
     """
-    times = None if rng is None else resampled(len(data), rng)
-
-    def measure(frame: pd.DataFrame, complete: np.ndarray) -> Measured:
-        table, notes = pd.DataFrame([{"items": frame.shape[1], "n": len(frame)}]), []
-        for part in (lambda f: alpha(f, None if times is None else times[complete]), lambda f: split_half(f, rng), omega_total):
-            try:
-                result = part(frame)
-            except ScaleError as error:
-                notes.append(error.words)
-                if "alpha" not in table:
-                    return table, notes
-            else:
-                table, notes = table.assign(**result.table.iloc[0]), notes + list(result.warnings)
-        value = table["alpha"].item()
-        if value < CONVENTIONS[0]:
-            notes.append({"en": f"Alpha is {show.number(value, 2)}, below .70: a convention (Nunnally 1978), not a test.",
-                          "zh": f"α 为 {show.number(value, 2)}，低于 .70：这是惯例（Nunnally，1978），并非检验。"})
-        return table, notes
-
-    table, used, warnings = _each(data, study, measure)
-    table = table.reindex(columns=["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half",
-                                   "mean_r", "lambda6", *([] if times is None else ["alpha_boot_low", "alpha_boot_high"])]).astype({"items": int, "n": int})
+    data, times = data.reset_index(drop=True), None if rng is None else resampled(len(data), rng)
+    table, used, warnings = _each(data, study, lambda rows: alpha(rows, None if times is None else times[rows.index]),
+                                  lambda rows: split_half(rows, rng), omega_total)
+    table = table.reindex(columns=["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half", "mean_r",
+                                   "lambda6", *([] if times is None else ["alpha_boot_low", "alpha_boot_high"])])
     known = table.dropna(subset="alpha").sort_values("alpha")
     text = {"en": "No scale has an estimable reliability; the warnings say why.", "zh": "没有量表可以估计信度，原因见警告。"}
     if len(known):
-        reach, ends = int((known["alpha"] >= CONVENTIONS[0]).sum()), list(known.iloc[[0, -1]].itertuples())
+        reach, ends = int((known["alpha"] >= ENOUGH[0]).sum()), list(known.iloc[[0, -1]].itertuples())
         en = [f"{show.number(row.alpha, 2)} ({study.name(row.construct)})" for row in ends]
         zh = [f"{show.number(row.alpha, 2)}（{study.name(row.construct, 'zh')}）" for row in ends]
         text = {"en": f"Cronbach's alpha runs from {en[0]} to {en[1]}; {reach} of {show.plural(len(known), 'scale')} reach .70, "
@@ -110,35 +95,30 @@ def hierarchical(data: pd.DataFrame, study: Study) -> Result:
     -----
     R: ``semTools::compRelSEM(lavaan::cfa(model, data), obs.var = FALSE, higher = "G")`` is omega_hierarchical.
     """
-    rows, warnings, used = [], [], np.zeros(len(data), bool)
-    for code, construct in study.constructs.items():
-        parts = {part: study.scales[part] for part in construct.of if part in study.scales}
-        items = [item for own in parts.values() for item in own]
-        row: dict[str, float] = {"construct": code, "items": len(items)}
-        if not parts:
-            continue
+    def omegas(frame: pd.DataFrame) -> Result:
+        rows, notes = complete_rows(frame)
+        code = next(code for code, items in wholes.items() if items == list(rows))
+        parts = {part: study.scales[part] for part in study.constructs[code].of}
         try:
-            frame, notes = complete_rows(data[items])
-            fit = sem.fit(frame, "\n".join(f"{a} =~ {' + '.join(b)}" for a, b in {**parts, code: list(parts)}.items()))
+            fit = sem.fit(rows, "\n".join(f"{a} =~ {' + '.join(b)}" for a, b in {**parts, code: list(parts)}.items()))
         except ValueError as error:
-            notes = [getattr(error, "words", {"en": f"No omega: {error}", "zh": f"无法计算 ω：{error}"})]
-        else:
-            used |= data[items].notna().all(axis=1).to_numpy()
-            est, total = fit.parameters.set_index(["lhs", "op", "rhs"])["est"], fit.implied[0].cov.to_numpy().sum()
-            common = sum(est[code, "=~", part] * est[part, "=~", item] for part, own in parts.items() for item in own)
-            row |= {"n": len(frame), "alpha": alpha(frame).table["alpha"].item(),
-                    "omega_total": 1 - sum(est[item, "~~", item] for item in items) / total,
-                    "omega_hierarchical": common**2 * est[code, "~~", code] / total}
-            notes += fit.warnings
-        rows.append(row)
-        warnings += [{"en": f"{study.name(code)} ({code}): {w['en']}", "zh": f"{study.name(code, 'zh')}（{code}）：{w['zh']}"} for w in notes]
-    table = pd.DataFrame(rows, columns=["construct", "items", "n", "alpha", "omega_total", "omega_hierarchical"])
+            raise ScaleError(f"No omega: {error}", f"无法计算 ω：{error}") from error
+        est, total = fit.parameters.set_index(["lhs", "op", "rhs"])["est"], fit.implied[0].cov.to_numpy().sum()
+        common = sum(est[code, "=~", part] * est[part, "=~", item] for part, own in parts.items() for item in own)
+        table = alpha(rows).table[["alpha"]].assign(omega_total=1 - sum(est[item, "~~", item] for item in rows) / total,
+                                                    omega_hierarchical=common**2 * est[code, "~~", code] / total)
+        return Result(table, {}, len(rows), "", (*notes, *fit.warnings))
+
+    wholes = {code: [item for part in construct.of for item in study.scales[part]]
+              for code, construct in study.constructs.items() if construct.of}
+    table, used, warnings = _each(data, study, omegas, scales=wholes)
+    table = table.reindex(columns=["construct", "items", "n", "alpha", "omega_total", "omega_hierarchical"])
     said = [(row.construct, *(show.number(v, 2) for v in (row.omega_total, row.omega_hierarchical))) for row in table.itertuples()]
     text = {"en": " ".join(f"Of the variance of the sum of all items of {study.name(code)}, a share of {a} is reliable and {b} is due to "
                            f"{study.name(code)} itself; the difference belongs to its parts." for code, a, b in said) or "No construct of this study is of second order.",
             "zh": "".join(f"“{study.name(code, 'zh')}”全部题项之和的方差中，可靠部分占 {a}，由该构念本身产生的占 {b}，两者之差属于各组成部分。"
                           for code, a, b in said) or "本研究没有二阶构念。"}
-    return Result(table, text, int(used.sum()), "omega total and hierarchical of a second-order ML model; listwise", tuple(warnings))
+    return Result(table, text, used, "omega total and hierarchical of a second-order ML model; listwise", tuple(warnings))
 
 
 def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
@@ -151,17 +131,14 @@ def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
     Zumbo, Gadermann & Zeisser (2007), doi:10.22237/jmasm/1177992180.
     R: ``psych::alpha(lavaan::lavCor(frame, ordered = names(frame)))$total$raw_alpha``.
     """
-    def measure(frame: pd.DataFrame, _: np.ndarray) -> Measured:
-        table = pd.DataFrame([{"items": frame.shape[1], "n": len(frame)}])
+    def ordinal(frame: pd.DataFrame) -> Result:
+        standard = alpha(frame).table[["alpha_std"]]
         try:
-            standard = alpha(frame).table["alpha_std"].item()
-            return table.assign(alpha_ordinal=sem.ordinal_alpha(frame), alpha_std=standard), []
-        except ScaleError as error:
-            return table, [error.words]
+            return Result(standard.assign(alpha_ordinal=sem.ordinal_alpha(frame)), {}, len(frame))
         except ValueError as error:
-            return table, [{"en": f"No ordinal alpha: {error}", "zh": f"无法计算有序 α：{error}"}]
+            raise ScaleError(f"No ordinal alpha: {error}", f"无法计算有序 α：{error}") from error
 
-    table, used, warnings = _each(data, study, measure)
+    table, used, warnings = _each(data, study, ordinal)
     table = table.reindex(columns=["construct", "items", "n", "alpha_ordinal", "alpha_std"])
     gain = (table["alpha_ordinal"] - table["alpha_std"]).median()
     return Result(table, {
@@ -188,14 +165,7 @@ def item_reliability(data: pd.DataFrame, study: Study) -> Result:
     ValueError
         As :func:`reliability`.
     """
-    def measure(frame: pd.DataFrame, _: np.ndarray) -> Measured:
-        try:
-            result = item_statistics(frame)
-        except ScaleError as error:
-            return pd.DataFrame({"item": frame.columns, "n": len(frame)}), [error.words]
-        return result.table, list(result.warnings)
-
-    table, used, warnings = _each(data, study, measure)
+    table, used, warnings = _each(data, study, item_statistics, by_item=True)
     table = table.reindex(columns=["construct", "item", "r_drop", "alpha_if_dropped", "n", "mean", "sd"])
     weak, known = table[table["r_drop"] < WEAK], int(table["r_drop"].notna().sum())
     listed = [f"{row.item} ({show.number(row.r_drop, 2)})" for row in weak.itertuples()]
@@ -213,26 +183,14 @@ def plot_reliability(result: Result, study: Study, *, language: str = "en"):
 
     table, zh = result.table, language == "zh"
     figure, axes = pyplot.subplots(figsize=(7, 1.3 + 0.4 * len(table)))
-    left = max(-0.5, np.floor(10 * np.nanmin([0.4, *table["alpha_low"], *table["omega"]])) / 10)
-    for line, words, side in zip(CONVENTIONS, (("惯例 .70", ".80") if zh else ("convention .70", ".80")), ("right", "left"), strict=True):
-        axes.axvline(line, color=show.MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
-        axes.annotate(words, (line, 1), (8 if side == "right" else -8, 3), xycoords=axes.get_xaxis_transform(),
-                      textcoords="offset points", ha=side, color=show.MUTED, fontsize=8)
-    for y, row in enumerate(table.itertuples()):
-        color = show.ROLES[study.role(row.construct)]
-        if pd.isna(row.alpha):
-            reason = ("仅一题，" if zh else "one item: ") if row.items == 1 else ""
-            axes.text(left + 0.01, y, reason + ("不可估计" if zh else "not estimable"), va="center", color=show.MUTED, fontsize=9)
-            continue
-        axes.plot(np.maximum([row.alpha_low, row.alpha_high], left), [y, y], color=color, linewidth=2.5)
-        axes.plot(max(row.alpha, left), y, "o", color=color, markersize=8)
-        axes.plot(max(row.omega, left), y, "D", markerfacecolor="none", markeredgecolor=show.INK, markersize=10)
-        axes.annotate(show.number(row.alpha, 2), (1.015, y), xycoords=axes.get_yaxis_transform(), va="center", color=color,
-                      fontweight="bold", annotation_clip=False)
-    axes.set_yticks(range(len(table)), [f"{study.name(row.construct, language)} ({row.items})" for row in table.itertuples()])
-    axes.set(xlim=(left, 1), ylim=(len(table) - 0.4, -0.6),
+    forests.labelled(axes, table.rename(columns={"alpha": "est", "alpha_low": "ci_low", "alpha_high": "ci_high"}).assign(
+        label=[f"{study.name(row.construct, language)} ({row.items})" for row in table.itertuples()], heading=False,
+        colour=[show.ROLES[study.role(code)] for code in table["construct"]]), language)
+    axes.plot(table["omega"], table.index, "D", markerfacecolor="none", markeredgecolor=show.INK, markersize=10)
+    for line, side in zip(ENOUGH, ("right", "left"), strict=True):
+        forests.convention(axes, line, f"{'惯例' if zh else 'convention'} {f'{line:.2f}'[1:]}" if side == "right" else f"{line:.2f}"[1:], side)
+    axes.set(xlim=(max(-0.5, np.floor(10 * np.nanmin([0.4, *table["alpha_low"], *table["omega"]])) / 10), 1),
              xlabel="● α 与 95% 区间   ◇ ω   （括号内为题数）" if zh else "● alpha with 95% interval   ◇ omega   (number of items)")
-    axes.grid(axis="y", visible=False)
     return figure, {
         "en": f"Reliability of each scale (n = {_sizes(table)} complete rows). Dots and bold numbers are Cronbach's alpha with Feldt's "
               "95% interval, diamonds omega total; the dashed lines are conventions (Nunnally 1978), not tests. Look for intervals that "
@@ -244,52 +202,14 @@ def plot_reliability(result: Result, study: Study, *, language: str = "en"):
 @show.picture
 def plot_items(result: Result, study: Study, *, language: str = "en"):
     """Corrected item-total correlations, items below the name of their construct."""
-    from matplotlib import pyplot
-
-    table, zh = result.table, language == "zh"
-    blocks = [[(code, None), *((code, row) for row in part.itertuples())] for code, part in table.groupby("construct", sort=False)]
-    size = -(-sum(map(len, blocks)) // LINES)
-    panels: list[list] = [[] for _ in range(size)]
-    for done, block in zip(np.cumsum([0, *map(len, blocks)]), blocks, strict=False):
-        panels[done * size // sum(map(len, blocks))] += block
-    figure, row_of_axes = pyplot.subplots(1, size, figsize=(7 if size == 1 else 5 * size, 1.0 + 0.21 * max(map(len, panels))),
-                                          sharex=True, squeeze=False)
-    lowest = np.nanmin([0, *table["r_drop"]])
-    left = lowest - 0.05 if lowest < 0 else 0
-    for axes, lines in zip(row_of_axes[0], panels, strict=True):
-        _draw_items(axes, lines, study, language)
-        axes.set(xlim=(left, 1.05), ylim=(max(map(len, panels)) - 0.3, -0.7))
-    figure.supxlabel("题项与同量表其余题项之和的相关" if zh else "correlation of an item with the sum of the others of its scale",
-                     fontsize="medium")
+    table = result.table
+    figure = forests.by_construct(
+        table.assign(est=table["r_drop"], ci_low=table["r_drop"].clip(upper=0), ci_high=table["r_drop"].clip(lower=0)), study, WEAK,
+        {"en": "correlation of an item with the sum of the others of its scale", "zh": "题项与同量表其余题项之和的相关"}[language], language)
     return figure, {
         "en": f"Corrected item-total correlations (n = {_sizes(table)}). Items left of the dashed line (.30, a convention) go little with "
               "their scale; a negative one is perhaps not reverse-coded.",
         "zh": f"校正后的题总相关（n = {_sizes(table)}）。虚线（.30，惯例）左侧的题项与所属量表关系较弱；若为负，可能未反向计分。"}
-
-
-def _draw_items(axes: Axes, lines: list, study: Study, language: str) -> None:
-    """One panel: the name of a construct, then its items, one a line."""
-    zh = language == "zh"
-    axes.axvline(0, color=show.MUTED, linewidth=0.8, zorder=1)
-    axes.axvline(WEAK, color=show.MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
-    axes.annotate("惯例 .30" if zh else "convention .30", (WEAK, 1), (0, 3), xycoords=axes.get_xaxis_transform(),
-                  textcoords="offset points", ha="center", color=show.MUTED, fontsize=8)
-    for y, (code, row) in enumerate(lines):
-        if row is None:
-            continue
-        if pd.isna(row.r_drop):
-            axes.text(0.01, y, "不可估计" if zh else "not estimable", va="center", color=show.MUTED, fontsize=8)
-            continue
-        color = show.ROLES[study.role(code)]
-        axes.plot([0, row.r_drop], [y, y], color=color, linewidth=1, alpha=0.5)
-        axes.plot(row.r_drop, y, "o", color=color, markersize=6)
-        axes.annotate(show.number(row.r_drop, 2), (max(row.r_drop, 0), y), (7, 0), textcoords="offset points",
-                      va="center", fontsize=8, fontweight="bold" if row.r_drop < WEAK else "normal", zorder=3,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
-    axes.set_yticks(range(len(lines)), [study.name(code, language) if row is None else row.item for code, row in lines], fontsize=8)
-    for tick, (_, row) in zip(axes.get_yticklabels(), lines, strict=True):
-        tick.set_fontweight("bold" if row is None else "normal")
-    axes.grid(axis="y", visible=False)
 
 
 def _sizes(table: pd.DataFrame) -> str:
@@ -297,20 +217,30 @@ def _sizes(table: pd.DataFrame) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
-def _each(data: pd.DataFrame, study: Study, measure: Callable[[pd.DataFrame, np.ndarray], Measured],
-          ) -> tuple[pd.DataFrame, int, list[Words]]:
-    """Measure every scale: the tables below one another, rows with at least one complete scale, warnings by name."""
-    scales = study.scales
+def _each(data: pd.DataFrame, study: Study, *parts: Callable[[pd.DataFrame], Result], scales: dict[str, list[str]] | None = None,
+          by_item: bool = False) -> tuple[pd.DataFrame, int, list[Words]]:
+    """Measure every scale: the tables below one another, rows with at least one complete scale, warnings by name.
+
+    The columns of the parts stand side by side, one line a scale or `by_item`; a part that has nothing to compute leaves its reason.
+    """
     if absent := [item for item in study.items if item not in data]:
         raise ValueError(f"The data have no column {', '.join(absent)}, which the study '{study.id}' declares. Check the column names.")
-    tables, warnings, used = [], [], np.zeros((len(scales), len(data)), bool)
-    for code, complete in zip(scales, used, strict=True):
-        frame = data[scales[code]]
-        complete[:] = frame.notna().all(axis=1)
-        table, notes = measure(frame[complete], complete)
-        tables.append(table.assign(construct=code))
-        for note in {note["en"]: note for note in notes}.values():
-            warnings.append({"en": f"{study.name(code)} ({code}): {note['en']}", "zh": f"{study.name(code, 'zh')}（{code}）：{note['zh']}"})
+    scales = study.scales if scales is None else scales
+    tables, warnings, used = [pd.DataFrame()], [], np.zeros((len(scales), len(data)), bool)
+    for (code, items), complete in zip(scales.items(), used, strict=True):
+        complete[:] = data[items].notna().all(axis=1)
+        frame, notes = data.loc[complete, items], []
+        table = pd.DataFrame({"item": items} if by_item else {"items": [len(items)]}).assign(construct=code, n=len(frame))
+        for part in parts:
+            try:
+                result = part(frame)
+            except ScaleError as error:
+                notes.append(error.words)
+            else:
+                table, notes = table.assign(**result.table), [*notes, *result.warnings]
+        tables.append(table)
+        warnings += [{"en": f"{study.name(code)} ({code}): {note['en']}", "zh": f"{study.name(code, 'zh')}（{code}）：{note['zh']}"}
+                     for note in {note["en"]: note for note in notes}.values()]
     gaps = sorted((~used).sum(axis=1))
     if gaps and gaps[-1]:
         several = f"{gaps[0]:,} to {gaps[-1]:,}" if gaps[0] < gaps[-1] else f"{gaps[0]:,}"
