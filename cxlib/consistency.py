@@ -289,26 +289,31 @@ def alpha_of(cov: np.ndarray) -> float:
     return k / (k - 1) * (1 - np.trace(cov) / total) if total > 1e-12 * np.trace(cov) else np.nan
 
 
-def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
-    """The complete rows as floats, with what is odd about them, or a :class:`ScaleError` if there is nothing to compute."""
+def numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The complete rows as floats, or a :class:`ScaleError` if some item is no finite number, or the same in all rows."""
     text = [str(c) for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
     if text:
         raise ScaleError(f"The answers to {', '.join(text)} are not numbers. Code them as numbers first.",
                          f"{'、'.join(text)} 的答案不是数值，请先编码为数值。")
-    k, total, rows = frame.shape[1], len(frame), frame.astype(float).dropna()
-    n, items = len(rows), ", ".join(map(str, frame.columns))
+    rows, items = frame.astype(float).dropna(), ", ".join(map(str, frame.columns))
+    if not np.isfinite(rows.to_numpy()).all():
+        raise ScaleError(f"Some answers to {items} are infinite. Correct or blank them.", f"{items} 中有无穷大的值，请更正或置为缺失。")
+    if same := ", ".join(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()])):
+        raise ScaleError(f"Every one of {len(rows)} complete rows has the same answer to {same}, so it goes with nothing. Leave it out.",
+                         f"{len(rows)} 行完整作答对 {same} 的回答全部相同，与任何题项都不相关，请剔除。")
+    return rows
+
+
+def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
+    """The complete rows as floats, with what is odd about them, or a :class:`ScaleError` if there is nothing to compute."""
+    k, total, n, items = frame.shape[1], len(frame), len(frame.dropna()), ", ".join(map(str, frame.columns))
     if k < 2:
         raise ScaleError(f"A single item ({items}) has no internal consistency, so nothing is estimable.",
                          f"单一题项（{items}）没有内部一致性，无法估计。")
     if n < 3:
         raise ScaleError(f"Only {show.plural(n, 'row')} answer{'s' if n == 1 else ''} all of {items}; at least 3 are needed.",
                          f"只有 {n} 行完整回答 {items}，至少需要 3 行。")
-    if not np.isfinite(rows.to_numpy()).all():
-        raise ScaleError(f"Some answers to {items} are infinite. Correct or blank them.", f"{items} 中有无穷大的值，请更正或置为缺失。")
-    same = ", ".join(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()]))
-    if same:
-        raise ScaleError(f"Every one of {n} complete rows has the same answer to {same}, so it goes with nothing. Leave it out.",
-                         f"{n} 行完整作答对 {same} 的回答全部相同，与任何题项都不相关，请剔除。")
+    rows = numbers(frame)
     if rows.sum(axis=1).var() <= 1e-12 * rows.var().sum():
         raise ScaleError(f"The sum of {items} does not vary, so it has no reliability. Perhaps an item is not reverse-coded.",
                          f"{items} 之和没有变异，因而没有信度。可能有题项未反向计分。")

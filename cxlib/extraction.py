@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem
+from cxlib.consistency import numbers
 
 CROSS_LOADING = 0.32
 """A second loading from here up (10 % shared variance) is flagged (Tabachnick and Fidell 2013); a rule of thumb."""
@@ -30,26 +31,43 @@ Rotation = Literal["oblimin", "promax", "varimax", "none"]
 class EFA:
     """An exploratory factor solution.
 
-    loadings : items × factors, the pattern; structure : correlations of items with factors;
-    correlations : of the factors; communality : of the items; variance : factor, ss_loadings, proportion,
-    cumulative; cross : item, first, second, loading, second_loading of the flagged items; heywood : items
-    whose communality reaches its bound; rmsr : root mean square residual correlation; converged : whether
-    extraction and rotation reached their optimum; n_used : rows; method : the exact name; warnings : of the
-    polychoric correlations.
+    loadings : items × factors, the pattern; correlations : of the factors; communality : of the items; rmsr : root mean
+    square residual correlation; converged : whether extraction and rotation reached their optimum; n_used : rows;
+    method : the exact name; warnings : of the polychoric correlations.
     """
 
     loadings: pd.DataFrame
-    structure: pd.DataFrame
     correlations: pd.DataFrame
     communality: pd.Series
-    variance: pd.DataFrame
-    cross: pd.DataFrame
-    heywood: tuple[str, ...]
     rmsr: float
     converged: bool
     n_used: int
     method: str
     warnings: tuple[dict[str, str], ...] = ()
+
+    @property
+    def structure(self) -> pd.DataFrame:
+        """Correlations of items with factors."""
+        return self.loadings @ self.correlations
+
+    @property
+    def variance(self) -> pd.DataFrame:
+        """What each factor explains of the items' variance: factor, ss_loadings, proportion, cumulative."""
+        explained, p = _explained(self.loadings.to_numpy(), self.correlations.to_numpy()), len(self.loadings)
+        return pd.DataFrame({"factor": list(self.loadings), "ss_loadings": explained, "proportion": explained / p,
+                             "cumulative": explained.cumsum() / p})
+
+    @property
+    def cross(self) -> pd.DataFrame:
+        """The items whose second loading is flagged: item, first, second, loading, second_loading."""
+        two = {item: row.loc[row.abs().sort_values(ascending=False, kind="stable").index[:2]] for item, row in self.loadings.iterrows()}
+        return pd.DataFrame([(item, *row.index, *row) for item, row in two.items() if len(row) > 1 and abs(row.iloc[1]) >= CROSS_LOADING],
+                            columns=["item", "first", "second", "loading", "second_loading"])
+
+    @property
+    def heywood(self) -> tuple[str, ...]:
+        """The items whose communality reaches its bound."""
+        return tuple(self.communality.index[self.communality > 1 - LOWEST - 1e-6])
 
 
 def kmo(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[float, pd.Series]:
@@ -254,27 +272,16 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     raw = _axes(r, unique, factors, method)
     raw = raw * np.where(raw.sum(axis=0) < 0, -1, 1)
     pattern, phi, turned = rotate(raw, rotation, kaiser)
-    explained = np.diag(phi @ pattern.T @ pattern)
-    order = np.argsort(-explained, kind="stable")
+    order = np.argsort(-_explained(pattern, phi), kind="stable")
     sign = np.where(pattern.sum(axis=0) < 0, -1, 1)[order]
-    pattern, phi, explained = pattern[:, order] * sign, phi[np.ix_(order, order)] * np.outer(sign, sign), explained[order]
+    pattern, phi = pattern[:, order] * sign, phi[np.ix_(order, order)] * np.outer(sign, sign)
     names, items = [f"F{j + 1}" for j in range(factors)], list(frame.columns)
-    communality = (raw**2).sum(axis=1)
     residual = (r - raw @ raw.T)[~np.eye(p, dtype=bool)]
-    size = np.sort(np.abs(pattern), axis=1)
-    first, second = (np.argsort(-np.abs(pattern), axis=1, kind="stable")[:, min(j, factors - 1)] for j in (0, 1))
-    flagged = np.flatnonzero(size[:, -2] >= CROSS_LOADING) if factors > 1 else []
-    cross = pd.DataFrame([(items[i], names[first[i]], names[second[i]], pattern[i, first[i]], pattern[i, second[i]])
-                          for i in flagged], columns=["item", "first", "second", "loading", "second_loading"])
     normal = rotation in ("varimax", "promax") if kaiser is None else kaiser
-    return EFA(
-        pd.DataFrame(pattern, items, names), pd.DataFrame(pattern @ phi, items, names), pd.DataFrame(phi, names, names),
-        pd.Series(communality, items, name="communality"),
-        pd.DataFrame({"factor": names, "ss_loadings": explained, "proportion": explained / p,
-                      "cumulative": explained.cumsum() / p}),
-        cross, tuple(np.array(items)[communality > 1 - LOWEST - 1e-6]), float(np.sqrt((residual**2).mean())), converged and turned, n,
-        f"{method} extraction of {correlation.capitalize()} correlations, " + ("no rotation" if rotation == "none" or factors == 1 else
-                                    f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"), notes)
+    turning = "no rotation" if rotation == "none" or factors == 1 else f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"
+    return EFA(pd.DataFrame(pattern, items, names), pd.DataFrame(phi, names, names),
+               pd.Series((raw**2).sum(axis=1), items, name="communality"), float(np.sqrt((residual**2).mean())), converged and turned, n,
+               f"{method} extraction of {correlation.capitalize()} correlations, {turning}", notes)
 
 
 def rotate(loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -332,22 +339,13 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
     ValueError
         Fewer than three items, not numeric, constant, identical or dependent, or rows no more than items.
     """
-    text = [str(c) for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
-    if text:
-        raise ValueError(f"Items {', '.join(text)} are not numeric. Code the answers as numbers first.")
-    if frame.shape[1] < 3:
-        raise ValueError(f"There are {frame.shape[1]} items: {list(frame.columns)}. Factoring needs at least 3.")
-    rows = frame.astype(float).dropna()
-    n, p = rows.shape
+    n, p = len(frame.dropna()), frame.shape[1]
+    if p < 3:
+        raise ValueError(f"There are {p} items: {list(frame.columns)}. Factoring needs at least 3.")
     if n <= p:
         raise ValueError(f"Only {n} of {len(frame)} rows are complete, for {p} items. More rows than items are needed; take "
                          "fewer items or look at the missing answers.")
-    if not np.isfinite(rows.to_numpy()).all():
-        raise ValueError("Some answers are infinite. Correct or blank them.")
-    spread = rows.max() - rows.min()
-    if (spread == 0).any():
-        raise ValueError(f"Item(s) {', '.join(map(str, spread.index[spread == 0]))} have the same answer in all {n} complete "
-                         "rows, so they have no correlations. Leave them out.")
+    rows = numbers(frame)
     r = rows.corr().to_numpy()
     pairs = [f"{frame.columns[i]} and {frame.columns[j]}" for i, j in zip(*np.triu_indices(p, 1), strict=True)
              if abs(r[i, j]) > 1 - 1e-12]
@@ -358,6 +356,11 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("The correlation matrix is singular: some item is a combination of others, such as a sum score. "
                          "Leave it out.")
     return rows
+
+
+def _explained(pattern: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """The variance of the items that each factor explains."""
+    return np.diag(phi @ pattern.T @ pattern)
 
 
 def _axes(r: np.ndarray, unique: np.ndarray, m: int, method: str) -> np.ndarray:

@@ -217,7 +217,9 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
                          "zh": "没有因子超出随机水平；此处仅列出一个，不宜解释。"})
     solution = efa(frame, factors or len({study.items[item] for item in frame.columns}), method, rotation,
                    correlation=correlation)
-    solution = _renamed(solution, _names(solution.loadings, study))
+    names = _names(solution.loadings, study)
+    solution = replace(solution, loadings=solution.loadings.rename(columns=names),
+                       correlations=solution.correlations.rename(index=names, columns=names))
     pattern = solution.loadings
     named = [code for code in study.constructs if code in pattern]
     home = pattern.abs().idxmax(axis=1)
@@ -294,6 +296,7 @@ def plot_scree(result: FactorNumber, study: Study, *, language: str = "en"):
 @show.picture
 def plot_loadings(result: Loadings, study: Study, *, language: str = "en"):
     """Heat map of the loadings, items sorted by construct and coloured by its role."""
+    import seaborn
     from matplotlib import pyplot
 
     pattern = result.efa.loadings
@@ -301,23 +304,20 @@ def plot_loadings(result: Loadings, study: Study, *, language: str = "en"):
     pattern = pattern.loc[[item for item in study.items if item in pattern.index]]
     rows, columns = pattern.shape
     figure, axes = pyplot.subplots(figsize=(2.2 + 0.85 * columns, 1.6 + 0.24 * rows))
-    axes.imshow(pattern, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    for (y, x), value in np.ndenumerate(pattern.to_numpy()):
-        if abs(value) >= SHOWN:
-            axes.text(x, y, show.number(value, 2), ha="center", va="center", fontsize=7.5,
-                      color="white" if abs(value) > 0.65 else show.INK)
+    words = pattern.map(lambda value: show.number(value, 2) if abs(value) >= SHOWN else "")
+    seaborn.heatmap(pattern, annot=words, fmt="", cmap="RdBu_r", vmin=-1, vmax=1, cbar=False, annot_kws={"fontsize": 7.5}, ax=axes)
     owner = [study.items[item] for item in pattern.index]
     for y in range(1, rows):
         if owner[y] != owner[y - 1]:
-            axes.axhline(y - 0.5, color=show.INK, linewidth=0.8)
-    axes.set_yticks(range(rows), pattern.index, fontsize=8)
+            axes.axhline(y, color=show.INK, linewidth=0.8)
+    axes.set_yticks(np.arange(rows) + 0.5, pattern.index, fontsize=8, rotation=0)
     for tick, code in zip(axes.get_yticklabels(), owner, strict=True):
         tick.set_color(show.ROLES[study.role(code)])
     axes.xaxis.tick_top()
-    axes.set_xticks(range(columns), [study.name(factor, language) for factor in pattern], rotation=30, ha="left",
+    axes.set_xticks(np.arange(columns) + 0.5, [study.name(factor, language) for factor in pattern], rotation=30, ha="left",
                     rotation_mode="anchor", fontsize=8)
+    axes.set(xlabel="", ylabel="")
     axes.tick_params(length=0)
-    axes.grid(visible=False)
     return figure, {
         "en": f"Factor loadings ({result.method}; n = {result.n_used:,}); numbers below .20 are not written. Factors bear the name "
               "of the construct whose items they carry; lines part the items of one construct from the next. Look for items that "
@@ -343,15 +343,6 @@ def _names(pattern: pd.DataFrame, study: Study) -> dict[str, str]:
         if factor not in out and code not in out.values() and 2 * (carried == code).sum() >= max(len(carried), 1):
             out[factor] = code
     return {f: out.get(f, f if f not in study.constructs else f"Factor {f[1:]}") for f in pattern}
-
-
-def _renamed(solution: EFA, names: dict[str, str]) -> EFA:
-    """The same solution with other names of its factors."""
-    return replace(
-        solution, loadings=solution.loadings.rename(columns=names), structure=solution.structure.rename(columns=names),
-        correlations=solution.correlations.rename(index=names, columns=names),
-        variance=solution.variance.assign(factor=solution.variance["factor"].map(names)),
-        cross=solution.cross.assign(first=solution.cross["first"].map(names), second=solution.cross["second"].map(names)))
 
 
 def _flags(solution: EFA) -> list[Words]:

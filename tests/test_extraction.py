@@ -211,12 +211,12 @@ NORMAL = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 5)), columns=lis
 
 @pytest.mark.parametrize("method", [kmo, bartlett, map_test, lambda f: parallel(f, np.random.default_rng(0)), lambda f: efa(f, 1)])
 @pytest.mark.parametrize(("frame", "message"), [
-    (NORMAL.assign(b=3.0), "b have the same answer in all 30"),
+    (NORMAL.assign(b=3.0), "Every one of 30 complete rows has the same answer to b"),
     (NORMAL.assign(copy=NORMAL["a"]), "a and copy"),
     (NORMAL.assign(mirror=6 - NORMAL["a"]), "a and mirror"),
     (NORMAL.assign(total=NORMAL.sum(axis=1)), "singular"),
     (NORMAL.head(5), "Only 5 of 5 rows are complete, for 5 items"),
-    (NORMAL.assign(b="much"), "b are not numeric"),
+    (NORMAL.assign(b="much"), "The answers to b are not numbers"),
     (NORMAL.assign(b=np.inf), "infinite"),
     (NORMAL[["a", "b"]], "at least 3"),
 ])
