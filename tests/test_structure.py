@@ -219,16 +219,13 @@ def test_bollen_stine_refits_data_for_which_the_model_is_true(fits, data, mobi):
     assert table["bollen_stine_p"] == found.p and table["draws"] == table["converged"] == 30
 
 
-def test_bollen_stine_of_groups_with_means(data):
-    two = data.assign(half=np.where(data["CUEX1"] > 8, "high", "low"))
-    fit = sem.fit(two, "PERV =~ PERV1 + PERV2\nCUSA =~ CUSA1 + CUSA2 + CUSA3\nCUSA ~ b*PERV", group="half")
-    true = transformed(two, fit, "half")
-    assert sem.fit(true, fit.model, group="half").chisq == pytest.approx(0, abs=1e-8)
-    found = bollen_stine(two, fit, 5, np.random.default_rng(4), "half")
-    counts = resampling.bootstrap(true, fit, 5, np.random.default_rng(4), group="half").counts
-    rows = [true[true["half"] == label] for label in fit.groups]
-    drawn = pd.concat([part.loc[part.index.repeat(count[2])] for part, count in zip(rows, counts, strict=True)])
-    assert found.chisq[2] == pytest.approx(sem.fit(drawn, fit.model, group="half").chisq, abs=1e-6)
+def test_bollen_stine_with_means(data):
+    fit = sem.fit(data, "PERV =~ PERV1 + PERV2\nCUSA =~ CUSA1 + CUSA2 + CUSA3\nCUSA ~ b*PERV", means=True)
+    true = transformed(data, fit)
+    assert sem.fit(true, fit.model).chisq == pytest.approx(0, abs=1e-8)
+    found = bollen_stine(data, fit, 5, np.random.default_rng(4))
+    (count,) = resampling.bootstrap(true, fit, 5, np.random.default_rng(4)).counts
+    assert found.chisq[2] == pytest.approx(sem.fit(true.loc[true.index.repeat(count[2])], fit.model).chisq, abs=1e-6)
 
 
 def test_bollen_stine_p_is_that_of_bootstraplavaan():

@@ -18,25 +18,18 @@ class BollenStine(NamedTuple):
     chisq: np.ndarray
 
 
-def transformed(data: pd.DataFrame, fit: Fit, group: str | None = None) -> pd.DataFrame:
-    """Complete rows turned so that the model is exactly true of them: (x − x̄) S⁻¹ᐟ² Σ¹ᐟ² + μ in every group.
+def transformed(data: pd.DataFrame, fit: Fit) -> pd.DataFrame:
+    """Complete rows turned so that the model is exactly true of them: (x − x̄) S⁻¹ᐟ² Σ¹ᐟ² + μ.
 
     They keep their shape as far as possible.  Where the model has no means, x̄ stays.
     """
-    names = list(fit.model.observed)
-    rows = data[[*names, *([group] if group else [])]].dropna()
-    out = []
-    for label, sample, implied in zip(fit.groups, fit.sample, fit.implied, strict=True):
-        mine = rows if group is None else rows[rows[group].astype(str) == label]
-        x = mine[names].astype(float)
-        turn = _power(sample.cov.to_numpy(), -0.5) @ _power(implied.cov.to_numpy(), 0.5)
-        centre = x.mean() if implied.mean is None else implied.mean
-        turned = pd.DataFrame((x - x.mean()).to_numpy() @ turn + centre.to_numpy(), x.index, names)
-        out.append(turned if group is None else turned.assign(**{group: mine[group]}))
-    return pd.concat(out).loc[rows.index]
+    x, (sample,), (implied,) = data[list(fit.model.observed)].dropna().astype(float), fit.sample, fit.implied
+    turn = _power(sample.cov.to_numpy(), -0.5) @ _power(implied.cov.to_numpy(), 0.5)
+    centre = x.mean() if implied.mean is None else implied.mean
+    return pd.DataFrame((x - x.mean()).to_numpy() @ turn + centre.to_numpy(), x.index, x.columns)
 
 
-def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, group: str | None = None) -> BollenStine:
+def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator) -> BollenStine:
     """Bootstrap p value of exact fit, valid when items are not normal.
 
     Parameters
@@ -44,10 +37,9 @@ def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Genera
     data : DataFrame
         What `fit` was fitted to.
     fit : Fit
+        Of one group.
     draws : int
     rng : numpy Generator
-    group : str, optional
-        Column of the groups of a several-group fit.
 
     Notes
     -----
@@ -57,8 +49,7 @@ def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Genera
     """
     from cxlib.sem import resampling
 
-    rows = transformed(data, fit, group)
-    found = resampling.bootstrap(rows, fit, draws, rng, group=group)
+    found = resampling.bootstrap(transformed(data, fit), fit, draws, rng)
     floor = np.zeros(draws)
     for lanes in np.array_split(np.arange(draws), max(1, draws // 200)):
         for sample in found.samples.take(lanes):
