@@ -102,19 +102,16 @@ def _shuffled(code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.
 
 def _places(fits: Mapping[str, Fit], chisq: pd.DataFrame, null: np.ndarray) -> Permuted:
     """Where the changes in the real groups lie among those in random ones."""
-    base_df = baseline(next(iter(fits.values())))[1]
-    drawn = pd.DataFrame({level: [cfi(value, fit.df, base, base_df) for value, base in zip(chisq[level], null, strict=True)]
+    base, base_df = baseline(next(iter(fits.values())))
+    drawn = pd.DataFrame({level: [cfi(value, fit.df, other, base_df) for value, other in zip(chisq[level], null, strict=True)]
                           for level, fit in fits.items()}).where(chisq.notna())
-    rows, before = [], None
+    rows, before = [], 0.0
     for level, fit in fits.items():
-        base = baseline(fit)[0]
-        real = np.array([fit.chisq, -cfi(fit.chisq, fit.df, base, base_df)])
-        random = np.array([chisq[level], -drawn[level]])
-        if before:
-            real, random = real - before[0], random - before[1]
-        before = (np.array([fit.chisq, -cfi(fit.chisq, fit.df, base, base_df)]), np.array([chisq[level], -drawn[level]]))
+        misfit = np.vstack([np.append(fit.chisq, chisq[level]), -np.append(cfi(fit.chisq, fit.df, base, base_df), drawn[level])])
+        change, before = misfit - before, misfit
+        real, random = change[:, :1], change[:, 1:]
         good = np.isfinite(random).all(axis=0)
-        reached = (random[:, good] >= real[:, None] - 1e-9).sum(axis=1)
+        reached = (random[:, good] >= real - 1e-9).sum(axis=1)
         rows.append({"level": level, "p_permutation": (1 + reached[0]) / (1 + good.sum()),
                      "p_permutation_cfi": (1 + reached[1]) / (1 + good.sum()), "permutations": int(good.sum())})
     return Permuted(chisq, drawn, pd.DataFrame(rows))
