@@ -56,7 +56,7 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
     model : str
         Which of the study's models; only the constructs it names enter.
     estimator, missing, rng :
-        As in :func:`cxlib.sem.fit`: "ML", "MLR", "MLM" or "WLSMV"; "listwise", "fiml", "mi" (with rng) or "pairwise".
+        As in :func:`cxlib.sem.fit`: "ML", "MLR" or "WLSMV"; "listwise", "fiml", "mi" (with rng) or "pairwise".
 
     Raises
     ------
@@ -245,7 +245,7 @@ def residuals(fit: Fit) -> Result:
     -----
     R: ``lavaan::lavResiduals(fit, type = "cor")$cov``.
     """
-    square = sem.residuals(fit, kind="cor")
+    square = sem.residuals(fit)
     pairs = below_diagonal(square)
     a, b, value = max(pairs, key=lambda pair: abs(pair[2]))
     large = sum(abs(pair[2]) > 0.10 for pair in pairs)

@@ -34,7 +34,7 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main", estimator: st
     model : str
         Name of a model of the study.
     estimator, missing, rng :
-        As in :func:`cxlib.sem.fit`: "ML", "MLR", "MLM" or "WLSMV"; "listwise", "fiml", "mi" (with rng) or "pairwise".
+        As in :func:`cxlib.sem.fit`: "ML", "MLR" or "WLSMV"; "listwise", "fiml", "mi" (with rng) or "pairwise".
 
     Raises
     ------

@@ -110,8 +110,8 @@ def test_what_was_done_is_told_and_what_cannot_be_done_refused():
     for wrong in ({"rng": None}, {"rng": rng, "imputations": 1}):
         with pytest.raises(ValueError, match="needs rng="):
             sem.fit(holes, THREE, missing="mi", **wrong)
-    with pytest.raises(ValueError, match="estimator='MLM' with missing='mi'"):
-        sem.fit(holes, THREE, missing="mi", estimator="MLM", rng=rng)
+    with pytest.raises(ValueError, match="estimator='WLS' with missing='mi'"):
+        sem.fit(holes, THREE, missing="mi", estimator="WLS", rng=rng)
     with pytest.raises(ValueError, match="not imputed"):
         sem.difference(sem.fit(holes, "g =~ x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9", missing="mi", rng=rng, imputations=3), fit)
     with pytest.raises(sem.DataError, match="Only 1 of 1"):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.sem import invariance, permutation
-from cxlib.sem.responses import Reduced
 from cxlib.sem.restrictions import likelihood_ratios
 
 HERE = Path(__file__).parent / "reference"
@@ -100,13 +99,15 @@ def test_effect_sizes_of_latent_means(estimator):
 
 
 def test_latent_means_against_another_group():
-    """Any group may be the reference; the difference of two groups is the same either way round."""
-    fit = ladder("age")["scalar"]
-    first, second = (invariance.latent_means(fit, reference).set_index(["construct", "group"]) for reference in (0, 1))
-    for construct in fit.model.latent:
-        assert first.loc[(construct, 1), "est"] == pytest.approx(-second.loc[(construct, 0), "est"], abs=1e-12)
-        assert first.loc[(construct, 1), "se"] == pytest.approx(second.loc[(construct, 0), "se"], rel=1e-10)
-        assert second.loc[(construct, 2), "est"] == pytest.approx(first.loc[(construct, 2), "est"] - first.loc[(construct, 1), "est"])
+    """Any group may come first; the effect size of two groups is the same either way round."""
+    rows, (a, b, c) = data("age"), sorted(data("age")["age"].unique())
+    turned = rows.assign(age=rows["age"].map({a: b, b: a, c: c}))
+    fits = [ladder("age")["scalar"], invariance.fit_level(turned, sem.parse(SYNTAX["age"], means=True), "age", ("loadings", "intercepts"))]
+    first, second = (invariance.latent_means(fit).set_index(["construct", "group"]) for fit in fits)
+    for construct in fits[0].model.latent:
+        assert first.loc[(construct, 1), "d"] == pytest.approx(-second.loc[(construct, 1), "d"], rel=1e-6)
+        assert first.loc[(construct, 1), "d_se"] == pytest.approx(second.loc[(construct, 1), "d_se"], rel=1e-6)
+        assert second.loc[(construct, 2), "d"] == pytest.approx(first.loc[(construct, 2), "d"] - first.loc[(construct, 1), "d"], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["hs", "bfi"])
@@ -397,8 +398,8 @@ def test_thresholds_of_three_categories_cannot_be_tested():
 @pytest.mark.parametrize("level", ["thresholds", "scalar", "strict"])
 def test_derivatives_of_ordinal_levels_are_the_numeric_ones(level):
     fit = climbed("hs")[level]
-    function = Reduced(fit.discrepancy())
-    best = fit.theta[function.whole.rest]
+    function = fit.discrepancy().reduced()
+    best = fit.theta[fit.discrepancy().rest]
     assert np.abs(function.gradient(best)).max() < 1e-7
     theta, step = 1.02 * best + 0.01, 1e-5 * np.eye(len(best))
     slope = [(function.value(theta + h) - function.value(theta - h)) / 2e-5 for h in step]

@@ -16,7 +16,6 @@ from cxlib import sem
 from cxlib.sem import DataError, ModelError
 from cxlib.sem.ordinal import OrdinalFit
 from cxlib.sem.polychorics import _bivariate_normal, _probable
-from cxlib.sem.responses import Reduced
 
 HERE = Path(__file__).parent / "reference"
 REVERSED = ["A1", "C4", "C5", "E1", "E2", "O2", "O5"]
@@ -231,8 +230,8 @@ def test_a_construct_of_one_item_is_that_items_response():
     "f =~ x1 + x2 + k*x3\ng =~ x4 + x5 + k*x6\nhigh =~ x7 + x8 + x9 + f + g"])
 def test_gradient_and_hessian_are_the_numeric_ones(syntax):
     fit = sem.fit(data("hs"), syntax, estimator="WLSMV")
-    function = Reduced(fit.discrepancy())
-    best = fit.theta[function.whole.rest]
+    function = fit.discrepancy().reduced()
+    best = fit.theta[fit.discrepancy().rest]
     assert np.abs(function.gradient(best)).max() < 1e-7
     theta, step = 1.1 * best + 0.02, 1e-5 * np.eye(len(best))
     slope = [(function.value(theta + h) - function.value(theta - h)) / 2e-5 for h in step]

@@ -119,10 +119,13 @@ class Discrepancy:
         return out
 
     def information(self, theta: np.ndarray) -> np.ndarray:
-        """Expected Hessian of F (npar × npar); the information of the sample is n/2 times it."""
+        """Expected Hessian of F, Σ n_g/n [tr(Σ⁻¹Σ_aΣ⁻¹Σ_b) + 2μ_a'Σ⁻¹μ_b]; the information of the sample is n/2 times it."""
         out = np.zeros((self.npar, self.npar))
         for group, weight in enumerate(self.weight):
-            local = expected(self.point(theta, group), self.places[group])
+            at, (u, v, c, s) = self.point(theta, group), self.places[group]
+            k, s = at.d.T @ np.linalg.solve(at.sigma, at.d), at.eta[s]
+            products = k[np.ix_(u, u)] * k[np.ix_(v, v)] + k[np.ix_(u, v)] * k[np.ix_(v, u)]
+            local = 2 * np.outer(c, c) * products + 2 * np.outer(s, s) * k[np.ix_(u, u)]
             np.add.at(out, np.ix_(self.free[group], self.free[group]), weight * local)
         return out
 
@@ -141,11 +144,12 @@ class Discrepancy:
         np.add.at(mu, self.free[group], at.eta[where.s][:, None] * u)
         return sigma, mu
 
-    def delta(self, theta: np.ndarray, group: int = 0) -> np.ndarray:
-        """∂(μ, vech Σ)/∂θ (npar × p + p(p+1)/2) of one group."""
+    def delta(self, theta: np.ndarray, group: int = 0, names: Sequence[str] = ()) -> np.ndarray:
+        """∂(μ, vech Σ)/∂θ (npar × p + p(p+1)/2) of one group, the variables in the order of `names`, else the model's."""
         sigma, mu = self.jacobian(theta, group)
-        i, j = np.tril_indices(mu.shape[1])
-        return np.hstack([mu, sigma[:, i, j]])
+        order = [self.model.observed.index(name) for name in names or self.model.observed]
+        i, j = np.tril_indices(len(order))
+        return np.hstack([mu[:, order], sigma[:, order][:, :, order][:, i, j]])
 
 
 def differentiate(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
@@ -154,15 +158,34 @@ def differentiate(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarra
     return (out + out.T) / 2
 
 
-def expected(at: Point, where: Places) -> np.ndarray:
-    """Expected Hessian of one group's F in the given places: tr(Σ⁻¹Σ_aΣ⁻¹Σ_b) + 2μ_a'Σ⁻¹μ_b."""
-    k = at.d.T @ np.linalg.solve(at.sigma, at.d)
-    u, v, c, s = where.u, where.v, where.c, at.eta[where.s]
-    products = k[np.ix_(u, u)] * k[np.ix_(v, v)] + k[np.ix_(u, v)] * k[np.ix_(v, u)]
-    return 2 * np.outer(c, c) * products + 2 * np.outer(s, s) * k[np.ix_(u, u)]
+class Within:
+    """F of fewer numbers α at θ = complete(α), to be minimised; `basis` turns F's derivatives into those by α."""
+
+    def __init__(self, function: Discrepancy, complete: Callable[[np.ndarray], np.ndarray], basis: np.ndarray):
+        """Of a function of all numbers (npar); basis: npar × fewer."""
+        self.function, self.complete, self.basis = function, complete, basis
+
+    def value(self, alpha: np.ndarray) -> float:
+        """F, infinite where there is no θ."""
+        try:
+            return self.function.value(self.complete(alpha))
+        except np.linalg.LinAlgError:
+            return np.inf
+
+    def gradient(self, alpha: np.ndarray) -> np.ndarray:
+        """∂F/∂α."""
+        return self.basis.T @ self.function.gradient(self.complete(alpha))
+
+    def information(self, alpha: np.ndarray) -> np.ndarray:
+        """Expected curvature of F."""
+        return self.basis.T @ self.function.information(self.complete(alpha)) @ self.basis
+
+    def hessian(self, alpha: np.ndarray) -> np.ndarray:
+        """Exact curvature of F."""
+        return self.basis.T @ self.function.hessian(self.complete(alpha)) @ self.basis
 
 
-def minimise(function: Discrepancy, start: np.ndarray, limit: int = 300) -> tuple[np.ndarray, float]:
+def minimise(function: Discrepancy | Within, start: np.ndarray, limit: int = 300) -> tuple[np.ndarray, float]:
     """Minimise F from `start`; returns θ and its Newton decrement (infinite if there is no optimum).
 
     Levenberg–Marquardt on the expected information, damped at first because a full step from far away

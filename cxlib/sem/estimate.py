@@ -21,6 +21,7 @@ from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
 from cxlib.sem.robust import count_clusters, inference
 from cxlib.sem.start import starting_values
 
+Z95 = 1.959963984540054
 MANY = 0.10
 """A larger share of rows lost to missing answers is called many, and the way round it named."""
 CONDITION = 100.0
@@ -35,12 +36,13 @@ it does not depend on where the scales begin either."""
 METHODS = {
     ("ML", "listwise"): "maximum likelihood, standard errors from the expected information",
     ("MLR", "listwise"): "maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
-    ("MLM", "listwise"): "maximum likelihood, robust standard errors, χ² scaled by Satorra and Bentler",
     ("ML", "mi"): "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3",
     ("MLR", "mi"): "maximum likelihood in multiply imputed data, {robust}, pooled by Rubin's rules, χ² as D3, scaled by the mean "
                    "of the Yuan-Bentler factors (Mplus variant)",
     ("ML", "fiml"): "full-information maximum likelihood, standard errors from the observed information",
     ("MLR", "fiml"): "full-information maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
+    **{("WLSMV", missing): "WLSMV: DWLS of polychoric correlations, robust standard errors, scaled and shifted χ²"
+       for missing in ("listwise", "pairwise")},
 }
 """What an estimator does, by its name and the treatment of missing values."""
 
@@ -50,8 +52,8 @@ class Fit:
     """A fitted model.
 
     theta : free numbers in the order of ``model.table.free``; vcov : their covariances, 2/n H⁻¹ of
-    the expected information ("fiml": of the observed one), robust with estimator "MLR" or "MLM"; parameters : lhs, op, rhs, est, se, z, p, ci_low, ci_high, std (std.all),
-    label, and group if there are several (a fixed one has no se); sample, implied : :class:`Moments`
+    the expected information ("fiml": of the observed one), robust with estimator "MLR"; parameters : lhs, op, rhs, est, se, z, p,
+    ci_low, ci_high, std (std.all), label, and group if there are several (a fixed one has no se); sample, implied : :class:`Moments`
     of each group; r2 : variable, r2; condition : largest variance inflation of an estimate;
     converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
     the data determine every parameter, else verdicts are withheld; warnings : reasons, en and zh;
@@ -123,19 +125,20 @@ class Fit:
 
     def parameter(self, lhs: str, op: str, rhs: str = "", group: int = 0) -> pd.Series:
         """The row of `parameters` with this name."""
-        table = self.model.table
+        table = self.parameters
         pair = (table["lhs"] == lhs) & (table["rhs"] == rhs)
         if op == "~~":
             pair |= (table["lhs"] == rhs) & (table["rhs"] == lhs)
-        found = np.flatnonzero(pair & (table["op"] == op) & (table["group"] == group))
-        if not len(found):
-            raise ModelError(f"'{lhs} {op} {rhs}' is not in the model. Its parameters are: " + ", ".join(
-                f"{a} {o} {b}" for a, o, b in zip(table["lhs"], table["op"], table["rhs"], strict=True)) + ".")
-        return self.parameters.iloc[found[0]]
+        found = table[pair & (table["op"] == op)]
+        if len(found) <= group:
+            known = table.loc[(table["op"] == "|") == (op == "|"), ["lhs", "op", "rhs"]].drop_duplicates()
+            raise ModelError(f"'{lhs} {op} {rhs}' is not in the model. Its {'thresholds' if op == '|' else 'parameters'} are: "
+                             + ", ".join(" ".join(name) for name in known.to_numpy()) + ".")
+        return found.iloc[group]
 
 
 def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: str | None = None,
-        start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
+        start: np.ndarray | None = None, estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
         missing: Literal["listwise", "fiml", "mi", "pairwise"] = "listwise", rng: np.random.Generator | None = None,
         imputations: int = 20, cluster: str | None = None) -> Fit:
     """Fit a model to raw data by normal-theory maximum likelihood, or ordinal data by WLSMV.
@@ -158,7 +161,7 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
     start : ndarray, optional
         Free numbers to start from.
     estimator : str
-        "ML"; "MLR" and "MLM" give the same estimates with standard errors and a scaled χ² that hold
+        "ML"; "MLR" gives the same estimates with standard errors and a scaled χ² that hold
         without normality (:mod:`cxlib.sem.robust`); "WLSMV" is for ordinal items (:mod:`cxlib.sem.ordinal`,
         which also takes missing = "pairwise").
     missing : str
@@ -201,7 +204,7 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         return fit_ordinal(data, model, group=group, missing=missing, start=start)
     if (estimator, missing) not in METHODS:
         raise ValueError(f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
-                         "with missing='listwise', 'fiml' or 'mi', 'MLM' with 'listwise', 'WLSMV' with 'listwise' or 'pairwise'.")
+                         "with missing='listwise', 'fiml' or 'mi', 'WLSMV' with 'listwise' or 'pairwise'.")
     if missing == "mi" and (rng is None or imputations < 2):
         raise ValueError("missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more.")
     full = missing == "fiml"
@@ -240,7 +243,7 @@ def fit(data: pd.DataFrame, model: str | Model, *, means: bool = False, group: s
         notes = account(values, kept, needed)
     elif dropped := int((~kept).sum()):
         instead = {"en": " missing='fiml' uses every answer given.", "zh": "missing='fiml' 则使用全部已有答案。"}
-        instead = instead if estimator in ("ML", "MLR") and dropped > MANY * len(data) else {"en": "", "zh": ""}
+        instead = instead if dropped > MANY * len(data) else {"en": "", "zh": ""}
         notes = [{"en": f"{dropped} of {len(data)} rows have a missing value in the model's variables"
                         f"{f' or {cluster}' if cluster else ''} and were left out (listwise deletion); {len(data) - dropped} were used."
                         f"{instead['en']}",
@@ -373,12 +376,19 @@ def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.eigh(information / np.outer(scale, scale))
 
 
+def tested(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows (est, se) with z, p and 95 % interval."""
+    from scipy.special import ndtr
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = rows["est"] / rows["se"]
+    return rows.assign(z=z, p=2 * ndtr(-np.abs(z)), ci_low=rows["est"] - Z95 * rows["se"], ci_high=rows["est"] + Z95 * rows["se"])
+
+
 def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: list[dict], groups: tuple,
               patterns: Sequence[Patterns], estimator: str, missing: str, cluster: str = "",
               vcov: np.ndarray | None = None) -> Fit:
     """Tables and warnings of a solution."""
-    from scipy.special import ndtr
-
     model, table = function.model, function.model.table
     information = function.information(theta)
     intercepts = np.isin(np.arange(model.npar) + 1, table.loc[table["op"] == "~1", "free"])
@@ -394,14 +404,10 @@ def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: 
         vcov, scaling = np.full_like(information, np.nan), np.nan
 
     number = table["free"].to_numpy(int)
-    est = model.values(theta)
     estimated = (number > 0) & table["exo"].eq(0).to_numpy()
     se = np.where(estimated, np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = est / se
-    parameters = table[["lhs", "op", "rhs"]].assign(
-        est=est, se=se, z=z, p=2 * ndtr(-np.abs(z)), ci_low=est - 1.959963984540054 * se,
-        ci_high=est + 1.959963984540054 * se, std=standardize(model, theta), label=table["label"])
+    parameters = tested(table[["lhs", "op", "rhs"]].assign(est=model.values(theta), se=se)).assign(
+        std=standardize(model, theta), label=table["label"])
     if model.n_groups > 1:
         parameters["group"] = [groups[g] for g in table["group"]]
     variance = table["op"].eq("~~") & table["lhs"].eq(table["rhs"])

@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.estimate import fit as fit_model
+from cxlib.sem.estimate import tested
 from cxlib.sem.measures import fit_measures
 from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
+from cxlib.sem.modification import score_test
 from cxlib.sem.robust import difference
 
 if TYPE_CHECKING:
@@ -121,8 +123,7 @@ def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[st
                      start=None if start is None else carried(start.model.values(start.theta), start.model, several))
 
 
-def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection[Place] = (), *,
-           estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
+def ladder(data: pd.DataFrame, model: str | Model, group: str, *, estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
            missing: Literal["listwise", "fiml", "pairwise"] = "listwise", cluster: str | None = None) -> dict[str, Fit]:
     """Fit every level of invariance, from configural to strict.
 
@@ -134,8 +135,6 @@ def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection
         Measurement model of one group.
     group : str
         Column of the groups; the first in sorted order is the one whose latent means are 0.
-    freed : collection of Place
-        What is not equal at any level.
 
     Returns
     -------
@@ -151,8 +150,7 @@ def ladder(data: pd.DataFrame, model: str | Model, group: str, freed: Collection
     out: dict[str, Fit] = {}
     for level, equal in levels(model, estimator == "WLSMV").items():
         before = list(out.values())[-1] if out else None
-        out[level] = fit_level(data, model, group, equal, freed, estimator=estimator, missing=missing, cluster=cluster,
-                               start=before)
+        out[level] = fit_level(data, model, group, equal, estimator=estimator, missing=missing, cluster=cluster, start=before)
     return out
 
 
@@ -225,15 +223,9 @@ def score_tests(fit: Fit, tested: Collection[str] = ("loadings", "intercepts")) 
     theta, function = model.values(fit.theta)[loose], fit.discrepancy(own)
     old, to_old = table["free"].to_numpy(int)[loose], np.zeros((loose.sum(), model.npar))
     to_old[old > 0, old[old > 0] - 1] = 1
-    gradient, h, at = function.gradient(theta), function.information(theta), single["free"].to_numpy(int)[tried] - 1
-    across, total = h[at] @ to_old, np.diag(h)[at]
-    inner = np.linalg.pinv(to_old.T @ h @ to_old, hermitian=True)
-    left = total - np.einsum("ij,jk,ik->i", across, inner, across)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        epc = -gradient[at] / left
-        mi = -fit.n_used / 2 * gradient[at] * epc
+    mi, epc, told = score_test(function, theta, single["free"].to_numpy(int)[tried] - 1, to_old)
     out = table.iloc[tried][["lhs", "op", "rhs", "group"]].assign(kind=kind[tried], mi=mi, p=chdtrc(1, np.maximum(mi, 0)), epc=epc)
-    return out[left > 1e-8 * total].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
+    return out[told].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
 
 
 def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"] = "approximate", alpha: float = 0.05) -> bool:
@@ -248,7 +240,7 @@ def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"
 
 
 def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Literal["approximate", "chisq"] = "approximate",
-            alpha: float = 0.05, estimator: Literal["ML", "MLR", "MLM", "WLSMV"] = "ML",
+            alpha: float = 0.05, estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
             missing: Literal["listwise", "fiml", "pairwise"] = "listwise", cluster: str | None = None,
             known: Mapping[str, Fit] = MappingProxyType({}),
             ) -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
@@ -304,15 +296,13 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
     return fits, freed, pd.DataFrame(steps).reindex(columns=[*dict.fromkeys([*first, *(n for s in steps for n in s)])])
 
 
-def latent_means(fit: Fit, reference: int = 0) -> pd.DataFrame:
-    """Differences of latent means from those of one group, and as effect sizes.
+def latent_means(fit: Fit) -> pd.DataFrame:
+    """Differences of latent means from those of the first group, and as effect sizes.
 
     Parameters
     ----------
     fit : Fit
         With equal intercepts (in part at least), such as the scalar level.
-    reference : int
-        Number of the group that the others are compared with.
 
     Returns
     -------
@@ -330,30 +320,27 @@ def latent_means(fit: Fit, reference: int = 0) -> pd.DataFrame:
     d: Hancock (2001), doi:10.1007/BF02294440, variances weighted by n; intervals by the delta method.
     R: labels on ``c(m1, m2)*1`` and ``c(v1, v2)``, then ``d := (m2 - m1)/sqrt((n1*v1 + n2*v2)/(n1 + n2))``.
     """
-    from scipy.special import ndtr
-
     model, function = fit.model, fit.discrepancy()
     own = model.table[(model.table["matrix"] == "alpha") & (model.table["free"] > 0) & model.table["lhs"].isin(model.latent)]
     moved = [name for name in model.latent if name in set(own["lhs"])]
     if not moved:
         raise ModelError("This fit has no free latent means: they can be compared only where intercepts are equal across "
                          "groups. Give the scalar level, whole or partial.")
-    at, others = [model.latent.index(name) for name in moved], [g for g in range(model.n_groups) if g != reference]
+    at, others = [model.latent.index(name) for name in moved], range(1, model.n_groups)
 
     def statistic(theta: np.ndarray) -> np.ndarray:
         points = [function.point(theta, g) for g in range(model.n_groups)]
         pooled = sum(w * np.diag(point.phi)[at] for w, point in zip(function.weight, points, strict=True))
-        raw = np.array([points[g].eta[at] - points[reference].eta[at] for g in others])
+        raw = np.array([points[g].eta[at] - points[0].eta[at] for g in others])
         return np.concatenate([raw.ravel(), (raw / np.sqrt(pooled)).ravel()])
 
     est = statistic(fit.theta)
     slope = np.array([statistic(fit.theta + row).imag for row in 1e-30j * np.eye(model.npar)]) / 1e-30
     se = np.sqrt(np.einsum("ki,kl,li->i", slope, fit.vcov, slope))
-    low, high, half = est - 1.959963984540054 * se, est + 1.959963984540054 * se, len(est) // 2
-    return pd.DataFrame({
-        "construct": moved * len(others), "group": np.repeat(others, len(moved)), "est": est[:half], "se": se[:half],
-        "z": est[:half] / se[:half], "p": 2 * ndtr(-np.abs(est[:half] / se[:half])), "ci_low": low[:half],
-        "ci_high": high[:half], "d": est[half:], "d_se": se[half:], "d_low": low[half:], "d_high": high[half:]})
+    raw, size = (tested(pd.DataFrame({"est": e, "se": s})) for e, s in zip(np.split(est, 2), np.split(se, 2), strict=True))
+    raw.insert(0, "construct", moved * len(others))
+    raw.insert(1, "group", np.repeat(others, len(moved)))
+    return raw.assign(d=size["est"], d_se=size["se"], d_low=size["ci_low"], d_high=size["ci_high"])
 
 
 def _with_means(model: Model, equal: Collection[str]) -> Model:

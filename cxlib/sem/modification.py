@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from cxlib.sem.model import COLUMNS, Model, scales
 
 if TYPE_CHECKING:
+    from cxlib.sem.discrepancy import Discrepancy
     from cxlib.sem.estimate import Fit
 
 
@@ -49,43 +50,40 @@ def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd
     known = fit.model.npar
     theta = np.append(fit.theta, fixed)
     function = fit.discrepancy(extended)
-    gradient, h = function.gradient(theta)[known:], function.information(theta)
     exo = extended.table.loc[extended.table["exo"] == 1, "free"].unique() - 1
     free = np.setdiff1d(np.arange(known), exo)
-    across, total = h[known:][:, free], np.diag(h)[known:]
-    left = total - np.einsum("ij,ji->i", across, np.linalg.pinv(h[np.ix_(free, free)], hermitian=True) @ across.T)
+    mi, epc, told = score_test(function, theta, np.arange(known, len(theta)), np.eye(len(theta))[:, free])
     tried = np.flatnonzero(extended.table["free"] > known)
     table, scale = extended.table.iloc[tried], scales(extended, theta)[tried]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        epc = -gradient / left
-        out = table[["lhs", "op", "rhs"]].assign(mi=-fit.n_used / 2 * gradient * epc, epc=epc, sepc_all=epc * scale)
+    out = table[["lhs", "op", "rhs"]].assign(mi=mi, epc=epc, sepc_all=epc * scale)
     if fit.model.n_groups > 1:
         out["group"] = [fit.groups[g] for g in table["group"]]
-    return out[left > 1e-8 * total].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
+    return out[told].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
 
 
-def residuals(fit: Fit, kind: Literal["cor", "cor.bentler", "raw"] = "cor", group: int = 0) -> pd.DataFrame:
-    """What the model leaves unexplained of the covariances (square, observed × observed).
+def score_test(function: Discrepancy, theta: np.ndarray, tried: np.ndarray,
+               free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """MI and EPC of the `tried` numbers, each on its own beside the directions in `free` (npar × their number).
 
-    Parameters
-    ----------
-    kind : str
-        "cor": sample less implied correlations (Bollen's); "cor.bentler": residual covariances over the
-        sample standard deviations, which SRMR averages; "raw": residual covariances.
+    The last array says which are told apart from those directions.
+    """
+    gradient, h = function.gradient(theta)[tried], function.information(theta)
+    across, total = h[tried] @ free, np.diag(h)[tried]
+    left = total - np.einsum("ij,ji->i", across, np.linalg.pinv(free.T @ h @ free, hermitian=True) @ across.T)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        epc = -gradient / left
+    return -function.n / 2 * gradient * epc, epc, left > 1e-8 * total
+
+
+def residuals(fit: Fit, group: int = 0) -> pd.DataFrame:
+    """Sample less implied correlations (square, observed × observed).
 
     Notes
     -----
-    R: ``lavaan::resid(fit, type = kind)$cov``; lavaan's "cor" is "cor.bollen".
+    R: ``lavaan::resid(fit, type = "cor.bollen")$cov``.
     """
     s, sigma = fit.sample[group].cov, fit.implied[group].cov
-    if kind == "raw":
-        return s - sigma
-    sd = np.sqrt(np.diag(s))
-    if kind == "cor.bentler":
-        return (s - sigma) / np.outer(sd, sd)
-    if kind != "cor":
-        raise ValueError(f"kind='{kind}' is not known. Use 'cor', 'cor.bentler' or 'raw'.")
-    implied = np.sqrt(np.diag(sigma))
+    sd, implied = np.sqrt(np.diag(s)), np.sqrt(np.diag(sigma))
     return s / np.outer(sd, sd) - sigma / np.outer(implied, implied)
 
 

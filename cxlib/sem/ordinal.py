@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import Discrepancy, Moments, minimise
-from cxlib.sem.estimate import DataError, Fit, describe, present
+from cxlib.sem.estimate import DataError, Fit, describe, present, tested
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric, unchosen
-from cxlib.sem.responses import Reduced, Responses, unit_variances
+from cxlib.sem.responses import Responses, unit_variances
 from cxlib.sem.start import starting_values
 
 __all__ = ["OrdinalFit", "Polychoric", "fit_ordinal", "ordinal_alpha", "ordinal_measures", "polychoric"]
@@ -43,22 +43,6 @@ class OrdinalFit(Fit):
     def df(self) -> int:
         """Degrees of freedom: fitted thresholds and correlations less free numbers."""
         return self.discrepancy().df
-
-    def parameter(self, lhs: str, op: str, rhs: str = "", group: int = 0) -> pd.Series:
-        """The row of `parameters` with this name."""
-        if op != "|":
-            return super().parameter(lhs, op, rhs, group)
-        thresholds = self.parameters[self.parameters["op"] == "|"]
-        found = thresholds[(thresholds["lhs"] == lhs) & (thresholds["rhs"] == rhs)]
-        if found.empty:
-            raise ModelError(f"'{lhs} | {rhs}' is not in the model. Its thresholds are: " + ", ".join(
-                f"{a} | {b}" for a, b in dict.fromkeys(zip(thresholds["lhs"], thresholds["rhs"], strict=True))) + ".")
-        return found.iloc[group]
-
-    @property
-    def method(self) -> str:
-        """What was done, in words."""
-        return "WLSMV: DWLS of polychoric correlations, robust standard errors, scaled and shifted χ²"
 
     def discrepancy(self, model: Model | None = None, saturated: bool = False) -> Responses:
         """The function that was minimised, or the same of another model with the same first rows in its table.
@@ -134,7 +118,7 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
                             "weights. Use fewer categories or another estimator.")
         notes += [{lang: words + named for lang, words in note.items()} for note in one.warnings]
     function = Responses(model, items, unit)
-    reduced = Reduced(function)
+    reduced = function.reduced()
     first = starting_values(model, list(function.samples)) if start is None else np.asarray(start, float)
     if not np.isfinite(reduced.value(first[function.rest])):
         raise ModelError("At the starting values no residual variances make the variances of the responses 1. Look for a "
@@ -157,7 +141,7 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
                                   "se": np.sqrt(spread[at]), "std": est / sd, "label": ""}).assign(**{"group": label} if group else {}))
     implied = tuple(Moments(cov / np.sqrt(np.outer(*[np.diag(cov)] * 2)), None, n) for cov, _, n in base.implied)
     known = {part.name: getattr(base, part.name) for part in fields(Fit)}
-    known |= {"parameters": _tested(pd.concat(rows, ignore_index=True)), "vcov": vcov, "estimator": "WLSMV", "missing": missing,
+    known |= {"parameters": tested(pd.concat(rows, ignore_index=True)), "vcov": vcov, "estimator": "WLSMV", "missing": missing,
               "implied": implied}
     return OrdinalFit(**known, polychorics=items, unit=unit)
 
@@ -255,16 +239,6 @@ def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     null = -n * sum(w * log for w, log in zip(function.weight, function.log_s, strict=True))
     null_c = sum(float(np.trace(gamma)) / w for w, gamma in zip(function.weight, function.gamma, strict=True)) / null_df
     return corrected(chisq, df, null, null_df, n - groups, groups, c, null_c)
-
-
-def _tested(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with z, p and the interval of their estimates."""
-    from scipy.special import ndtr
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = rows["est"] / rows["se"]
-    return rows.assign(z=z, p=2 * ndtr(-np.abs(z)), ci_low=rows["est"] - 1.959963984540054 * rows["se"],
-                       ci_high=rows["est"] + 1.959963984540054 * rows["se"])
 
 
 def _comparable(parts: Sequence[pd.DataFrame], labels: Sequence[str], missing: str, shared: bool) -> None:

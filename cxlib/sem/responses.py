@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import Discrepancy, Moments, Point, differentiate
+from cxlib.sem.discrepancy import Discrepancy, Moments, Point, Within, differentiate
 from cxlib.sem.model import Model, ModelError
 from cxlib.sem.polychorics import Polychoric
 
@@ -127,6 +127,10 @@ class Responses(Discrepancy):
         theta[self.unit] = np.linalg.solve(self._variances(theta)[self.unit].T, 1 - own)
         return theta
 
+    def reduced(self) -> Within:
+        """F of the parameters alone."""
+        return Within(self, self.complete, np.eye(self.npar)[:, self.rest])
+
     def follow(self, theta: np.ndarray) -> np.ndarray:
         """Derivatives of all completed numbers by each (npar × npar)."""
         variances, out = self._variances(theta), np.eye(self.npar)
@@ -176,33 +180,6 @@ class Responses(Discrepancy):
         flow = self.times_gamma(self.weights[:, None] * slopes)
         twice, inner = self.times_gamma(self.weights[:, None] * flow), half @ flow
         return first - np.trace(inner), second - 2 * np.trace(half @ twice) + float((inner * inner.T).sum())
-
-
-class Reduced:
-    """F of the parameters alone, to be minimised."""
-
-    def __init__(self, whole: Responses):
-        """Of a function of all numbers."""
-        self.whole = whole
-
-    def value(self, reduced: np.ndarray) -> float:
-        """F, infinite where no residual variances make the variances 1."""
-        try:
-            return self.whole.value(self.whole.complete(reduced))
-        except np.linalg.LinAlgError:
-            return np.inf
-
-    def gradient(self, reduced: np.ndarray) -> np.ndarray:
-        """∂F/∂θ."""
-        return self.whole.gradient(self.whole.complete(reduced))[self.whole.rest]
-
-    def information(self, reduced: np.ndarray) -> np.ndarray:
-        """Gauss–Newton curvature of F."""
-        return self.whole.information(self.whole.complete(reduced))[np.ix_(self.whole.rest, self.whole.rest)]
-
-    def hessian(self, reduced: np.ndarray) -> np.ndarray:
-        """Exact curvature of F."""
-        return self.whole.hessian(self.whole.complete(reduced))[np.ix_(self.whole.rest, self.whole.rest)]
 
 
 def unit_variances(model: Model) -> np.ndarray:

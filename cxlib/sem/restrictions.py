@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, minimise
+from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Within, minimise
 from cxlib.sem.robust import sandwich
 
 if TYPE_CHECKING:
@@ -49,10 +49,8 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
     ordinal = fit.estimator == "WLSMV"
     robust = function.sandwich(theta) if ordinal else sandwich(fit) if fit.estimator != "ML" else None
     if ordinal:  # of the parameters alone
-        from cxlib.sem.responses import Reduced
-
         rest = function.rest
-        function, theta, restrictions = Reduced(function), theta[rest], [contrast[:, rest] for contrast in restrictions]
+        function, theta, restrictions = function.reduced(), theta[rest], [contrast[:, rest] for contrast in restrictions]
     hessian = function.hessian(theta)
     if not fit.converged or np.linalg.eigvalsh(hessian)[0] <= 0:
         return pd.DataFrame({"d_chisq": np.nan, "d_df": [len(c) for c in restrictions], "d_p": np.nan})
@@ -66,28 +64,7 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
     return pd.DataFrame(rows, columns=["d_chisq", "d_df", "d_p"])
 
 
-class _Within:
-    """F of the free numbers that satisfy a restriction, θ = origin + basis·α."""
-
-    def __init__(self, function: Discrepancy, contrast: np.ndarray, theta: np.ndarray):
-        self.function = function
-        self.basis = np.linalg.svd(contrast)[2][len(contrast):].T
-        self.origin = theta - np.linalg.pinv(contrast) @ (contrast @ theta)
-
-    def value(self, alpha: np.ndarray) -> float:
-        return self.function.value(self.origin + self.basis @ alpha)
-
-    def gradient(self, alpha: np.ndarray) -> np.ndarray:
-        return self.basis.T @ self.function.gradient(self.origin + self.basis @ alpha)
-
-    def information(self, alpha: np.ndarray) -> np.ndarray:
-        return self.basis.T @ self.function.information(self.origin + self.basis @ alpha) @ self.basis
-
-    def hessian(self, alpha: np.ndarray) -> np.ndarray:
-        return self.basis.T @ self.function.hessian(self.origin + self.basis @ alpha) @ self.basis
-
-
-def _restricted(function: Discrepancy, theta: np.ndarray, inverse: np.ndarray, contrast: np.ndarray) -> float:
+def _restricted(function: Discrepancy | Within, theta: np.ndarray, inverse: np.ndarray, contrast: np.ndarray) -> float:
     """The least F where contrast·θ = 0, NaN if it is not found."""
     across = inverse @ contrast.T
     back = across @ np.linalg.inv(contrast @ across)
@@ -101,6 +78,7 @@ def _restricted(function: Discrepancy, theta: np.ndarray, inverse: np.ndarray, c
         if not decrement < before:  # too far away for the old Hessian
             break
         before = decrement
-    within = _Within(function, contrast, theta)
-    alpha, decrement = minimise(within, np.zeros(within.basis.shape[1]))
+    basis, origin = np.linalg.svd(contrast)[2][len(contrast):].T, theta - np.linalg.pinv(contrast) @ (contrast @ theta)
+    within = Within(function, lambda alpha: origin + basis @ alpha, basis)
+    alpha, decrement = minimise(within, np.zeros(basis.shape[1]))
     return within.value(alpha) if decrement < TOLERANCE else np.nan

@@ -4,7 +4,7 @@ Scores and information of the moments (μ, vech Σ) come from :mod:`cxlib.sem.fi
 pattern.  With A the information of θ, B = Δ' (mean of ss') Δ from the rows' scores s, the covariance of the
 estimates is A⁻¹BA⁻¹/n (Huber 1967; White 1982, doi:10.2307/1912526), and χ² is divided by
 c = [tr(A₁⁻¹B₁) − tr(A⁻¹B)]/df, A₁ and B₁ those of the saturated moments (Yuan & Bentler 2000,
-doi:10.1111/0081-1750.00078, as Mplus computes it; "MLM": Satorra & Bentler 1994).  Rows of one cluster are not
+doi:10.1111/0081-1750.00078, as Mplus computes it).  Rows of one cluster are not
 independent: their scores are summed first, with the factor J/(J − 1) of J clusters in a group, and the divisor
 stays n (Muthén & Satorra 1995, doi:10.2307/271070; as lavaan's ``cluster=``).  lavaan takes a cluster that crosses
 groups as another one in each; here its scores are summed over the groups too.
@@ -43,8 +43,8 @@ def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patte
     inverse = np.linalg.inv(bread)
     if estimator == "ML":
         return inverse / function.n, np.nan, notes
-    meat, whole = scatter(function, theta, patterns, estimator)
-    trace, df = whole - np.trace(inverse @ meat), function.model.df
+    meat = scatter(function, theta, patterns)
+    trace, df = _saturated_trace(function, patterns) - np.trace(inverse @ meat), function.model.df
     scaling = trace / df if df and trace > 0 else np.nan
     if df and trace <= 0:
         notes.append({"en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
@@ -67,35 +67,43 @@ def count_clusters(patterns: Sequence[Patterns]) -> int:
 
 
 def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.ndarray:
-    """A, of an average row: expected for "MLM" and for "ML" of complete rows, else observed."""
-    expected = estimator == "MLM" or (estimator == "ML" and not isinstance(function, FullInformation))
+    """A, of an average row: expected for "ML" of complete rows, else observed."""
+    expected = estimator == "ML" and not isinstance(function, FullInformation)
     return (function.information(theta) if expected else function.hessian(theta)) / 2
 
 
-def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
-            estimator: str) -> tuple[np.ndarray, float]:
-    """B of the free numbers, and tr(A₁⁻¹B₁) of the saturated moments summed over groups."""
-    units, whole, first = [], 0.0, 0 if function.model.means else len(function.s[0])
-    x = [name in function.model.fixed_x for name in function.model.observed]
+def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns], centred: bool = False) -> np.ndarray:
+    """B of the free numbers; centred: about what the observed predictors explain, without any about the means."""
+    units, x = [], [name in function.model.fixed_x for name in function.model.observed]
     for group, part in enumerate(patterns):
-        at, delta = function.point(theta, group), function.delta(theta, group)
-        own = function.samples[group].mean[list(function.model.observed)].to_numpy(float)
-        if estimator == "MLM":  # about what the observed predictors explain; without any, about the means
+        at, own = function.point(theta, group), _means(function, group)
+        if centred:
             given = np.column_stack([np.ones(part.n), part.values[:, x]])
             given = given @ np.linalg.lstsq(given, part.values, rcond=None)[0]
-            full, where = part.scores(own, at.sigma) - Patterns(given).scores(own, at.sigma), at.sigma
-            free = full = full - full.mean(axis=0)
+            rows = part.scores(own, at.sigma) - Patterns(given).scores(own, at.sigma)
+            rows -= rows.mean(axis=0)
         else:
-            free = part.scores(at.mu if function.model.means else own, at.sigma)
-            full, where = part.scores(own, function.s[group]), function.s[group]
-        units.append(part.units(free @ delta.T))
-        full = part.units(full[:, first:]).to_numpy()
-        weights = part.information(own, where, expected=estimator == "MLM")[first:, first:]
-        whole += np.trace(np.linalg.solve(weights, full.T @ full)) / part.n
+            rows = part.scores(at.mu if function.model.means else own, at.sigma)
+        units.append(part.units(rows @ function.delta(theta, group).T))
     scores = pd.concat(units)
     if part.cluster is not None:
         scores = scores.groupby(level=0).sum()
-    return scores.to_numpy().T @ scores.to_numpy() / function.n, float(whole)
+    return scores.to_numpy().T @ scores.to_numpy() / function.n
+
+
+def _saturated_trace(function: Discrepancy, patterns: Sequence[Patterns]) -> float:
+    """tr(A₁⁻¹B₁) of the saturated moments, summed over groups."""
+    total, first = 0.0, 0 if function.model.means else len(function.s[0])
+    for group, part in enumerate(patterns):
+        own, s = _means(function, group), function.s[group]
+        rows = part.units(part.scores(own, s)[:, first:]).to_numpy()
+        total += np.trace(np.linalg.solve(part.information(own, s)[first:, first:], rows.T @ rows)) / part.n
+    return float(total)
+
+
+def _means(function: Discrepancy, group: int) -> np.ndarray:
+    """The sample's means, of a model without means too."""
+    return function.samples[group].mean[list(function.model.observed)].to_numpy(float)
 
 
 def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
@@ -228,9 +236,9 @@ def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
         order = [narrow.labels.index(label) for label in wide.labels]
         (inverse, spread), slopes = wide.sandwich(large.theta), (wide.slopes(large.theta), narrow.slopes(small.theta)[order])
     else:
-        free = _estimated(large.model)
-        inverse, spread = sandwich(large, free)
-        slopes = _slopes(large, large.model.observed)[free].T, _slopes(small, large.model.observed)[_estimated(small.model)].T
+        inverse, spread = sandwich(large, _estimated(large.model))
+        slopes = [np.hstack([fit.discrepancy().delta(fit.theta, group, large.model.observed) for group in range(fit.model.n_groups)])
+                  [_estimated(fit.model)].T for fit in (large, small)]
     basis = np.linalg.svd(np.linalg.lstsq(*slopes, rcond=None)[0])[0][:, large.df - small.df:]
     return np.linalg.solve(basis.T @ inverse @ basis, basis.T @ spread @ basis)
 
@@ -239,7 +247,7 @@ def sandwich(fit: Fit, free: np.ndarray | slice = slice(None)) -> tuple[np.ndarr
     """A⁻¹ and A⁻¹BA⁻¹ of some free numbers; of complete rows B is the scatter about the means, as in lavaan."""
     function = fit.discrepancy()
     inverse = np.linalg.inv(information(function, fit.theta, fit.estimator)[free][:, free])
-    meat = scatter(function, fit.theta, fit.patterns, fit.estimator if fit.missing == "fiml" else "MLM")[0]
+    meat = scatter(function, fit.theta, fit.patterns, centred=fit.missing != "fiml")
     return inverse, inverse @ meat[free][:, free] @ inverse
 
 
@@ -247,12 +255,3 @@ def _estimated(model: Model) -> np.ndarray:
     """Positions of the free numbers that are not moments of observed predictors."""
     return np.setdiff1d(np.arange(model.npar), model.table.loc[model.table["exo"] == 1, "free"] - 1)
 
-
-def _slopes(fit: Fit, names: Sequence[str]) -> np.ndarray:
-    """∂(μ, vech Σ)/∂θ of all groups side by side, the variables in the order of `names`."""
-    order, (i, j) = [fit.model.observed.index(name) for name in names], np.tril_indices(len(names))
-    function, out = fit.discrepancy(), []
-    for group in range(fit.model.n_groups):
-        sigma, mu = function.jacobian(fit.theta, group)
-        out += [mu[:, order], sigma[:, order][:, :, order][:, i, j]]
-    return np.hstack(out)

@@ -32,16 +32,12 @@ group <- list(group = "school", group.label = c("Grant-White", "Pasteur"))
 cases <- list(
   hs_mlr = list(three, "hs", estimator = "MLR"),
   hs_means_mlr = list(three, "hs", estimator = "MLR", meanstructure = TRUE),
-  hs_mlm = list(three, "hs", estimator = "MLM"),
   one_mlr = list(one, "hs", estimator = "MLR"),
-  one_mlm = list(one, "hs", estimator = "MLM"),
   second_mlr = list(second, "hs", estimator = "MLR"),
   groups_mlr = c(list(three, "hs", estimator = "MLR"), group),
   metric_mlr = c(list(metric, "hs", estimator = "MLR"), group),
-  groups_mlm = c(list(three, "hs", estimator = "MLM"), group),
-  metric_mlm = c(list(metric, "hs", estimator = "MLM"), group),
   mimic_mlr = list(mimic, "hs", estimator = "MLR"),
-  mimic_mlm = list(mimic, "hs", estimator = "MLM"),
+  direct_mlr = list(sub("speed ~ visual + ageyr", "speed ~ visual", mimic, fixed = TRUE), "hs", estimator = "MLR"),
   pd_mlr = list(bollen, "pd", estimator = "MLR"),
   hs_listwise_mlr = list(three, "hs_missing", estimator = "MLR"),
   hs_fiml = list(three, "hs_missing", estimator = "ML", missing = "ml"),
@@ -57,7 +53,7 @@ cases <- list(
   bfi_mlr = list(five, "bfi", estimator = "MLR"),
   bfi_fiml = list(five, "bfi", estimator = "ML", missing = "ml"),
   bfi_fiml_mlr = list(five, "bfi", estimator = "MLR", missing = "ml"))
-pairs <- list(c("one_mlr", "hs_mlr"), c("one_mlm", "hs_mlm"), c("metric_mlr", "groups_mlr"), c("metric_mlm", "groups_mlm"),
+pairs <- list(c("one_mlr", "hs_mlr"), c("metric_mlr", "groups_mlr"), c("direct_mlr", "mimic_mlr"),
               c("one_fiml_mlr", "hs_fiml_mlr"), c("metric_fiml_mlr", "groups_fiml_mlr"))
 
 data <- list(hs = hs, hs_missing = holes, bfi = bfi, pd = PoliticalDemocracy)

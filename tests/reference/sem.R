@@ -68,7 +68,6 @@ for (name in names(models)) {
                                            data.frame(model = name, m[c("lhs", "op", "rhs", "group", "mi", "epc", "sepc.all")]))
   }
   if (name %in% c("hs", "pd", "mimic", "path"))
-    for (kind in c("raw", "cor.bollen", "cor.bentler"))
-      all$residuals <- rbind(all$residuals, long(residuals(model, type = kind)$cov, name, kind))
+    all$residuals <- rbind(all$residuals, long(residuals(model, type = "cor.bollen")$cov, name, "cor.bollen"))
 }
 for (name in names(all)) write_table(all[[name]], paste0("sem_", name))
