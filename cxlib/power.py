@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from cxlib import sem, show
-from cxlib.study import Study
+from cxlib.study import MODEL_NAME, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from cxlib.sem.model import Model
     from cxlib.sem.paths import Effect
 
+COLUMNS = ["kind", "name", "std", "n", "power", "ci_low", "ci_high", "formula", "n_80", "samples"]
 CHUNK = 200
 
 
 def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.random.Generator,
           population: Mapping[str, float] | None = None, sizes: Sequence[int] = (), reps: int = 1000) -> show.Result:
     """Monte-Carlo power of every path of a model and of its indirect effects, over sample sizes.
+
+    Columns in the model (controls) have no population: their paths are left out, and the warnings name them.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
     Result
         kind (path, effect, total), name, std in the population, n, power with the 95 % interval of its simulation
         (Wilson), formula (the large-sample value), n_80 (respondents for a power of .80 by that formula, infinite
-        where there is nothing to find), samples used.
+        where there is nothing to find), samples used.  Empty, with the reason, if no path between constructs is left.
 
     Raises
     ------
@@ -70,10 +73,18 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
 
     from cxlib.sem import kernel, lockstep, paths, resampling
 
-    parsed, cov = sem.parse(study.syntax(model)), _covariance(study, model, population)
     n = n or (study.truth or {}).get("n")
     if n is None:
         raise ValueError("n= is not given, and no truth says how many respondents there are. Give n=.")
+    parsed, columns = _of_constructs(study, model)
+    listed = ", ".join(columns)
+    notes = [{"en": f"Power leaves out {listed} and the paths from and to it: no population says how it goes with the constructs.",
+              "zh": f"功效分析不含 {listed} 及其路径：没有总体说明它与各构念的关系。"}] if columns else []
+    if not (parsed.table["op"] == "~").any():
+        text = {"en": f"There is no power to compute: model '{model}' has no path between constructs.",
+                "zh": f"无功效可算：模型“{model}”没有构念之间的路径。"}
+        return show.Result(pd.DataFrame(columns=COLUMNS), text, int(n), "not computed", (text, *notes))
+    cov = _covariance(study, model, population)
     cov, compiled = cov.loc[list(parsed.observed), list(parsed.observed)], kernel.compile(parsed)
     theta = sem.fit_moments(cov, 100_000, parsed).theta
     tests = _tests(study, model, parsed)
@@ -97,12 +108,24 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
         low, high = proportion_confint(noticed.sum(axis=0), len(z), method="wilson")
         parts.append(tests.assign(std=std, n=size, power=noticed.mean(axis=0), ci_low=low, ci_high=high,
                                   formula=[formula(k, size) for k in tests.index], n_80=needed, samples=len(z)))
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)[COLUMNS]
     failed, drawn = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
-    warning = {"en": f"{failed} of {drawn} samples gave no solution; they are left out.",
-               "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"}
+    if failed:
+        notes.append({"en": f"{failed} of {drawn} samples gave no solution; they are left out.",
+                      "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"})
     return show.Result(table, _sentence(table, int(n)), int(n), f"Monte-Carlo power, {reps} Wishart samples a size, "
-                       "two-sided alpha 0.05", (warning,) if failed else ())
+                       "two-sided alpha 0.05", tuple(notes))
+
+
+def _of_constructs(study: Study, model: str) -> tuple[Model, list[str]]:
+    """A model without the columns that are no answers to items, and these."""
+    parsed = sem.parse(study.syntax(model))
+    columns = [name for name in parsed.observed if name not in study.items]
+    if not columns:
+        return parsed, columns
+    rows = parsed.table[~parsed.table[["lhs", "rhs"]].isin(columns).any(axis=1)]
+    lines = [f"{row.lhs} {row.op} {row.label or 'NA' if row.free else row.value}*{row.rhs}" for row in rows.itertuples()]
+    return sem.parse("\n".join(lines)), columns
 
 
 def _tests(study: Study, model: str, parsed: Model) -> pd.DataFrame:
@@ -114,7 +137,7 @@ def _tests(study: Study, model: str, parsed: Model) -> pd.DataFrame:
 
     rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
     drawn = list(zip(rows["rhs"], rows["lhs"], strict=True))
-    stated = [h for h in study.hypotheses.values() if h.model == model]
+    stated = [h for h in study.hypotheses.values() if h.model == model and set(MODEL_NAME.findall(h.effect or h.total)) <= {*parsed.state}]
     more = [paths.effect(parsed, h.effect) for h in stated if h.effect]
     more += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
     more += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
@@ -163,7 +186,7 @@ def assumed(study: Study, size: float = 0.2, model: str = "main") -> dict[str, f
 
     .1, .3 and .5 are Cohen's (1992, doi:10.1037/0033-2909.112.1.155) small, medium and large correlations.
     """
-    rows = sem.parse(study.syntax(model)).table.query("op == '~'")
+    rows = _of_constructs(study, model)[0].table.query("op == '~'")
     return {f"{row.lhs} ~ {row.rhs}": size for row in rows.itertuples()}
 
 
@@ -257,7 +280,9 @@ def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show
         rows.append({"model": name, "df": parsed.df, "npar": parsed.npar, "n_needed": needed} | given)
     table = pd.DataFrame(rows)
     main = table.set_index("model").loc["main"]
-    text = {"en": f"With {main['df']:.0f} degrees of freedom the main model needs {main['n_needed']:,.0f} respondents "
+    text = {"en": "With 0 degrees of freedom the main model fits any data: no number of respondents can test its fit.",
+            "zh": "主模型自由度为 0，与任何数据都拟合：再多的受访者也无法检验其拟合。"} if main["df"] < 1 else {
+            "en": f"With {main['df']:.0f} degrees of freedom the main model needs {main['n_needed']:,.0f} respondents "
                   f"to tell an RMSEA of .08 from one of .05 with a power of {power:.2f}. Its {main['npar']:.0f} free "
                   "parameters, and the paths one wants to see, ask for more.",
             "zh": f"主模型有 {main['df']:.0f} 个自由度，要以 {power:.2f} 的功效区分 RMSEA .08 与 .05，需要 {main['n_needed']:,.0f} 名受访者；"
@@ -270,6 +295,9 @@ def _sentence(table: pd.DataFrame, n: int) -> show.Text:
     kinds = {"path": ("path", "条路径"), "effect": ("indirect effect", "个间接效应"), "total": ("total effect", "个总效应")}
     parts = [(kinds[str(kind)], int((group["power"] >= 0.80).sum()), len(group))
              for kind, group in real.groupby("kind", sort=False)]  # fmt: skip
+    if real.empty:
+        return {"en": "Nothing the study asks about exists in the population: there is nothing to notice.",
+                "zh": "研究所问的路径与效应在总体中都不存在：没有可发现的。"}
     hard = real.sort_values("n_80").iloc[-1]
     return {"en": f"With {n:,} respondents the power is at least .80 for "
                   + ", ".join(f"{found} of {show.plural(total, words[0])}" for words, found, total in parts)
@@ -287,6 +315,8 @@ def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tu
 
     words = {"en": ("Paths", "Effects", "respondents", "power", "absent from the population: {}"),
              "zh": ("路径", "效应", "受访者人数", "功效", "总体中不存在：{} 个")}[language]  # fmt: skip
+    if result.table.empty:
+        return show.blank(result.text, language)
     table = result.table[~result.table["name"].str.contains("+", regex=False)]
     sides = [side for side in (table[table["kind"] == "path"], table[table["kind"] != "path"]) if len(side)]
     labels = max(int(np.isfinite(side.drop_duplicates("name")["n_80"]).sum()) for side in sides)

@@ -156,6 +156,42 @@ def test_without_population_or_size_the_remedy_is_named(small):
         power.power(small, population=SIZES, rng=np.random.default_rng(1))
 
 
+def test_a_control_has_no_population_and_leaves_the_power_of_the_other_paths(small):
+    """Paths from a column, to one, and a fixed and a labelled path beside them."""
+    models = {"main": "M ~ 0.3*X\nY ~ b*M + X", "control": "M ~ 0.3*X + age\nY ~ b*M + X + age\nvisits ~ Y\nage ~~ visits"}
+    asked = {**{code: h.model_dump() for code, h in small.hypotheses.items()},
+             "H3": {"effect": "age -> M -> Y", "model": "control", "en": "x", "zh": "x"}}  # fmt: skip
+    own = study.Study.model_validate(small.model_dump() | {
+        "models": models, "hypotheses": asked, "columns": {"age": {"kind": "number"}, "visits": {"kind": "number"}}})  # fmt: skip
+    assert power.assumed(own, 0.3, "control") == power.assumed(own, 0.3, "main")
+    plain, found = (power.power(own, model, n=150, reps=40, population=SIZES, rng=np.random.default_rng(2), sizes=[150])
+                    for model in models)  # fmt: skip
+    paths = plain.table["kind"] == "path"
+    assert list(found.table["name"][found.table["kind"] == "path"]) == list(plain.table["name"][paths])
+    both = plain.table.merge(found.table, on=["kind", "name"])
+    assert (both["power_x"] == both["power_y"]).all() and len(both) == 2
+    assert all("age, visits" in found.warnings[0][language] for language in ("en", "zh")) and not plain.warnings
+
+
+@pytest.mark.parametrize("text", ["X ~~ M\nM ~~ Y", "X ~ age"])
+def test_a_model_without_paths_between_constructs_has_no_power_and_says_so(small, text):
+    own = small.model_copy(update={"models": {"main": text}})
+    found = power.power(own, n=100, population=power.assumed(own), rng=np.random.default_rng(1))
+    assert found.table.empty and list(found.table) == power.COLUMNS and found.text in found.warnings
+    for language in ("en", "zh"):
+        assert power.plot_power(found, own, language=language).text == found.text
+
+
+def test_where_nothing_exists_there_is_nothing_to_notice(small):
+    found = power.power(small, n=100, reps=20, sizes=[100], population=power.assumed(small, 0.0), rng=np.random.default_rng(1))
+    assert "nothing to notice" in found.text["en"] and np.isinf(found.table["n_80"]).all()
+
+
+def test_a_model_without_degrees_of_freedom_has_no_test_of_fit(small):
+    found = power.rmsea_table(small.model_copy(update={"models": {"main": "X ~~ X"}}), 100)
+    assert found.table["df"].tolist() == [0] and "inf" not in found.text["en"] + found.text["zh"]
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_names_in_the_figure_do_not_overlap(small, result, language):
     picture = power.plot_power(result, small, language=language)
