@@ -269,32 +269,27 @@ def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tupl
 @show.picture
 def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
     """Draw :func:`residuals` as a heat map, items grouped by construct."""
+    import seaborn
     from matplotlib import pyplot
 
-    items, square = list(result.table["item"]), result.table.set_index("item").to_numpy()
-    count = len(items)
-    shown = np.where(np.tri(count, k=-1, dtype=bool), square, np.nan)
-    limit, side = max(0.2, float(np.nanmax(np.abs(shown)))), max(6.0, 1.5 + 0.21 * count)
+    square = result.table.set_index("item")
+    items, count = list(square), len(square)
+    shown = square.where(np.tri(count, k=-1, dtype=bool))
+    limit, side = max(0.2, shown.abs().max(axis=None)), max(6.0, 1.5 + 0.21 * count)
+    words = shown.map(lambda r: number(r, 2).replace("0.", ".") if count <= 20 and abs(r) > 0.10 else "")
     figure, axis = pyplot.subplots(figsize=(side + 1, side))
-    image = axis.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    bar = axis.inset_axes((0.62, 0.93, 0.36, 0.025))
+    seaborn.heatmap(shown, annot=words, fmt="", cmap="RdBu_r", vmin=-limit, vmax=limit, annot_kws={"fontsize": 7}, square=True, ax=axis,
+                    xticklabels=True, yticklabels=True, cbar_ax=bar, cbar_kws={"orientation": "horizontal"})
+    bar.set_xlabel({"en": "sample − implied correlation", "zh": "样本相关 − 模型相关"}[language], fontsize=9)
     owner = [study.items.get(item, item) for item in items]
     for code in dict.fromkeys(owner):
-        first, last = owner.index(code) - 0.5, count - owner[::-1].index(code) - 0.5
-        colour = show.ROLES[study.role(code)]
+        first, last, colour = owner.index(code), count - owner[::-1].index(code), show.ROLES[study.role(code)]
         axis.plot([first, first, last], [first, last, last], color=colour, lw=1.5)
-        axis.text((first + last) / 2 + 1, (first + last) / 2, study.name(code, language), color=colour, weight="bold",
-                  va="center")
-    if count <= 20:
-        for row, column in np.argwhere(np.abs(np.nan_to_num(shown)) > 0.10):
-            colour = "white" if abs(shown[row, column]) > 0.6 * limit else show.INK
-            axis.text(column, row, number(shown[row, column], 2).replace("0.", "."), color=colour, ha="center", va="center",
-                      fontsize=7)
-    small = 8 if count <= 25 else 6.5
-    axis.set_xticks(range(count), items, rotation=90, fontsize=small)
-    axis.set_yticks(range(count), items, fontsize=small)
+        axis.text((first + last) / 2 + 1, (first + last) / 2, study.name(code, language), color=colour, weight="bold", va="center")
+    axis.set(xlabel="", ylabel="")
     axis.grid(visible=False)
-    bar = figure.colorbar(image, cax=axis.inset_axes((0.62, 0.93, 0.36, 0.025)), orientation="horizontal")
-    bar.set_label({"en": "sample − implied correlation", "zh": "样本相关 − 模型相关"}[language], fontsize=9)
+    axis.tick_params(labelsize=8 if count <= 25 else 6.5)
     return figure, {
         "en": f"Residual correlations (n = {result.n_used:,}). Red: two items go together more than the model says; blue: less. "
               f"{result.text['en']}",
