@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cxlib.show import Result, number, plural
+from cxlib.show import Result, number, plural, relied
 
 if TYPE_CHECKING:
     from cxlib.sem import Fit
@@ -169,9 +169,7 @@ def below_diagonal(matrix: pd.DataFrame) -> list[tuple[str, str, float]]:
 
 def of_fit(fit: Fit, table: pd.DataFrame, text: Words, method: str, notes: list[Words | None] | None = None) -> Result:
     """A result that says above its numbers what is wrong with the fit."""
-    if not fit.trustworthy:
-        text = {"en": "Not to be relied on, see the warning. " + text["en"], "zh": "结果不可靠，见警告。" + text["zh"]}
-    return Result(table, text, fit.n_used, method, (*fit.warnings, *filter(None, notes or [])))
+    return Result(table, relied(text, fit.trustworthy), fit.n_used, method, (*fit.warnings, *filter(None, notes or [])))
 
 
 def scaled(cov: pd.DataFrame) -> pd.DataFrame:

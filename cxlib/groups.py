@@ -19,7 +19,7 @@ from cxlib import group_answers, sem, show
 from cxlib.composites import holm
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
-from cxlib.show import Result, Text, number, p_text, plural
+from cxlib.show import Result, Text, blank, number, p_text, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +36,9 @@ UNBALANCED = 4
 GROUP = "group_"
 MARKERS = "osD^vPXh"
 LEVELS = {
-    "configural": ("same questions", "题目相同"), "thresholds": ("same thresholds between the answers", "选项之间的阈值相同"), "metric": ("same loadings: paths compare", "载荷相同：可比较路径"),
-    "metric_second": ("same second-order loadings", "二阶载荷相同"), "scalar": ("same intercepts: means compare", "截距相同：可比较均值"),
+    "configural": ("same questions", "题目相同"), "thresholds": ("same thresholds between the answers", "选项之间的阈值相同"),
+    "metric": ("same loadings: paths compare", "载荷相同：可比较路径"), "metric_second": ("same second-order loadings", "二阶载荷相同"),
+    "scalar": ("same intercepts: means compare", "截距相同：可比较均值"),
     "scalar_second": ("same first-order intercepts: second-order means compare", "一阶截距相同：可比较二阶均值"),
     "strict_second": ("same disturbances", "扰动相同"), "strict": ("same residuals: sums compare", "残差相同：可比较总分"),
 }
@@ -137,7 +138,7 @@ def compare(data: pd.DataFrame, study: Study, group: str = "", model: str = "mai
     sizes["compared_by"] = ["nothing" if g not in kept else "model and means" if g in large else "means" for g in present]
     made = Comparison(study, column, model, frame, sizes, tuple(kept), tuple(large))
     notes, why_not = _accounts(made, len(data) - len(frame), items, needed)
-    return Comparison(study, column, model, frame, sizes, tuple(kept), tuple(large) if why_not is None else (), why_not, notes)
+    return replace(made, large=made.large if why_not is None else (), why_not=why_not, notes=notes)
 
 
 def sizes(compared: Comparison) -> Result:
@@ -174,8 +175,8 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     rng : numpy Generator
         For the permutations.
     estimator, missing : str
-        As :func:`cxlib.sem.fit`; of what exists for one group only the nearest is taken instead, with a warning: "MLR" for
-        "MLM" with "fiml", "fiml" for "mi".  "WLSMV" has a level of equal thresholds, frees nothing and permutes nothing.
+        As :func:`cxlib.sem.fit`; of what exists for one group only the nearest is taken instead, with a warning: "fiml" for
+        "mi", "pairwise" for either with "WLSMV".  "WLSMV" has a level of equal thresholds, frees nothing and permutes nothing.
     merge_answers : bool
         Of WLSMV: merge an answer that nobody of a group gave with its neighbour nearer the middle, in all groups; without it
         there is no ladder then.
@@ -186,7 +187,7 @@ def ladder(compared: Comparison, *, criterion: Literal["approximate", "chisq"] =
     """
     if compared.why_not is not None:
         return Ladder(compared, criterion, why_not=compared.why_not)
-    estimator, missing, notes = _available(estimator, missing)
+    missing, notes = _available(estimator, missing)
     parts = group_answers.by_group(compared.data, _items(compared.study, compared.model), GROUP, compared.large, missing)
     if estimator == "WLSMV" and (gap := group_answers.gaps(parts, compared.name)):
         if not merge_answers:
@@ -358,23 +359,15 @@ def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> 
     return Result(pd.DataFrame(columns=list(columns)), why, 0, "not computed", together(notes, why))
 
 
-def _available(estimator: str, missing: str) -> tuple[str, str, list[Text]]:
-    """Estimator and treatment of missing values that exist for several groups, and what was taken instead."""
-    notes: list[Text] = []
-    wanted, treated = estimator, missing
-    if treated == "mi":
-        missing = "fiml"
-        notes.append({"en": "Imputed data sets are not compared between groups; every answer given is used instead (fiml).",
-                      "zh": "多重填补不用于分组比较；改为使用所有已给出的回答（fiml）。"})
-    if wanted == "WLSMV" and missing == "fiml":
-        missing = "pairwise"
-        notes = [{"en": f"WLSMV has no missing = \"{treated}\"; pairs of answers are used instead (pairwise).",
-                  "zh": f"WLSMV 没有 missing = \"{treated}\"；改用成对作答（pairwise）。"}]
-    if wanted == "MLM" and missing == "fiml":
-        estimator = "MLR"
-        notes.append({"en": f"There is no {wanted} of these data in several groups; MLR is used instead, answers taken as numbers.",
-                      "zh": f"多组比较没有适用于此数据的 {wanted}；改用 MLR，把回答当作数值。"})
-    return estimator, missing, notes
+def _available(estimator: str, missing: str) -> tuple[str, list[Text]]:
+    """The treatment of missing values that exists for several groups, and what is said if it is another."""
+    if estimator == "WLSMV" and missing in ("fiml", "mi"):
+        return "pairwise", [{"en": f"WLSMV has no missing = \"{missing}\"; pairs of answers are used instead (pairwise).",
+                             "zh": f"WLSMV 没有 missing = \"{missing}\"；改用成对作答（pairwise）。"}]
+    if missing == "mi":
+        return "fiml", [{"en": "Imputed data sets are not compared between groups; every answer given is used instead (fiml).",
+                         "zh": "多重填补不用于分组比较；改为使用所有已给出的回答（fiml）。"}]
+    return missing, []
 
 
 def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: int) -> tuple[tuple[Text, ...], Text | None]:
@@ -463,17 +456,12 @@ def plot_means(result: Result, study: Study, *, language: str = "en") -> tuple[F
         return blank(result.text, language)
     codes, groups, column = list(dict.fromkeys(table["construct"])), list(dict.fromkeys(table["group"])), table["grouping"].iloc[0]
     names = {lang: [level_name(study, column, g, lang) for g in (*groups, table["reference"].iloc[0])] for lang in ("en", "zh")}
-    step = 0.8 / len(groups)
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.25 + 0.16 * len(groups)) * len(codes)))
-    for row in table.itertuples():
-        at = groups.index(row.group)
-        place, colour = codes.index(row.construct) + (at - (len(groups) - 1) / 2) * step, show.ROLES[study.role(row.construct)]
-        axes.plot([row.d_low, row.d_high], [place, place], color=colour, linewidth=2, alpha=0.7)
-        axes.plot(row.d, place, MARKERS[at], color=colour, markersize=7, markerfacecolor=colour if row.p_adjusted < 0.05 else "white")
-    axes.axvline(0, color=show.MUTED, linewidth=1)
-    axes.set_yticks(range(len(codes)), [study.name(code, language) for code in codes])
-    axes.set_ylim(len(codes) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
+    at = table["group"].map(groups.index)
+    show.forest(axes, table.assign(
+        est=table["d"], ci_low=table["d_low"], ci_high=table["d_high"], hollow=table["p_adjusted"] >= 0.05,
+        place=table["construct"].map(codes.index) + (at - (len(groups) - 1) / 2) * 0.8 / len(groups), mark=[MARKERS[k] for k in at],
+        colour=[show.ROLES[study.role(code)] for code in table["construct"]]), [study.name(code, language) for code in codes])
     if len(groups) > 1:
         for at, name in enumerate(names[language][:-1]):
             axes.plot([], [], MARKERS[at], color=show.INK, markersize=7, label=name)
@@ -485,16 +473,3 @@ def plot_means(result: Result, study: Study, *, language: str = "en") -> tuple[F
         "en": f"Latent means of {', '.join(names['en'][:-1])} against {names['en'][-1]} (the zero line), n = {result.n_used:,}. A hollow "
               "point is not clear after Holm's correction.",
         "zh": f"{'、'.join(names['zh'][:-1])}相对{names['zh'][-1]}（零线）的潜均值，n = {result.n_used:,}。空心点经 Holm 校正后不明确。"}
-
-
-def blank(words: Text, language: str) -> tuple[Figure, Text]:
-    """A picture that says why there is none."""
-    import textwrap
-
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7.5, 1.4))
-    axes.set_axis_off()
-    width = 40 if language == "zh" else 80
-    axes.annotate("\n".join(textwrap.wrap(words[language], width)), (0.5, 0.5), ha="center", va="center", color=show.MUTED)
-    return figure, words

@@ -34,6 +34,10 @@ KINDS = {
                      "按假定完全中介（模型没有直接路径，须与含该路径的模型比较）"),
 }
 """Kinds of mediation, in both languages."""
+NOT_RESAMPLED = {
+    "en": "Nothing was resampled: refits need complete rows and maximum likelihood. Intervals are those of the delta method.",
+    "zh": "未做重抽样：重抽样拟合要求完整样本行和最大似然估计。区间由 delta 法得出。",
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ class Resampled:
         return self.bootstrap, self.jackknife
 
 
-def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> Resampled:
+def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> Resampled | None:
     """Refit the model to `n_boot` resamples of the respondents, or of the study's clusters, and leaving each out once.
+
+    None for a fit of incomplete rows or of ordered categories (WLSMV): refits are by maximum likelihood of complete rows.
 
     Above 20,000 respondents (clusters) the leave-one-out estimates are not computed: BCa and percentile
     intervals are then the same for any purpose.
@@ -63,14 +69,18 @@ def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: 
     """
     from cxlib.sem import resampling
 
+    if fit.missing != "listwise" or fit.estimator == "WLSMV":
+        return None
     draws = resampling.bootstrap(data, fit, n_boot, rng, cluster=study.cluster or None)
     units = data[study.cluster].nunique() if study.cluster else fit.n_used
     left_out = resampling.jackknife(data, fit, cluster=study.cluster or None) if units <= MOST_LEFT_OUT else None
     return Resampled(draws, left_out, fit.n_used, study.cluster)
 
 
-def draws_table(draws: Resampled) -> show.Result:
+def draws_table(draws: Resampled | None) -> show.Result:
     """How the refits ended (sample, draws, converged, improper, failed); converged ones include the improper."""
+    if draws is None:
+        return show.Result(pd.DataFrame(columns=["sample", "draws", "converged", "improper", "failed"]), NOT_RESAMPLED, 0)
     kinds = {"bootstrap": draws.bootstrap} | ({} if draws.jackknife is None else {"leave-one-out": draws.jackknife})
     table = pd.DataFrame([{"sample": name, "draws": len(found), "converged": found.converged, "improper": found.improper,
                            "failed": found.failed} for name, found in kinds.items()])
@@ -105,7 +115,7 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = 
     Returns
     -------
     Result
-        effect, kind, est, se, ci_low, ci_high, p, std, interval, draws, converged.  Of `draws` samples drawn,
+        effect, kind, est, se, ci_low, ci_high, p, std, interval, draws, converged, n.  Of `draws` samples drawn,
         `converged` have an optimum and were used, improper ones among them.
 
     Notes
@@ -118,7 +128,8 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = 
     table = _effects(fit, draws, study, model, False)
     place = table["interval"].map({name: (INTERVALS.index(name) - INTERVALS.index(kind)) % 3 for name in INTERVALS})
     table = table.loc[place.groupby([table[name] for name in BEST], sort=False).idxmin()].reset_index(drop=True)
-    return show.Result(table, _said(table, study), fit.n_used, "unstandardised effects", _warnings(fit, draws, table))
+    return show.Result(table.assign(n=fit.n_used), show.relied(_said(table, study), fit.trustworthy), fit.n_used,
+                       f"unstandardised effects, {fit.method}", _warnings(fit, draws, table))
 
 
 def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
@@ -194,47 +205,57 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str =
         if not row["direct"] * row["indirect"] > 0 or row["total_low"] <= 0 <= row["total_high"]:
             row |= dict.fromkeys(("proportion", "proportion_low", "proportion_high"), np.nan)
         rows.append(row)
-    table = pd.DataFrame(rows)
-    return show.Result(table, _mediated(table, study), fit.n_used, "intervals of direct and indirect effects",
+    table = pd.DataFrame(rows, columns=["start", "end", *(f"{name}{end}" for name in names for end in ("", "_low", "_high")), "type"])
+    return show.Result(table, show.relied(_mediated(table, study), fit.trustworthy), fit.n_used, "intervals of direct and indirect effects",
                        (*_warnings(fit, draws, table), *_proportions(table, fit.n_used)))
 
 
-def full_or_partial(fit: sem.Fit, data: pd.DataFrame, study: Study, *, model: str = "main") -> show.Result:
+def full_or_partial(fit: sem.Fit, draws: Resampled | None, data: pd.DataFrame, study: Study, *, model: str = "main") -> show.Result:
     """Full against partial mediation by nested comparison: the model with the direct path against the one without it.
 
     One row a pair of constructs that :func:`summary` names: start, end, in_model (whether the study's model has the path),
-    std (of the path), d_chisq, d_df, d_p, mediation: ``partial`` if the path improves the fit (p < .05), ``full`` if it does
-    not, ``unknown`` if the other model has no trustworthy solution.  Each pair is tested alone.
+    std (of the path), d_chisq, d_df, d_p, mediation: if the interval of the total indirect effect leaves out zero, ``partial``
+    (``competitive`` if it has the other sign) if the path improves the fit (p < .05) and ``full`` if it does not; else ``direct
+    only`` and ``none``; ``unknown`` if the other model has no trustworthy solution.  Each pair is tested alone.  Imputed data give no such test.
 
     Notes
     -----
     James, Mulaik & Brett (2006), doi:10.1177/1094428105285144.  R: ``lavaan::lavTestLRT(with_path, without_path)``.
     """
     rows, notes = [], list(fit.warnings)
-    for start, end in _mediated_pairs(fit.model, study, model):
+    pairs = _mediated_pairs(fit.model, study, model) if fit.missing != "mi" else []
+    through = inference(fit, lambda theta: values(fit.model, [Effect("", "indirect", (pair,)) for pair in pairs], theta),
+                        [(f"{start} {end}", "", np.nan) for start, end in pairs], *(draws.both if draws else ()))
+    through = through.drop_duplicates("effect").assign(sure=_sure).set_index("effect")
+    for start, end in pairs:
         there = (start, end) in edges(fit.model)
         syntax = ways.without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
         other = sem.fit(data, syntax, estimator=fit.estimator, missing=fit.missing)
         small, large = (other, fit) if there else (fit, other)
         std = large.parameters.query("lhs == @end and op == '~' and rhs == @start")["std"].item()
         test = sem.difference(small, large).iloc[0][["d_chisq", "d_df", "d_p"]]
-        kind = "unknown" if not other.trustworthy else "partial" if test["d_p"] < 0.05 else "full"
-        rows.append({"start": start, "end": end, "in_model": there, "std": std, **test, "mediation": kind})
+        better, indirect = test["d_p"] < 0.05, through.loc[f"{start} {end}"]
+        both = "partial" if std * indirect["est"] > 0 else "competitive"
+        kind = (both if better else "full") if indirect["sure"] else ("direct only" if better else "none")
+        rows.append({"start": start, "end": end, "in_model": there, "std": std, **test, "mediation": kind if other.trustworthy else "unknown"})
         if not (other.trustworthy and abs(std) < 1):
             notes.append({"en": f"{start} → {end} hardly tells anything: with the path (or without) the solution is improper or the path "
                                 f"beyond 1 ({show.number(std, 2)}).",
                           "zh": f"{start} → {end} 几乎不说明问题：加入（或去掉）该路径后，解不恰当，或路径超出 1（{show.number(std, 2)}）。"})
     table = pd.DataFrame(rows, columns=["start", "end", "in_model", "std", "d_chisq", "d_df", "d_p", "mediation"])
-    partial = table[table["mediation"] == "partial"]
-    en, zh = (comma.join(f"{study.name(row.start, lang)} → {study.name(row.end, lang)}" for row in partial.itertuples())
+    if fit.missing == "mi":
+        notes.append({"en": "Imputed data have no χ² difference; use missing='fiml'.", "zh": "插补数据没有 χ² 差异检验；可用 missing='fiml'。"})
+    better = table[table["mediation"].isin(["partial", "competitive", "direct only"])]
+    en, zh = (comma.join(f"{study.name(row.start, lang)} → {study.name(row.end, lang)}" for row in better.itertuples())
               for lang, comma in (("en", ", "), ("zh", "、")))
-    return show.Result(table, {
-        "en": f"A direct path improves the fit in {len(partial)} of {show.plural(len(table), 'pair')} (partial mediation): {en or 'none'}.",
-        "zh": f"{len(table)} 对中有 {len(partial)} 对加入直接路径可改善拟合（部分中介）：{zh or '无'}。"},
+    return show.Result(table, show.relied({
+        "en": f"A direct path improves the fit in {len(better)} of {show.plural(len(table), 'pair')}: {en or 'none'}.",
+        "zh": f"{len(table)} 对中有 {len(better)} 对加入直接路径可改善拟合：{zh or '无'}。"}, fit.trustworthy),
         fit.n_used, f"χ² difference of nested models ({fit.method})", tuple(notes))
 
 
-def other_effects(data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> dict[str, show.Result]:
+def other_effects(data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator, estimator: str = "ML",
+                  missing: str = "listwise") -> dict[str, show.Result]:
     """The effects that hypotheses about other models than the main one ask for, by model.
 
     Models that cannot be fitted or trusted are left out: verdicts about them are withheld anyway.
@@ -243,7 +264,7 @@ def other_effects(data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.
     asked = {h.model for h in study.hypotheses.values() if h.effect or h.total or h.contrast}
     for model in [name for name in study.models if name != "main" and name in asked]:
         try:
-            fit = sem.fit(data, study.syntax(model))
+            fit = sem.fit(data, study.syntax(model), estimator=estimator, missing=missing, rng=rng, cluster=study.cluster or None)
         except (sem.ModelError, sem.DataError):
             continue
         if fit.trustworthy:
@@ -270,22 +291,25 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
     axes.tick_params(axis="y", labelsize=9)
     axes.set_xlabel({"en": "unstandardised effect (95% interval)", "zh": "非标准化效应（95% 区间）"}[language])
     kind = "/".join(table["interval"].unique()).replace("bca", "BCa")
-    used = f"{table['converged'].min():,}" if len(table) else "0"
+    used = int(table["converged"].min()) if len(table) else 0
+    en, zh = (f" ({used:,} bootstrap samples)", f"（{used:,} 次重抽样）") if used else ("", "")
     return figure, {
-        "en": f"Effects with 95% {kind} intervals ({used} bootstrap samples), n = {result.n_used:,}. Squares are direct, circles "
+        "en": f"Effects with 95% {kind} intervals{en}, n = {result.n_used:,}. Squares are direct, circles "
               f"single chains, diamonds sums; the interval of a hollow mark holds zero.{left['en']}",
-        "zh": f"效应及 95% {kind} 区间（{used} 次重抽样），n = {result.n_used:,}。方块为直接效应，圆点为单条链，"
+        "zh": f"效应及 95% {kind} 区间{zh}，n = {result.n_used:,}。方块为直接效应，圆点为单条链，"
               f"菱形为合计；空心标记的区间包含零。{left['zh']}"}
 
 
 @show.picture
-def plot_distributions(fit: sem.Fit, draws: Resampled, study: Study, *, language: str = "en",
+def plot_distributions(fit: sem.Fit, draws: Resampled | None, study: Study, *, language: str = "en",
                        most: int = 9) -> tuple[Figure, show.Text]:
     """Bootstrap distributions of the `most` largest specific effects, with interval, estimate and zero."""
     from textwrap import fill
 
     from matplotlib import pyplot
 
+    if draws is None:
+        return show.blank(NOT_RESAMPLED, language)
     found = effects(fit, draws, study).table
     table, left = _largest(found, most, "specific" if "specific" in set(found["kind"]) else "")
     drawn = values(fit.model, [effect(fit.model, row.effect, row.kind if row.kind in ("total", "indirect") else "")
@@ -433,8 +457,12 @@ def _warnings(fit: sem.Fit, draws: Resampled | None, table: pd.DataFrame) -> tup
     """What stands above the numbers: the fit's own warnings, then how the draws ended."""
     out: list[show.Text] = list(fit.warnings)
     if draws is None:
-        out.append({"en": "Delta-method intervals only: nothing was resampled.", "zh": "仅有 delta 法区间：未做重抽样。"})
+        out.append(NOT_RESAMPLED)
     else:
+        if draws.cluster:
+            out.append({"en": f"The bootstrap resamples whole clusters ({draws.cluster}), so BCa and percentile intervals do not take "
+                              "their respondents as independent.",
+                        "zh": f"自助法整群重抽样（{draws.cluster}），因此 BCa 与百分位区间不把同一群的受访者视为独立。"})
         out += _draw_warnings(draws)
         lost = draws.bootstrap.converged - table["converged"].min() if "converged" in table and len(table) else 0
         if lost:

@@ -103,6 +103,25 @@ def apart(places: Sequence[float], gap: float, top: float) -> np.ndarray:
     return np.minimum(lowest, top - gap * rank[::-1])
 
 
+def blank(words: Text, language: str) -> tuple[Figure, Text]:
+    """A picture that says why there is none."""
+    import textwrap
+
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.5, 1.4))
+    axes.set_axis_off()
+    width = 40 if language == "zh" else 80
+    axes.annotate("\n".join(textwrap.wrap(words[language], width)), (0.5, 0.5), ha="center", va="center", color=MUTED)
+    return figure, words
+
+
+def relied(text: Text, trustworthy: bool) -> Text:
+    """The text, behind a warning if the solution it rests on cannot be trusted."""
+    doubt = {"en": "Not to be relied on, see the warning. ", "zh": "结果不可靠，见警告。"}
+    return text if trustworthy else {language: doubt[language] + text[language] for language in doubt}
+
+
 def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
     """Draw estimates with their intervals, about zero, in lines from the top down.
 

@@ -334,8 +334,7 @@ def _fitted(fits: Fits) -> dict[str, sem.Fit]:
 
 def _told(fit: sem.Fit, text: show.Text) -> show.Text:
     """The sentence, with a word before it if the solution cannot be trusted."""
-    return text if fit.trustworthy else {"en": f"Not to be relied on, see the warning. {text['en']}",
-                                         "zh": f"结果不可靠，见警告。{text['zh']}"}
+    return show.relied(text, fit.trustworthy)
 
 
 def _state_covariance(fit: sem.Fit) -> pd.DataFrame:

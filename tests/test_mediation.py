@@ -153,22 +153,23 @@ def test_what_cannot_be_an_effect_is_explained(words, kind, message):
 
 
 def test_nested_comparisons_are_lavaans():
-    result = mediation.full_or_partial(fitted("main"), mobi(), real())
+    result = mediation.full_or_partial(fitted("main"), None, mobi(), real())
     table, theirs = result.table.set_index(["start", "end"]), pd.read_csv(HERE / "mediation_compare.csv").dropna().set_index("pair")
     for pair, name in ((("PERQ", "CUSA"), "main-full"), (("PERQ", "CUSL"), "wide-main")):
         np.testing.assert_allclose(table.loc[pair, ["d_chisq", "d_df"]].astype(float), theirs.loc[name, ["d_chisq", "d_df"]].astype(float), atol=1e-6)
         assert table.loc[pair, "d_p"] == pytest.approx(theirs.loc[name, "d_p"], rel=1e-6)
-    assert table["in_model"].to_dict() == {("PERQ", "CUSA"): True, ("PERQ", "CUSL"): False} and set(table["mediation"]) == {"partial"}
+    assert table["in_model"].to_dict() == {("PERQ", "CUSA"): True, ("PERQ", "CUSL"): False}
+    assert table["mediation"].to_dict() == {("PERQ", "CUSA"): "partial", ("PERQ", "CUSL"): "competitive"}
     assert "2 of 2 pairs" in result.text["en"] and "2 对中有 2 对" in result.text["zh"]
     assert any("PERQ → CUSL" in note["en"] and "beyond 1 (−1.47)" in note["en"] for note in result.warnings)
 
 
-@pytest.mark.parametrize(("kind", "partial"), [("full", False), ("partial", True)])
-def test_nested_comparison_finds_the_planted_mediation(tmp_path, kind, partial):
+@pytest.mark.parametrize("kind", ["full", "partial", "competitive", "direct only", "none"])
+def test_nested_comparison_finds_the_planted_mediation(tmp_path, kind):
     data, chosen = sample(*PLANTED[kind]), small_study(tmp_path)
     fit = sem.fit(data, chosen.syntax("main"))
-    row = mediation.full_or_partial(fit, data, chosen).table.iloc[0]
-    assert (row["mediation"] == "partial") == partial and row["in_model"]
+    row = mediation.full_or_partial(fit, None, data, chosen).table.iloc[0]
+    assert row["mediation"] == kind and row["in_model"]
     without = sem.fit(data, chosen.measurement("main") + "\nM ~ X\nY ~ M")
     assert row["d_chisq"] == pytest.approx(without.chisq - fit.chisq, abs=1e-6)
 
@@ -182,7 +183,7 @@ def test_wrong_requests_are_explained():
 
 def test_default_effects_are_the_ends_and_the_hypotheses():
     table = mediation.effects(fitted("main"), None, real()).table
-    assert list(table) == COLUMNS
+    assert list(table) == [*COLUMNS, "n"] and set(table["n"]) == {250}
     keys = set(zip(table["effect"], table["kind"], strict=True))
     assert len(keys) == len(table)
     assert {("PERQ -> CUSL", "total"), ("PERQ -> CUSL", "indirect"), ("PERQ -> PERV -> CUSA -> CUSL", "specific"),
@@ -248,7 +249,7 @@ def test_draws_that_failed_are_counted_and_left_out():
 
 def test_without_draws_or_leave_one_out_the_intervals_say_so():
     result = mediation.effects(fitted("main"), None, real())
-    assert set(result.table["interval"]) == {"delta"} and "nothing was resampled" in result.warnings[-1]["en"]
+    assert set(result.table["interval"]) == {"delta"} and "Nothing was resampled" in result.warnings[-1]["en"]
     result = mediation.effects(fitted("main"), replace(resampled(), jackknife=None), real())
     assert set(result.table["interval"]) == {"percentile"} and any("No BCa" in note["en"] for note in result.warnings)
     for kind in mediation.INTERVALS:
@@ -380,6 +381,24 @@ def test_hypotheses_about_other_models_get_their_effects(tmp_path_factory):
                        fit.theta[None], True)[0]
         assert row["est"] == pytest.approx(apart[0] - apart[1], abs=1e-10) and row["est"] == row["std"]
     assert mediation.other_effects(mobi(), real(), 10, np.random.default_rng(1)) == {}
+
+
+@pytest.mark.parametrize(("estimator", "missing"), [("MLR", "fiml"), ("ML", "mi"), ("WLSMV", "listwise")])
+def test_incomplete_rows_and_categories_have_delta_intervals(tmp_path_factory, estimator, missing):
+    own, rng = small_study(tmp_path_factory.getbasetemp()), np.random.default_rng(4)
+    data = sample(0.6, 0.6, 0.1).round().clip(-2, 2)
+    if missing != "listwise":
+        items = [name for name in data if name in own.items]
+        data[items] = data[items].mask(rng.random((len(data), len(items))) < 0.05)
+    fit = sem.fit(data, own.syntax(), estimator=estimator, missing=missing, rng=rng)
+    assert mediation.bootstrap(fit, data, own, 10, rng) is None
+    result = mediation.effects(fit, None, own)
+    assert set(result.table["interval"]) == {"delta"} and set(result.table["n"]) == {fit.n_used} and fit.method in result.method
+    assert result.table[["est", "ci_low", "ci_high", "std"]].notna().all(axis=None) and result.warnings[-1] == mediation.NOT_RESAMPLED
+    compared = mediation.full_or_partial(fit, None, data, own)
+    assert compared.table.empty == (missing == "mi") == any("Imputed data" in note["en"] for note in compared.warnings)
+    assert mediation.draws_table(None).table.empty
+    assert mediation.plot_distributions(fit, None, own).text["en"] == mediation.NOT_RESAMPLED["en"]
 
 
 def test_clusters_are_resampled_whole(tmp_path_factory):

@@ -28,7 +28,7 @@ CONTRACT = {
     "validity": ["construct", "alpha", "omega", "cr", "ave", "msv", "max_htmt"],
     "modification_indices": ["lhs", "op", "rhs", "mi", "epc"],
     "r2": ["construct", "r2"],
-    "effects": ["effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval", "draws", "converged"],
+    "effects": ["effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval", "draws", "converged", "n"],
     "hypotheses": [
         "id", "statement", "model", "test", "sign", "est", "ci_low", "ci_high", "p", "p_adjusted", "n", "verdict", "notebook",
     ],
