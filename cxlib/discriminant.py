@@ -69,7 +69,8 @@ def htmt(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
 
 
 def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, model: str = "main", draws: int = 1000) -> Result:
-    """HTMT and HTMT2 of every pair (a, b) with percentile bootstrap 95% intervals, from the same draws of respondents.
+    """HTMT and HTMT2 of every pair (a, b) with percentile bootstrap 95% intervals, from the same draws of respondents (of whole
+    clusters, if the study declares them).
 
     HTMT2 does not assume equal loadings (Roemer, Schuberth & Henseler 2021, doi:10.1108/IMDS-02-2021-0082).
 
@@ -93,9 +94,12 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
     rows, scales, notes = _complete(data, study, model)
     z = ((rows - rows.mean()) / rows.std(ddof=0)).to_numpy()
     n, (i, j) = len(z), np.triu_indices(z.shape[1])
-    terms, sampled = np.hstack([z, z[:, i] * z[:, j]]), {"htmt": [], "htmt2": []}
+    unit = pd.factorize(data.loc[rows.index, study.cluster], use_na_sentinel=False)[0] if study.cluster else np.arange(n)
+    sums = pd.DataFrame(np.hstack([np.ones((n, 1)), z, z[:, i] * z[:, j]])).groupby(unit).sum().to_numpy()
+    units, sampled = len(sums), {"htmt": [], "htmt2": []}
     for size in [250] * (draws // 250) + [draws % 250]:
-        moments = rng.multinomial(n, np.full(n, 1 / n), size=size) @ terms / n
+        drawn = rng.multinomial(units, np.full(units, 1 / units), size=size) @ sums
+        moments = drawn[:, 1:] / drawn[:, :1]
         cov = np.empty((size, z.shape[1], z.shape[1]))
         cov[:, i, j] = cov[:, j, i] = moments[:, z.shape[1]:] - moments[:, i] * moments[:, j]
         variance = np.einsum("rii->ri", cov)
@@ -125,7 +129,8 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
                   f"{below[1]}; that of HTMT2 for {below[2]} and {below[3]}.",
             "zh": f"{len(table)} 对构念中，HTMT 的 95% 区间整个低于 .85 的有 {below[0]} 对，低于 .90 的有 {below[1]} 对；HTMT2 分别为 "
                   f"{below[2]} 对和 {below[3]} 对。"}
-    return Result(table, text, n, f"HTMT and HTMT2, percentile bootstrap, {used} draws", notes)
+    whole = f" of clusters ({study.cluster})" if study.cluster else ""
+    return Result(table, text, n, f"HTMT and HTMT2, percentile bootstrap, {used} draws{whole}", notes)
 
 
 def fornell_larcker(fit: Fit) -> Result:

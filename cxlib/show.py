@@ -254,7 +254,7 @@ def block(result: Result, language: str = "en", rows: int = 60) -> str:
 
 def html(table: pd.DataFrame, language: str = "en", digits: int = 3) -> str:
     """A table as HTML for the notebook and the report, rounded; the file keeps full precision."""
-    shown = table.copy()
+    shown = table.infer_objects()  # a table put together from an empty one holds its numbers as objects
     for name in shown.columns:
         values = shown[name]
         if pd.api.types.is_bool_dtype(values):

@@ -181,3 +181,25 @@ def test_larger_surveys_equal_semtools(name, ratio, geometric, printed):
     assert len(printed[name, ratio]) == ours.size
     for (a, b), value in printed[name, ratio].items():
         assert ours.loc[a, b] == pytest.approx(value, abs=1e-10)
+
+
+def test_a_declared_cluster_is_resampled_whole(mobi):
+    """Answers that every respondent of a cluster shares are as many as the clusters, not as the rows."""
+    ecsi = study.load("ecsi")
+    alike = pd.concat([mobi.assign(firm=range(250))] * 4, ignore_index=True)
+    result = htmt_intervals(alike, ecsi.model_copy(update={"cluster": "firm"}), np.random.default_rng(7), draws=300)
+    once = htmt_intervals(mobi, ecsi, np.random.default_rng(7), draws=300)
+    pd.testing.assert_frame_equal(result.table, once.table, rtol=1e-10)
+    assert "clusters (firm)" in result.method and "clusters" not in once.method
+
+
+def test_clusters_of_unequal_size_equal_an_explicit_bootstrap(mobi):
+    ecsi = study.load("ecsi")
+    data = mobi.assign(firm=np.repeat(np.arange(40), np.r_[np.full(20, 2), np.full(19, 10), 20]))
+    result = htmt_intervals(data, ecsi.model_copy(update={"cluster": "firm"}), np.random.default_rng(7), draws=60).table
+    scales = {c: ecsi.scales[c] for c in ("PERQ", "PERV", "CUSA", "CUSL")}
+    counts = np.random.default_rng(7).multinomial(40, np.full(40, 1 / 40), size=60)
+    each = np.array([htmt_matrix(data.loc[data.index.repeat(c[data["firm"]])], scales) for c in counts])
+    for row in result.to_dict("records"):
+        values = each[:, list(scales).index(row["a"]), list(scales).index(row["b"])]
+        assert [row["htmt_low"], row["htmt_high"]] == pytest.approx(np.quantile(values, [.025, .975]), abs=1e-10)

@@ -60,6 +60,11 @@ def test_whole_numbers_carry_no_digits_and_missing_ones_a_dash():
     assert "<td>3</td>" in markup and "<td>0.500</td>" in markup and markup.count("<td>–</td>") == 2
 
 
+def test_numbers_held_as_objects_are_rounded_too():
+    table = pd.concat([pd.DataFrame(columns=["at", "slope"]), pd.DataFrame({"at": ["mean"], "slope": [1 / 3]})])
+    assert "0.333<" in show.html(table) and "0.3333" not in show.html(table)
+
+
 def test_a_picture_is_the_same_bytes_twice_and_leaves_no_state():
     import matplotlib
     from matplotlib import pyplot
