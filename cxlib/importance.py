@@ -44,7 +44,8 @@ def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: 
     -------
     Result
         outcome, predictor, weight (they add up to R²) with its 95% percentile interval, share of R², rank, and
-        rank_1 … rank_k: the share of bootstrap samples in which the predictor took that rank.
+        rank_1 … rank_k: the share of bootstrap samples in which the predictor took that rank.  Empty, with the reason,
+        if no outcome is named and the model has no path.
 
     Notes
     -----
@@ -52,6 +53,10 @@ def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: 
     no causal effects, and measurement error makes them smaller.
     """
     causes = paths.predictors(parse(study.syntax(model)))
+    if not (outcome or causes):
+        text = {"en": f"Model '{model}' has no path, so nothing drives anything in it.", "zh": f"模型“{model}”没有路径，其中没有驱动关系。"}
+        return show.Result(pd.DataFrame(columns=["outcome", "predictor", "weight", "ci_low", "ci_high", "share", "rank"]), text, 0,
+                           "not computed", (text,))
     if not outcome:
         outcome = max(causes, key=lambda code: (code in study.constructs and study.role(code) == "satisfaction", len(causes[code])))
     if outcome not in study.constructs and outcome not in data.columns:
@@ -95,6 +100,8 @@ def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> 
     from matplotlib import pyplot
 
     table = result.table
+    if table.empty:
+        return show.blank(result.text, language)
     outcome = table["outcome"].iloc[0]
     figure, axes = pyplot.subplots(figsize=(7.5, 1.0 + 0.45 * len(table)))
     for place, row in enumerate(table.itertuples()):

@@ -223,12 +223,21 @@ def test_the_caption_names_the_thickest_path_and_counts_the_weak():
 
 @pytest.mark.parametrize(("change", "options", "message"), [
     (lambda t: t.drop(columns="std"), {}, "lacks the columns std"),
-    (lambda t: t[t["op"] == "=~"], {}, "has no path"),
     (lambda t: pd.concat([t, t]), {}, "occurs more than once"),
     (lambda t: t, {"marks": "bars"}, "Allowed: stars, interval")])
 def test_what_cannot_be_drawn_is_refused_with_a_remedy(change, options, message):
     with pytest.raises(ValueError, match=message):
         plot_diagram(change(simulated("ecsi", "main")[0]), study("ecsi"), **options)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_path_the_picture_says_so(language):
+    own, parameters = study("ecsi"), simulated("ecsi", "main")[0]
+    scales = own.model_copy(update={"models": {"main": "PERQ ~~ CUSA"}, "hypotheses": {}})
+    for picture in (plot_conceptual(scales, language=language), plot_diagram(parameters[parameters["op"] == "=~"], own, language=language)):
+        (said,) = picture.figure.axes[0].texts
+        assert said.get_text().replace("\n", " " if language == "en" else "") == picture.text[language]
+        assert "no path" in picture.text["en"] and "没有路径" in picture.text["zh"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -318,6 +318,13 @@ def test_drivers_default_to_satisfaction_and_its_predictors(data, mobi):
     assert set(table["outcome"]) == {"CUSA"} and set(table["predictor"]) == {"PERV", "PERQ"}
 
 
+def test_without_a_path_nothing_drives_anything(data, mobi):
+    scales = mobi.model_copy(update={"models": {"main": "PERQ ~~ CUSA"}})
+    found = importance.drivers(data, scales, np.random.default_rng(1), 50)
+    assert found.table.empty and "weight" in found.table and found.text in found.warnings
+    assert importance.plot_drivers(found, scales, language="zh").text["zh"].startswith(found.text["zh"])
+
+
 def test_drivers_count_lost_rows_and_refuse_what_cannot_be(data, mobi):
     holes = data.copy()
     holes.loc[:4, "PERV1"] = np.nan

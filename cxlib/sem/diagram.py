@@ -63,13 +63,12 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
         Arrow width grows with the size of the coefficient; paths with p ≥ .05 are dashed and grey.
         More than three covariances of constructs, and any of items, are not drawn; the caption
         gives their range.  Printed to fill an A4 page, up to ten constructs and forty items, no letter is
-        below 6 points.
+        below 6 points.  Without a path, and not `full`, a picture that says so.
 
     Raises
     ------
     ValueError
-        A column is missing, a parameter occurs twice (several groups), an option is unknown, or
-        there is nothing to draw.
+        A column is missing, a parameter occurs twice (several groups), or an option is unknown.
 
     Notes
     -----
@@ -78,8 +77,8 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     table = _checked(parameters, marks)
     paths, loadings = table[table["op"] == "~"], table[table["op"] == "=~"]
     if paths.empty and not full:
-        raise ValueError("parameters= has no path (no row with op '~'), so there is no structure to draw. "
-                         "Give the table of a structural model, or full=True to draw a measurement model.")
+        return show.blank({"en": "The model has no path: there is no structure to draw, only a measurement model (full=True).",
+                           "zh": "模型没有路径：没有可画的结构，只有测量模型（full=True）。"}, language)
     names = list(dict.fromkeys([*paths["rhs"], *paths["lhs"]]))
     factors = set(loadings["lhs"])
     if full:
@@ -120,19 +119,20 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
     -------
     Picture
         A path without a hypothesis is dashed and grey; hypotheses about effects through mediators
-        are named in the caption.
+        are named in the caption.  Without a path, a picture that says so.
 
     Raises
     ------
     ValueError
-        The study has no such model, or the model has no path.
+        The study has no such model.
     """
     if model not in study.models:
         raise ValueError(f"model='{model}' is not in study '{study.id}'. Allowed: {', '.join(study.models)}.")
     table = parse(study.syntax(model)).table
     paths = list(table.loc[table["op"] == "~", ["rhs", "lhs"]].itertuples(index=False, name=None))
     if not paths:
-        raise ValueError(f"Model '{model}' has no path ('outcome ~ predictor'), so there is nothing to draw.")
+        return show.blank({"en": f"Model '{model}' has no path: there is no structure to draw.",
+                           "zh": f"模型“{model}”没有路径：没有可画的结构。"}, language)
     mine = {code: h for code, h in study.hypotheses.items() if h.model == model}
     about: dict[tuple[str, str], list[str]] = {}
     for code, hypothesis in mine.items():
