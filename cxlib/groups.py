@@ -56,7 +56,7 @@ class Comparison:
     """Who is compared with whom, and how.
 
     data : rows of a known group, with the group in the column GROUP; groups : those large enough for composites, in the
-    declared order; large : those large enough for a model; sizes : group, n, complete, compared_by; why_not : the reason
+    declared order; large : those large enough for a model; sizes : group, n, used, compared_by; why_not : the reason
     if no model can be compared; notes : what was left out.
     """
 
@@ -94,7 +94,7 @@ class Ladder:
         return bool(len(self.steps)) and bool(((self.steps["level"] == level) & (self.steps["outcome"] == "holds")).any())
 
 
-def compare(data: pd.DataFrame, study: Study, group: str = "", model: str = "main") -> Comparison:
+def compare(data: pd.DataFrame, study: Study, group: str = "", model: str = "main", missing: str = "listwise") -> Comparison:
     """Sort respondents into the groups of a column, and say which of them can be compared, and by what.
 
     Parameters
@@ -106,6 +106,8 @@ def compare(data: pd.DataFrame, study: Study, group: str = "", model: str = "mai
         One of the study's grouping columns; empty for the first.
     model : str
         Which of the study's models will be compared.
+    missing : str
+        How :func:`ladder` will treat missing answers: unless "listwise", a row with any answer counts for the model.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def compare(data: pd.DataFrame, study: Study, group: str = "", model: str = "mai
         raise ValueError(f"'{group}' is not a grouping column of the study '{study.id}'." + (f" Did you mean '{near[0]}'?" if near else "")
                          + f" Allowed: {', '.join(study.groups) or 'none; mark one with group: true in the study file'}.")
     column = group or next(iter(study.groups), "")
-    empty = pd.DataFrame(columns=["grouping", "group", "n", "complete", "compared_by"])
+    empty = pd.DataFrame(columns=["grouping", "group", "n", "used", "compared_by"])
     if not column:
         return Comparison(study, "", model, data.iloc[:0], empty, why_not={
             "en": "The study declares no grouping column (group: true), so there are no groups to compare.",
@@ -129,20 +131,21 @@ def compare(data: pd.DataFrame, study: Study, group: str = "", model: str = "mai
     declared = list(study.columns[column].levels) or sorted(frame[GROUP].unique())
     present = [*(level for level in declared if (frame[GROUP] == level).any()), *sorted(set(frame[GROUP]) - set(declared))]
     items = _items(study, model)
-    complete = frame.loc[frame[items].notna().all(axis=1), GROUP].value_counts()
+    answered = frame[items].notna()
+    used = frame.loc[answered.all(axis=1) if missing == "listwise" else answered.any(axis=1), GROUP].value_counts()
     needed = max(LATENT, PER_ITEM * len(items))
     sizes = pd.DataFrame({"grouping": column, "group": present, "n": [int((frame[GROUP] == level).sum()) for level in present],
-                          "complete": [int(complete.get(level, 0)) for level in present]})
+                          "used": [int(used.get(level, 0)) for level in present]})
     kept = [level for level, n in zip(present, sizes["n"], strict=True) if n >= SMALLEST]
-    large = [level for level, n in zip(present, sizes["complete"], strict=True) if n >= needed and level in kept]
+    large = [level for level, n in zip(present, sizes["used"], strict=True) if n >= needed and level in kept]
     sizes["compared_by"] = ["nothing" if g not in kept else "model and means" if g in large else "means" for g in present]
     made = Comparison(study, column, model, frame, sizes, tuple(kept), tuple(large))
-    notes, why_not = _accounts(made, len(data) - len(frame), items, needed)
+    notes, why_not = _accounts(made, len(data) - len(frame), items, needed, missing)
     return replace(made, large=made.large if why_not is None else (), why_not=why_not, notes=notes)
 
 
 def sizes(compared: Comparison) -> Result:
-    """How large the groups are, and what each is compared by (grouping, group, n, complete, compared_by).
+    """How large the groups are, and what each is compared by (grouping, group, n, used, compared_by).
 
     The rule: below 20 respondents a group is left out; a model needs 100 complete answers and three for each question;
     anything between is compared by the means of the answers.
@@ -370,9 +373,10 @@ def _available(estimator: str, missing: str) -> tuple[str, list[Text]]:
     return missing, []
 
 
-def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: int) -> tuple[tuple[Text, ...], Text | None]:
+def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: int, missing: str) -> tuple[tuple[Text, ...], Text | None]:
     """What was left out and what to beware of; and why no model can be compared, None if one can."""
     column, table, notes = compared.column, compared.sizes, []
+    en, zh = ("complete answers", "完整答卷") if missing == "listwise" else ("answers", "答卷")
     if unknown:
         notes.append({"en": f"{plural(unknown, 'respondent')} did not say their '{column}' and belong to no group.",
                       "zh": f"{unknown} 名受访者未提供“{column}”，不属于任何组。"})
@@ -380,16 +384,16 @@ def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: 
         notes.append({"en": f"Group '{row.group}' has {row.n} respondents, fewer than {SMALLEST}: it is left out.",
                       "zh": f"“{compared.name(row.group, 'zh')}”组只有 {row.n} 人，不足 {SMALLEST} 人，予以剔除。"})
     for row in table[table["compared_by"] == "means"].itertuples():
-        notes.append({"en": f"Group '{row.group}' has {row.complete} complete answers; a model of {len(items)} questions needs {needed}. "
+        notes.append({"en": f"Group '{row.group}' has {row.used} {en}; a model of {len(items)} questions needs {needed}. "
                             "It is compared by the means of its answers only.",
-                      "zh": f"“{compared.name(row.group, 'zh')}”组有 {row.complete} 份完整答卷，而 {len(items)} 题的模型需要 {needed} 份；"
+                      "zh": f"“{compared.name(row.group, 'zh')}”组有 {row.used} 份{zh}，而 {len(items)} 题的模型需要 {needed} 份；"
                             "只比较其答案均值。"})
     used = table[table["compared_by"] == "model and means"]
-    if len(used) > 1 and used["complete"].max() > UNBALANCED * used["complete"].min():
-        big, small = used.loc[used["complete"].idxmax()], used.loc[used["complete"].idxmin()]
-        notes.append({"en": f"Group '{big['group']}' is {big['complete'] / small['complete']:.1f} times as large as '{small['group']}': "
+    if len(used) > 1 and used["used"].max() > UNBALANCED * used["used"].min():
+        big, small = used.loc[used["used"].idxmax()], used.loc[used["used"].idxmin()]
+        notes.append({"en": f"Group '{big['group']}' is {big['used'] / small['used']:.1f} times as large as '{small['group']}': "
                             "misfit of the small one hardly shows in the fit of both.",
-                      "zh": f"“{big['group']}”组是“{small['group']}”组的 {big['complete'] / small['complete']:.1f} 倍：小组的误差在总体拟合中"
+                      "zh": f"“{big['group']}”组是“{small['group']}”组的 {big['used'] / small['used']:.1f} 倍：小组的误差在总体拟合中"
                             "难以显现。"})
     if gap := group_answers.gaps(group_answers.by_group(compared.data, items, GROUP, used["group"], "pairwise"), compared.name):
         notes.append({"en": gap["en"] + " Nothing is lost where answers are taken as numbers; thresholds could not be compared.",
@@ -399,9 +403,9 @@ def _accounts(compared: Comparison, unknown: int, items: Sequence[str], needed: 
         return tuple(notes), {"en": f"'{column}' has one level in these data ({level}), so there is nothing to compare.",
                               "zh": f"“{column}”在数据中只有一个水平（{level}），无可比较。"}
     if len(used) < 2:
-        return tuple(notes), {"en": f"Fewer than two groups of '{column}' are large enough for a model ({needed} complete answers); see "
+        return tuple(notes), {"en": f"Fewer than two groups of '{column}' are large enough for a model ({needed} {en}); see "
                                     "the comparison of means.",
-                              "zh": f"“{column}”中达到模型要求（{needed} 份完整答卷）的组不足两个；请看均值比较。"}
+                              "zh": f"“{column}”中达到模型要求（{needed} 份{zh}）的组不足两个；请看均值比较。"}
     if len(used) > MOST:
         return tuple(notes), {"en": f"'{column}' has {len(used)} groups; a ladder of more than {MOST} cannot be read. Merge levels in the "
                                     "study file, or see the comparison of means.",

@@ -58,8 +58,10 @@ def test_a_model_needs_three_complete_answers_for_each_question():
     data = groups_of(a=150, b=150)
     data.loc[data.index[:60], "x1"] = np.nan
     found = compared(data)
-    assert found.sizes["complete"].tolist() == [90, 150] and found.large == () and found.groups == ("a", "b")
+    assert found.sizes["used"].tolist() == [90, 150] and found.large == () and found.groups == ("a", "b")
     assert "Fewer than two groups" in found.why_not["en"] and "不足两个" in found.why_not["zh"]
+    with_all = compared(data, missing="fiml")  # uses what the others answered too
+    assert with_all.sizes["used"].tolist() == [150, 150] and with_all.large == ("a", "b") and with_all.why_not is None
 
 
 def test_only_a_group_of_twelve_beside_one_large_one():
@@ -129,7 +131,7 @@ def test_a_study_without_groups_leaves_empty_marked_results():
     ecsi = load("ecsi")
     found = groups.compare(pd.DataFrame(1.0, range(5), list(ecsi.items)), ecsi)
     ladder = groups.ladder(found)
-    for result, columns in ((groups.sizes(found), ["grouping", "group", "n", "complete", "compared_by"]),
+    for result, columns in ((groups.sizes(found), ["grouping", "group", "n", "used", "compared_by"]),
                             (groups.invariance(ladder), groups.INVARIANCE), (groups.partial_invariance(ladder), groups.PARTIAL),
                             (groups.latent_means(ladder), groups.MEANS)):
         assert result.table.empty and list(result.table) == columns and result.n_used == 0
@@ -190,10 +192,10 @@ def test_latent_means_of_a_scale_that_differs_carry_a_warning():
 
 
 def test_what_exists_for_one_group_only_is_replaced_and_said():
-    found = groups.ladder(groups.compare(pupils(), study()), estimator="MLM", missing="mi", n_permutations=10)
+    found = groups.ladder(groups.compare(pupils(), study()), estimator="MLR", missing="mi", n_permutations=10)
     assert (found.fits["metric"].estimator, found.fits["metric"].missing, found.permuted) == ("MLR", "fiml", None)
     said = words(groups.invariance(found))
-    assert "no MLM" in said and "Imputed data sets are not compared" in said and "no permutation test of incomplete rows" in said
+    assert "Imputed data sets are not compared" in said and "no permutation test of incomplete rows" in said
 
 
 def test_ordinal_answers_climb_from_thresholds():
