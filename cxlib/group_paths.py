@@ -188,7 +188,7 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
             continue
         key = hypothesis.model, hypothesis.by
         if key not in made:
-            made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model),
+            made[key] = structures(groups.ladder(groups.compare(data, study, hypothesis.by, hypothesis.model, missing),
                                                   estimator=estimator, missing=missing, merge_answers=merge_answers))
         if (why := made[key].why_not or _doubt(made[key])) is not None:
             notes.append({lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}" for lang in ("en", "zh")})

@@ -291,7 +291,7 @@ HEADINGS = {
     "holds": "成立", "reverse": "反向", "low": "下限", "high": "上限", "rate": "比率", "n_needed": "所需样本",
     "problem": "问题", "note": "说明", "figure": "来源数字", "unit": "单位", "test_statistic": "检验统计量",
     "alpha_boot_low": "α 自助下限", "alpha_boot_high": "α 自助上限", "omega_total": "ω 总系数", "omega_hierarchical": "分层 ω",
-    "half": "样本之半", "complete": "完整作答", "observed_fa": "观测值（公因子）", "random_fa": "随机值（公因子）",
+    "half": "样本之半", "complete": "完整作答", "used": "可用", "observed_fa": "观测值（公因子）", "random_fa": "随机值（公因子）",
     "htmt": "HTMT", "htmt_low": "HTMT 下限", "htmt_high": "HTMT 上限", "htmt2": "HTMT2", "htmt2_low": "HTMT2 下限",
     "htmt2_high": "HTMT2 上限", "kmo": "KMO", "construct_a": "构念一", "construct_b": "构念二", "p_holm": "Holm 校正 p",
     "respondents": "受访者数", "patterns": "缺失模式数", "chisq": "χ²", "pvalue": "p", "npar": "参数数", "d_chisq": "Δχ²",
