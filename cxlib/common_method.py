@@ -28,7 +28,7 @@ NO_MARKER = {
 
 
 def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None = None) -> Result:
-    """Could one common method have made the correlations?  (columns check, statistic, value)
+    """Could one common method have made the correlations?  (columns check, statistic, value; empty if `fit` has no df)
 
     - harman_pca, harman_factor: share of the items' variance on the first unrotated principal component,
       and on a single maximum-likelihood factor (mean squared loading).
@@ -60,6 +60,10 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
     R: ``eigen(cor(items))``; ``lavaan::cfa`` with one factor; ``lavaan::cfa`` on ``scale(items)`` with
     ``METHOD =~ 1*x1 + 1*x2 + …`` and ``METHOD ~~ 0*`` every construct; for the marker tests/reference/marker.R.
     """
+    if fit.df < 1:
+        text = {"en": "The measurement model has no degree of freedom: nothing is left that could tell a common method from the constructs.",
+                "zh": "测量模型的自由度为 0：没有余下的信息可用来区分共同方法与构念。"}
+        return Result(pd.DataFrame(columns=["check", "statistic", "value"]), text, fit.n_used, "not computed", (text,))
     names, own, r = list(fit.model.observed), indicators(fit), scaled(fit.sample[0].cov)
     # the rivals are fitted to moments, so is what they are compared with
     plain = fit.estimator != "WLSMV" and fit.missing not in ("fiml", "mi")

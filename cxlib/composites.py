@@ -85,6 +85,8 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
     from matplotlib import pyplot
 
     pairs = table.table if isinstance(table, Result) else table
+    if pairs["r"].isna().all():
+        return show.blank({"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"}, language)
     codes = list(dict.fromkeys([*pairs["construct_a"], *pairs["construct_b"]]))
     wide = pairs.pivot_table(["r", "p_holm"], "construct_b", "construct_a", sort=False)
     grid, p = (wide[value].reindex(index=codes[1:], columns=codes[:-1]) for value in ("r", "p_holm"))

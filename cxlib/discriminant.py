@@ -47,16 +47,15 @@ def htmt(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
 
     Henseler, Ringle & Sarstedt (2015), doi:10.1007/s11747-014-0403-8, of the rows complete in all items.
 
-    Raises
-    ------
-    ValueError
-        If the model has fewer than two constructs with items.
+    Empty, with the reason, if the model has fewer than two constructs with items.
 
     Notes
     -----
     R: ``semTools::htmt(syntax, data, htmt2 = FALSE)`` (absolute correlations).
     """
     rows, scales, notes = _complete(data, study, model)
+    if len(scales) < 2:
+        return _alone(["construct"], model)
     square = htmt_matrix(rows, scales)
     pairs = below_diagonal(square)
     a, b, value = max(pairs, key=lambda pair: pair[2])
@@ -92,6 +91,8 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
     doi:10.1108/IntR-12-2017-0515).  R: the values are ``semTools::htmt(syntax, data, htmt2 = FALSE)`` and ``TRUE``.
     """
     rows, scales, notes = _complete(data, study, model)
+    if len(scales) < 2:
+        return _alone(["a", "b", "htmt", "htmt_low", "htmt_high", "htmt2", "htmt2_low", "htmt2_high", "draws"], model)
     z = ((rows - rows.mean()) / rows.std(ddof=0)).to_numpy()
     n, (i, j) = len(z), np.triu_indices(z.shape[1])
     unit = pd.factorize(data.loc[rows.index, study.cluster], use_na_sentinel=False)[0] if study.cluster else np.arange(n)
@@ -247,13 +248,17 @@ def _rows(data: pd.DataFrame, scales: Scales) -> pd.DataFrame:
     return rows
 
 
+def _alone(columns: list[str], model: str) -> Result:
+    """The empty result of a model without two constructs to compare."""
+    text = {"en": f"HTMT compares constructs, and model '{model}' has no two with items: there is nothing to compare.",
+            "zh": f"HTMT 用于比较构念，而模型“{model}”中没有两个带题项的构念：无从比较。"}
+    return Result(pd.DataFrame(columns=columns), text, 0, "not computed", (text,))
+
+
 def _complete(data: pd.DataFrame, study: Study, model: str) -> tuple[pd.DataFrame, Scales, tuple[Words, ...]]:
     """Rows complete in the items of a model, its scales, and what a reader must know of both."""
     codes = study.model_constructs(model)
     scales = {code: own for code, own in study.scales.items() if code in codes}
-    if len(scales) < 2:
-        raise ValueError(f"HTMT compares constructs, but model '{model}' of study '{study.id}' has "
-                         f"{plural(len(scales), 'construct')} with items. Name at least two in the model.")
     rows = _rows(data, scales)
     lost, r = len(data) - len(rows), rows.corr()
     turned = [x for own in scales.values() for x in own if len(own) > 1 and r.loc[x, own].drop(x).mean() < 0]

@@ -77,6 +77,11 @@ def test_a_method_factor_that_swallows_the_constructs_is_named(fits):
     assert "negative" in said and "textual – speed" in said
 
 
+def test_a_model_without_degrees_of_freedom_leaves_nothing_to_tell_a_method_by():
+    found = method_bias(sem.fit(data_set("hs"), "visual =~ x1 + x2 + x3"))
+    assert found.table.empty and list(found.table) == ["check", "statistic", "value"] and found.text in found.warnings
+
+
 def test_one_construct_alone_is_said():
     fitted = sem.fit(data_set("hs"), "visual =~ x1 + x2 + x3 + x4 + x5")
     result = method_bias(fitted)

@@ -123,6 +123,14 @@ def test_each_correlation_says_how_many_rows_it_rests_on(tmp_path):
     assert result.table.loc[0, "p"] == result.table.loc[0, "p_holm"]
 
 
+def test_one_construct_has_no_correlation_to_draw(surveys):
+    data, study = surveys["hs"]
+    alone = study.model_copy(update={"constructs": {"visual": study.constructs["visual"]}})
+    result = description.correlations(data, alone)
+    picture = description.plot_correlations(result, alone)
+    assert result.table.empty and picture.text == result.text in result.warnings
+
+
 def test_scores_need_two_thirds_of_their_items(tmp_path):
     study = write(tmp_path, {"A": ["a1", "a2", "a3"], "B": ["b1", "b2"]})
     gap = np.nan

@@ -134,7 +134,7 @@ def test_an_interval_that_lies_above_its_estimate_is_told(mobi):
 
 
 def test_intervals_cover_the_population_value():
-    """Nominal 95 % over 200 samples: no fewer hits than four binomial standard errors below."""
+    """Nominal 95 % over 100 samples: no fewer hits than three binomial standard errors below."""
     r, scales = standard({"A": [.75] * 3, "B": [.75] * 3}, .6)
     root, rng = np.linalg.cholesky(r), np.random.default_rng(5)
     planted = study.Study.model_validate({
@@ -142,11 +142,11 @@ def test_intervals_cover_the_population_value():
         "scale": [1, 7], "models": {"main": "A ~ B"},
         "constructs": {c: {"role": "service", "name": c, "items": {i: {"en": i, "zh": i} for i in own}} for c, own in scales.items()}})
     hits = 0
-    for _ in range(200):
+    for _ in range(100):
         x = pd.DataFrame(rng.normal(size=(200, 6)) @ root.T, columns=[*scales["A"], *scales["B"]])
-        row = htmt_intervals(x, planted, rng, draws=250).table.iloc[0]
+        row = htmt_intervals(x, planted, rng, draws=200).table.iloc[0]
         hits += row["htmt_low"] < .6 < row["htmt_high"]
-    assert hits >= 200 * .95 - 4 * np.sqrt(200 * .95 * .05)
+    assert hits >= 100 * .95 - 3 * np.sqrt(100 * .95 * .05)
 
 
 def test_missing_reversed_and_rare_answers_are_said(mobi):
@@ -169,9 +169,13 @@ def test_mistakes_are_named(mobi):
         htmt(mobi.assign(PERV1=4.0), ecsi)
     with pytest.raises(ValueError, match=r"PERQ3: not in data="):
         htmt(mobi.drop(columns="PERQ3"), ecsi)
-    lone = ecsi.model_copy(update={"models": {"main": "CUSA ~~ CUSA"}})
-    with pytest.raises(ValueError, match="Name at least two"):
-        htmt(mobi, lone)
+
+
+def test_one_construct_alone_has_nothing_to_be_compared_with(mobi):
+    lone = study.load("ecsi").model_copy(update={"models": {"main": "CUSA ~~ CUSA"}})
+    for found in (htmt(mobi, lone), htmt_intervals(mobi, lone, np.random.default_rng(1), draws=20)):
+        assert found.table.empty and len(found.table.columns) and found.text in found.warnings
+        assert "nothing to compare" in found.text["en"] and "无从比较" in found.text["zh"]
 
 
 @pytest.mark.parametrize("name", ["bfi", "vas"])
