@@ -58,13 +58,16 @@ def htmt(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
         return _alone(["construct"], model)
     square = htmt_matrix(rows, scales)
     pairs = below_diagonal(square)
-    a, b, value = max(pairs, key=lambda pair: pair[2])
+    a, b, value = max(pairs, key=lambda pair: np.nan_to_num(pair[2]))
+    gone = caution([f"{a} – {b}" for a, b, v in pairs if np.isnan(v)], "Not defined, as the items of a construct do not correlate, hence "
+                   "empty: {}.", "某构念的题项互不相关，因而无定义、留空：{}。")
     low, high = (sum(v >= limit for *_, v in pairs) for limit in HTMT_CONVENTIONS)
     text = {"en": f"The largest HTMT is {number(value, 2)} ({study.name(a)} and {study.name(b)}). Of {plural(len(pairs), 'pair')}, "
                   f"{low} reach .85 and {high} reach .90, the conventions for distinct and for related concepts.",
             "zh": f"最大的 HTMT 是 {number(value, 2)}（{study.name(a, 'zh')}与{study.name(b, 'zh')}）。{len(pairs)} 对中达到 .85 的有 "
                   f"{low} 对、达到 .90 的有 {high} 对（概念相异与相近时的惯例）。"}
-    return Result(with_names(square), text, len(rows), "HTMT: absolute correlations, arithmetic means", notes)
+    return Result(with_names(square), text, len(rows), "HTMT: absolute correlations, arithmetic means",
+                  (*notes, *filter(None, [gone])))
 
 
 def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, model: str = "main", draws: int = 1000) -> Result:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import a_study
 from sem_reference import complete
 
 from cxlib import study
@@ -207,3 +208,12 @@ def test_clusters_of_unequal_size_equal_an_explicit_bootstrap(mobi):
     for row in result.to_dict("records"):
         values = each[:, list(scales).index(row["a"]), list(scales).index(row["b"])]
         assert [row["htmt_low"], row["htmt_high"]] == pytest.approx(np.quantile(values, [.025, .975]), abs=1e-10)
+
+
+def test_a_ratio_that_is_not_defined_is_empty_and_said():
+    data = pd.DataFrame({"A1": [1., 1, 2, 2], "A2": [1., 2, 1, 2], "B1": [1., 2, 2, 3], "B2": [1., 2, 3, 3], "C1": [3., 1, 2, 2]})
+    result = htmt(data, a_study({"A": ["A1", "A2"], "B": ["B1", "B2"], "C": ["C1"]}))
+    table = result.table.set_index("construct")
+    assert np.isnan([table.loc["A", "B"], table.loc["A", "C"]]).all() and table.loc["B", "C"] > 0
+    assert any("Not defined" in w["en"] and "A – B, A – C" in w["en"] and "A – B、A – C" in w["zh"] for w in result.warnings)
+    assert "B in words and C in words" in result.text["en"]

@@ -55,7 +55,8 @@ def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd
     mi, epc, told = score_test(function, theta, np.arange(known, len(theta)), np.eye(len(theta))[:, free])
     tried = np.flatnonzero(extended.table["free"] > known)
     table, scale = extended.table.iloc[tried], scales(extended, theta)[tried]
-    out = table[["lhs", "op", "rhs"]].assign(mi=mi, epc=epc, sepc_all=epc * scale)
+    with np.errstate(invalid="ignore"):  # a variable without variance has no standardised change
+        out = table[["lhs", "op", "rhs"]].assign(mi=mi, epc=epc, sepc_all=epc * scale)
     if fit.model.n_groups > 1:
         out["group"] = [fit.groups[g] for g in table["group"]]
     return out[told].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
