@@ -141,26 +141,26 @@ def every_result_speaks(stage: Callable, data: pd.DataFrame, study: Study, *how:
             assert all(words[language].strip() for words in (result.text, *result.warnings) for language in ("en", "zh"))
 
 
-@settings(FEW, max_examples=25)
+@settings(FEW, max_examples=12)
 @given(surveys())
 def test_reliability_and_factors_of_small_surveys_give_a_result_or_a_reason(survey):
     every_result_speaks(of_reliability, *survey)
     every_result_speaks(of_factors, *survey)
 
 
-@settings(FEW, max_examples=40)
+@settings(FEW, max_examples=24)
 @given(surveys(), st.sampled_from(ESTIMATORS))
 def test_measurement_of_small_surveys_gives_a_result_or_a_reason(survey, how):
     every_result_speaks(of_measurement, *survey, *how)
 
 
-@settings(FEW, max_examples=40)
+@settings(FEW, max_examples=24)
 @given(surveys(), st.sampled_from(ESTIMATORS))
 def test_structure_of_small_surveys_gives_a_result_or_a_reason(survey, how):
     every_result_speaks(of_structure, *survey, *how)
 
 
-@settings(FEW, max_examples=12)
+@settings(FEW, max_examples=8)
 @given(surveys(most=320))
 def test_groups_of_small_surveys_give_a_result_or_a_reason(survey):
     every_result_speaks(of_groups, *survey)
