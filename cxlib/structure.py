@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -71,8 +71,8 @@ def fit_models(data: pd.DataFrame, study: Study, estimator: str = "ML", missing:
     return fits
 
 
-def status(fits: Fits) -> show.Result:
-    """Whether each solution may be read at all (model, n, converged, proper, trustworthy, note).
+def status(fits: Fits, language: str = "en") -> show.Result:
+    """Whether each solution may be read at all (model, n, converged, proper, trustworthy, note in `language`).
 
     Verdicts on hypotheses of a model that is not trustworthy are withheld.
     """
@@ -82,7 +82,7 @@ def status(fits: Fits) -> show.Result:
         said = fit.warnings if fitted else [{"en": f"It cannot be fitted: {fit}", "zh": f"无法拟合：{fit}"}]
         english, chinese = " ".join(note["en"] for note in said), "".join(note["zh"] for note in said)
         rows.append({"model": name, "n": fit.n_used if fitted else 0} | {
-            key: fitted and getattr(fit, key) for key in ("converged", "proper", "trustworthy")} | {"note": english})
+            key: fitted and getattr(fit, key) for key in ("converged", "proper", "trustworthy")} | {"note": chinese if language == "zh" else english})
         if said:
             notes.append({"en": f"Model '{name}': {english}", "zh": f"模型“{name}”：{chinese}"})
     table = pd.DataFrame(rows)
@@ -130,9 +130,11 @@ def parameters(fit: sem.Fit, study: Study) -> show.Result:
         text = {"en": f"{sure} of {show.plural(len(paths), 'path')} differ from zero (p < .05); the strongest is {arrow['en']}, "
                       f"{std} standardised.",
                 "zh": f"{len(paths)} 条路径中有 {sure} 条显著不为零（p < .05）；最强的是{arrow['zh']}，标准化系数 {std}。"}
-    fixed = int(table["se"].isna().sum())
-    text = {"en": f"{text['en']} {fixed} of {len(table)} parameters, without a standard error, are fixed.{fit.clustering['en']}",
-            "zh": f"{text['zh']}{len(table)} 个参数中没有标准误的 {fixed} 个是固定值。{fit.clustering['zh']}"}
+    bare, fixed = int(table["se"].isna().sum()), int(((fit.model.table["free"] == 0) | (fit.model.table["exo"] == 1)).sum())
+    rest = {"en": "follow from the others", "zh": "由其他参数推出"} if fit.estimator == "WLSMV" else {"en": "undetermined", "zh": "无法确定"}
+    more = {"en": f", {bare - fixed} {rest['en']}", "zh": f"，{bare - fixed} 个{rest['zh']}"} if bare > fixed else {"en": "", "zh": ""}
+    text = {"en": f"{text['en']} {bare} of {len(table)} parameters have no standard error: {fixed} fixed or taken from the data{more['en']}.{fit.clustering['en']}",
+            "zh": f"{text['zh']}{len(table)} 个参数中有 {bare} 个没有标准误：{fixed} 个是固定值或取自数据{more['zh']}。{fit.clustering['zh']}"}
     return show.Result(table.reset_index(drop=True), _told(fit, text), fit.n_used, fit.method, tuple(fit.warnings))
 
 
@@ -151,11 +153,12 @@ def r2(fit: sem.Fit, study: Study) -> show.Result:
     outcomes = list(predictors(fit.model))
     table = fit.r2[fit.r2["variable"].isin(outcomes)].rename(columns={"variable": "construct"})
     table = table.set_index("construct").loc[outcomes].reset_index()
-    said = {lang: [f"{study.name(row.construct, lang)} {row.r2 * 100:.0f}%" for row in table.itertuples()]
-            for lang in ("en", "zh")}
-    return show.Result(table, _told(fit, {"en": f"Variance explained: {', '.join(said['en'])}.",
-                                          "zh": f"解释的方差：{'，'.join(said['zh'])}。"}),
-                       fit.n_used, "1 − residual variance / implied variance", tuple(fit.warnings))
+    said = {lang: [f"{study.name(row.construct, lang)} {row.r2 * 100:.0f}%" for row in table.dropna().itertuples()] or [none]
+            for lang, none in (("en", "none"), ("zh", "无"))}
+    beyond = _beyond(table.loc[table["r2"].isna(), "construct"], study)
+    return show.Result(table, _told(fit, {"en": " ".join([f"Variance explained: {', '.join(said['en'])}.", *(w["en"] for w in beyond)]),
+                                          "zh": "".join([f"解释的方差：{'，'.join(said['zh'])}。", *(w["zh"] for w in beyond)])}),
+                       fit.n_used, "1 − residual variance / implied variance", (*fit.warnings, *beyond))
 
 
 def f2(fit: sem.Fit, study: Study) -> show.Result:
@@ -176,14 +179,15 @@ def f2(fit: sem.Fit, study: Study) -> show.Result:
         b = inverse @ phi.loc[causes, outcome]
         full, lost = b @ phi.loc[causes, outcome] / total, b**2 / np.diag(inverse) / total
         parts.append(pd.DataFrame({"outcome": outcome, "predictor": causes, "r2": full, "r2_without": full - lost,
-                                   "f2": lost / (1 - full)}))
+                                   "f2": lost / (1 - full) if full < 1 else np.nan}))
     table = pd.concat(parts[1:] or parts, ignore_index=True)
     large = table[table["f2"] >= 0.15].sort_values("f2", ascending=False)
     said = {lang: [f"{study.name(row.predictor, lang)} → {study.name(row.outcome, lang)} {show.number(row.f2, 2)}"
                    for row in large.itertuples()] for lang in ("en", "zh")}
     text = {"en": f"Paths of at least medium size (f² ≥ .15): {', '.join(said['en']) or 'none'}.",
             "zh": f"至少中等大小（f² ≥ .15）的路径：{'，'.join(said['zh']) or '无'}。"}
-    return show.Result(table, _told(fit, text), fit.n_used, "Cohen's f² from the implied covariances", tuple(fit.warnings))
+    return show.Result(table, _told(fit, text), fit.n_used, "Cohen's f² from the implied covariances",
+                       (*fit.warnings, *_beyond(table.loc[table["f2"].isna(), "outcome"].unique(), study)))
 
 
 def compare(fits: Fits, study: Study) -> show.Result:
@@ -235,11 +239,13 @@ def side_by_side(fits: Fits) -> show.Result:
     paths = {name: fit.parameters.query("op == '~'").set_index(["lhs", "rhs"])["std"] for name, fit in usable.items()}
     table = pd.concat(paths, axis=1, sort=False).reset_index()
     shared = table[list(paths)].dropna()
+    alone = {"en": f"One model was fitted: its {show.plural(len(table), 'path')}, with no other model to stand beside.",
+             "zh": f"只拟合了一个模型：共 {len(table)} 条路径，没有其他模型可对照。"}
     gap = show.number((shared.max(axis=1) - shared.min(axis=1)).max(), 2)
     doubtful = [{"en": f"Model '{name}' cannot be trusted.", "zh": f"模型“{name}”的解不可信。"}
                 for name, fit in usable.items() if not fit.trustworthy]
-    return show.Result(table, {
-        "en": f"Paths in all {show.plural(len(paths), 'model')}: {len(shared)} of {len(table)}; they differ by up to {gap} between models. "
+    return show.Result(table, alone if len(paths) == 1 else {
+        "en": f"Paths in all {len(paths)} models: {len(shared)} of {len(table)}; they differ by up to {gap} between models. "
               "An empty cell: the model has no such path.",
         "zh": f"{len(paths)} 个模型共有的路径：{len(table)} 条中的 {len(shared)} 条，各模型之间最多相差 {gap}。空格表示该模型没有这条路径。"},
         usable["main"].n_used, "standardised paths (std.all)", tuple(doubtful))
@@ -256,7 +262,7 @@ def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.G
     if fit.missing != "listwise" or fit.estimator == "WLSMV":
         return show.Result(pd.DataFrame(columns=["measure", "value"]), {
             "en": f"Not computed: it needs complete rows and maximum likelihood, and this fit is {fit.method}.",
-            "zh": f"未计算：该检验需要完整的行和极大似然估计，而本次拟合为 {fit.method}。"}, fit.n_used, "Bollen–Stine bootstrap")
+            "zh": f"未计算：该检验需要完整的行和极大似然估计，而本次拟合采用 {fit.estimator}（missing = \"{fit.missing}\"）。"}, fit.n_used, "Bollen–Stine bootstrap")
     found = resample(data, fit, n_boot, rng)
     lost = int(np.isnan(found.chisq).sum())
     value = {"chisq": fit.chisq, "df": fit.df, "bollen_stine_p": found.p, "mean_chisq": np.nanmean(found.chisq),
@@ -325,6 +331,13 @@ def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, marks: Liter
     table = fit.parameters.merge(exact[["lhs", "op", "rhs", "std_low", "std_high"]], how="left", on=["lhs", "op", "rhs"])
     drawn = diagram.plot_diagram(table, study, r2(fit, study).table, n=fit.n_used, full=full, marks=marks, language=language)
     return replace(drawn, text=_told(fit, drawn.text))
+
+
+def _beyond(codes: Iterable[str], study: Study) -> tuple[show.Text, ...]:
+    """Why outcomes have no R² or f², if there are any."""
+    en, zh = (", ".join(study.name(code, lang) for code in codes) for lang in ("en", "zh"))
+    return ({"en": f"Left empty for {en}: the residual variance is not positive, and an R² of 1 or beyond has no meaning.",
+             "zh": f"{zh} 留空：残差方差不为正，而达到或超过 1 的 R² 没有意义。"},) if en else ()
 
 
 def _fitted(fits: Fits) -> dict[str, sem.Fit]:

@@ -128,6 +128,42 @@ def test_a_solution_that_cannot_be_trusted_says_so_before_every_number(fits, mob
     assert not structure.r2(fits["main"], mobi).text["en"].startswith("Not")
 
 
+def test_without_a_residual_variance_r2_and_f2_are_empty_and_say_why(fits, mobi):
+    """A negative residual variance of CUSL: its R² would be beyond 1."""
+    fit = fits["main"]
+    theta, row = fit.theta.copy(), fit.model.table.query("lhs == 'CUSL' and op == '~~' and rhs == 'CUSL'")
+    theta[row["free"].item() - 1] = -0.01
+    estimates = fit.r2.assign(r2=fit.r2["r2"].where(fit.r2["variable"] != "CUSL"))
+    bad = dataclasses.replace(fit, theta=theta, r2=estimates, trustworthy=False)
+    explained, sizes = structure.r2(bad, mobi), structure.f2(bad, mobi)
+    gone = sizes.table["outcome"] == "CUSL"
+    assert sizes.table["f2"].isna().equals(gone) and (sizes.table.loc[gone, "r2"] > 1).all() and (sizes.table["f2"].dropna() >= 0).all()
+    for language, word in (("en", "Loyalty"), ("zh", "忠诚")):
+        for result in (explained, sizes):
+            assert word in result.warnings[-1][language] and "nan" not in result.text[language]
+        assert explained.warnings[-1][language] in explained.text[language]
+
+
+def test_the_note_of_the_status_is_in_the_language_of_the_run(data, mobi):
+    fits = {"main": structure.sem_fit(data, mobi), "other": ValueError("…")}
+    assert [structure.status(fits, language).table["note"][1] for language in ("en", "zh")] == ["It cannot be fitted: …", "无法拟合：…"]
+
+
+def test_one_model_has_no_other_beside_it(fits, mobi):
+    found = structure.side_by_side({"main": fits["main"]})
+    assert "One model was fitted: its 4 paths" in found.text["en"] and "只拟合了一个模型" in found.text["zh"]
+
+
+def test_parameters_without_error_are_fixed_derived_or_from_the_data(data, mobi):
+    ordered = structure.sem_fit(data, mobi, estimator="WLSMV")
+    text, table = structure.parameters(ordered, mobi).text, ordered.model.table
+    fixed, bare = int((table["free"] == 0).sum()), int(ordered.parameters["se"].isna().sum())
+    assert bare - fixed == 15 and f"{fixed} fixed or taken from the data, 15 follow from the others." in text["en"]
+    assert "15 个由其他参数推出" in text["zh"]
+    said = structure.bollen_stine(ordered, data, 5, np.random.default_rng(1)).text["zh"]
+    assert "WLSMV" in said and "errors" not in said
+
+
 def test_the_diagram_shows_the_exact_intervals(fits, mobi):
     exact = structure.standardised_paths(fits["main"]).set_index(["rhs", "lhs"])
     picture = structure.plot_diagram(fits["main"], mobi, marks="interval")
