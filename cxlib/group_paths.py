@@ -163,7 +163,7 @@ def _gaps(model: sem.Model, effects: Sequence[paths.Effect], theta: np.ndarray) 
 
 
 def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimator: str = "ML", missing: str = "listwise",
-                     merge_answers: bool = False) -> Result:
+                     merge_answers: bool = False, language: str = "en") -> Result:
     """Every hypothesis that a path differs between the levels of a column (`by`), for the table of verdicts.
 
     Parameters
@@ -175,11 +175,14 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
         Tables of other tests with a column id (such as :func:`cxlib.moderation.moderation`), whose rows are added.
     estimator, missing, merge_answers :
         As :func:`cxlib.groups.ladder`.
+    language : {"en", "zh"}
+        Of the column note.
 
     Returns
     -------
     Result
-        id, est (first declared group less the second), ci_low, ci_high, p, n, std, test, notebook, note.
+        id, est (first declared group less the second), ci_low, ci_high, p, n, std, test, notebook, note.  What could not be
+        tested has a row without numbers, and the reason in note.
     """
     made: dict[tuple[str, str], Structures] = {}
     rows, notes = [], []
@@ -192,17 +195,19 @@ def hypothesis_tests(data: pd.DataFrame, study: Study, *others: Result, estimato
                                                   estimator=estimator, missing=missing, merge_answers=merge_answers))
         if (why := made[key].why_not or _doubt(made[key])) is not None:
             notes.append({lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}" for lang in ("en", "zh")})
+            rows.append({"id": code, "notebook": "08_groups", "note": why[language]})
             continue
         rows.append(_path_test(code, hypothesis, made[key]))
     for other in others:
         rows += other.table[other.table["id"].isin(study.hypotheses)].reindex(columns=TESTS).to_dict("records")
     table = pd.DataFrame(rows, columns=TESTS)
     table = table.sort_values("id", key=lambda ids: ids.map(list(study.hypotheses).index), kind="stable", ignore_index=True)
-    used = int(table["n"].max()) if len(table) else 0
+    tested = table[table["p"].notna()]
+    used = int(tested["n"].max()) if len(tested) else 0
     return Result(table, {
-        "en": f"{plural(len(table), 'hypothesis', 'hypotheses')} of the study about groups and moderation: tested here, judged in the "
-              "report." if len(table) else "The study has no hypothesis about groups or moderation that could be tested here.",
-        "zh": f"该研究有 {len(table)} 个关于分组与调节的假设在此检验，结论见报告。" if len(table)
+        "en": f"{plural(len(tested), 'hypothesis', 'hypotheses')} of the study about groups and moderation: tested here, judged in the "
+              "report." if len(tested) else "The study has no hypothesis about groups or moderation that could be tested here.",
+        "zh": f"该研究有 {len(tested)} 个关于分组与调节的假设在此检验，结论见报告。" if len(tested)
               else "该研究没有可在此检验的关于分组或调节的假设。"}, used, "Wald z of the difference; interaction", tuple(notes))
 
 

@@ -122,8 +122,8 @@ def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType(
     flow = _table(tables, "cleaning_flow")
     parts = [_caveat(study, result.n_used, int(flow["remaining"].iloc[-1]) if flow is not None else 0)]
     if len(tested):
-        missed = tested[tested["verdict"] != "supported"]
-        lead = _lead(len(held), list(missed["id"]), len(table) - len(tested))
+        lead = _lead(len(held), *(list(tested.loc[tested["verdict"] == word, "id"]) for word in ("not supported", "contradicted")),
+                     len(table) - len(tested))
         parts = [lead, _links(study, held), _fits(_table(tables, "sem_fit")), *parts]
     elif not study.hypotheses:
         parts = [{"en": "The study states no hypotheses, so there is no verdict; what the model shows is in the table sem_parameters.",
@@ -157,9 +157,9 @@ def _evidence(code: str, hypothesis: Hypothesis, kind: str, status: Mapping, tab
                                f"本次运行没有拟合模型“{model}”。")
             if not (bool(status[model]["converged"]) and bool(status[model]["trustworthy"])):
                 why = status[model].get("note")
-                return _unsaid("withheld", language, f"The solution of model '{model}' cannot be trusted. "
-                               + (why if isinstance(why, str) else ""), f"模型“{model}”的解不可信，原因见表 model_status。"
-                               ) | {"n": status[model].get("n", np.nan)}
+                why = why if isinstance(why, str) else ""
+                return _unsaid("withheld", language, f"The solution of model '{model}' cannot be trusted. {why}",
+                               f"模型“{model}”的解不可信。{why}") | {"n": status[model].get("n", np.nan)}
         name = {"path": "sem_parameters", "nested": "model_comparison"}.get(kind, "effects")
         name += "" if kind == "nested" or hypothesis.model == "main" else f"_{hypothesis.model}"
         found = _table(tables, name)
@@ -173,7 +173,9 @@ def _evidence(code: str, hypothesis: Hypothesis, kind: str, status: Mapping, tab
     out |= {key: row[key] for key in ("test", "notebook", "note") if isinstance(row.get(key), str)}
     if kind in ("effect", "total", "contrast"):
         out["test"] = f"{NAMES[kind][0]} ({row['interval']})"
-    if np.isnan(out["p"]):
+    if np.isnan(out["p"]) and out.get("note"):
+        out["verdict"] = "not tested"
+    elif np.isnan(out["p"]):
         out |= _unsaid("not tested", language, "The estimate has no p value: it is fixed, or its error is undetermined.",
                        "该估计没有 p 值：参数被固定，或误差无法确定。")
     return out
@@ -250,14 +252,18 @@ def _reasons(table: pd.DataFrame) -> Iterable[show.Text]:
                "zh": f"模型“{model}”：{ids} {WORDS[verdict]}，{because['zh']}{reason['zh']}；不显示数字。"}
 
 
-def _lead(held: int, missed: list[str], left: int) -> show.Text:
-    """Yes, in part or no."""
-    total, ids = held + len(missed), ", ".join(missed[:6]) + (" …" if len(missed) > 6 else "")
+def _lead(held: int, unclear: list[str], opposed: list[str], left: int) -> show.Text:
+    """Yes, in part or no; which hypotheses are only not supported, and which the data contradict."""
+    total = held + len(unclear) + len(opposed)
+    listed, against = (", ".join(ids[:6]) + (" …" if len(ids) > 6 else "") for ids in (unclear, opposed))
     said = {"yes": ("Yes: the data support every hypothesis of the main model, {0} of {1}", "是：主模型的 {1} 个假设全部得到数据支持"),
-            "part": ("In part: the data support {0} of {1} hypotheses of the main model, but not {2}",
-                     "部分是：主模型的 {1} 个假设中有 {0} 个得到数据支持，{2} 未获支持"),
+            "part": ("In part: the data support {0} of {1} hypotheses of the main model", "部分是：主模型的 {1} 个假设中有 {0} 个得到数据支持"),
             "no": ("No: the data support no hypothesis of the main model, {0} of {1}", "否：主模型的 {1} 个假设均未得到数据支持")}
-    en, zh = (words.format(held, total, ids) for words in said["part" if held and missed else "yes" if held else "no"])
+    en, zh = (words.format(held, total) for words in said["yes" if held == total else "part" if held else "no"])
+    if held and unclear:
+        en, zh = f"{en}, but not {listed}", f"{zh}，{listed} 未获支持"
+    if opposed:
+        en, zh = f"{en}; they contradict {against}", f"{zh}；{against} 与数据相反"
     more = (f" ({left} more could not be tested).", f"（另有 {left} 个无法检验）。") if left else (".", "。")
     return {"en": en + more[0], "zh": zh + more[1]}
 

@@ -140,8 +140,15 @@ def test_verdicts_read_the_table():
 
 
 def test_hypotheses_by_groups_too_small_are_not_tested_and_say_why():
-    found = group_paths.hypothesis_tests(planted(0.4, n=50), study({"H1": BY}, **TWO))
-    assert found.table.empty and found.warnings[0]["en"].startswith("H1: Fewer than two groups of 'g'")
+    from cxlib import verdicts
+
+    declared = study({"H1": BY}, **TWO)
+    for language, why in (("en", "Fewer than two groups of 'g'"), ("zh", "不足两个")):
+        found = group_paths.hypothesis_tests(planted(0.4, n=50), declared, language=language)
+        assert found.table["id"].tolist() == ["H1"] and found.table[["est", "p", "n"]].isna().all(axis=None) and found.n_used == 0
+        assert found.warnings[0][language].startswith("H1") and found.table["note"].item() in found.warnings[0][language]
+        (judged,) = verdicts.hypotheses(declared, {"hypothesis_tests": found.table}, language).table.itertuples()
+        assert judged.verdict == "not tested" and judged.note == found.table["note"].item() and why in judged.note
 
 
 def test_where_loadings_differ_paths_carry_a_warning_and_hypotheses_are_not_tested():
@@ -154,7 +161,7 @@ def test_where_loadings_differ_paths_carry_a_warning_and_hypotheses_are_not_test
     for result in (group_paths.group_paths(found), group_paths.group_differences(found)):
         assert said in result.warnings[0]["en"] and len(result.table)
     tested = group_paths.hypothesis_tests(data, study({"H1": BY}, **TWO))
-    assert tested.table.empty and said in tested.warnings[0]["en"]
+    assert tested.table["p"].isna().all() and said in tested.warnings[0]["en"] and said in tested.table["note"].item()
 
 
 def test_three_groups_have_a_joint_test_and_no_single_difference():

@@ -119,7 +119,7 @@ def test_verdicts_on_a_model_that_cannot_be_trusted_are_withheld_without_numbers
     table = result.table.set_index("id")
     assert table["verdict"].to_dict() == {"A": "supported", "B": "withheld", "C": "withheld"}
     assert table.loc["B", ["est", "ci_low", "p", "p_adjusted", "std"]].isna().all() and table.loc["B", "n"] == 250
-    assert "Nearly singular." in table.loc["B", "note"]
+    assert "Nearly singular." in table.loc["B", "note"] and "Nearly singular." in judged(own, given_tables, "zh").loc["B", "note"]
     assert table.loc["A", "p_adjusted"] == table.loc["A", "p"]
     assert any("B withheld" in note["en"] and "B 暂不下结论" in note["zh"] for note in result.warnings)
     given_tables["model_status"] = status(odd={"converged": False, "trustworthy": False})
@@ -211,10 +211,14 @@ FIT = pd.DataFrame({"measure": ["cfi", "rmsea", "srmr"], "value": [0.95, 0.05, 0
 @pytest.mark.parametrize(("codes", "en", "zh"), [
     ("AB", "Yes: the data support every hypothesis of the main model, 2 of 2.", "是：主模型的 2 个假设全部得到数据支持。"),
     ("AC", "In part: the data support 1 of 2 hypotheses of the main model, but not C.", "部分是"),
+    ("AE", "In part: the data support 1 of 2 hypotheses of the main model; they contradict E.", "2 个假设中有 1 个得到数据支持；E 与数据相反。"),
+    ("ACE", "In part: the data support 1 of 3 hypotheses of the main model, but not C; they contradict E.", "C 未获支持；E 与数据相反。"),
+    ("E", "No: the data support no hypothesis of the main model, 0 of 1; they contradict E.", "均未得到数据支持；E 与数据相反。"),
     ("C", "No: the data support no hypothesis of the main model, 0 of 1.", "否"),
     ("AD", "Yes: the data support every hypothesis of the main model, 1 of 1 (1 more could not be tested).", "另有 1 个无法检验")])
 def test_the_answer_leads_with_yes_in_part_or_no(codes, en, zh):
-    every = {"A": {"path": "PERV ~ PERQ"}, "B": {"path": "CUSA ~ PERV"}, "C": {"path": "CUSA ~ PERQ"}, "D": {"path": "CUSL ~ CUSA"}}
+    every = {"A": {"path": "PERV ~ PERQ"}, "B": {"path": "CUSA ~ PERV"}, "C": {"path": "CUSA ~ PERQ"}, "D": {"path": "CUSL ~ CUSA"},
+             "E": {"path": "CUSA ~ PERV", "sign": "-"}}
     own = asking(**{code: every[code] for code in codes})
     said = verdicts.answer(own, verdicts.hypotheses(own, tables(ROWS)), tables(sem_fit=FIT))
     assert said["en"].splitlines()[0] == en and zh in said["zh"].splitlines()[0]
