@@ -148,8 +148,7 @@ class Run:
         page = report.build(self.folder, NOTEBOOKS, self.study, self.language, answer)
         write(self.folder / "report.html", page.encode())
         write(self.folder / "report.docx", report.word(page))
-        names = ", ".join(str(self.folder / name) for name in ("report.html", "report.docx"))
-        return Shown(f"<p>{html.escape(names)}</p>")
+        return Shown("<p>report.html, report.docx</p>")  # names only: the run folder is moved when the run is complete
 
     def close(self, notebook: str) -> Shown:
         """Note that a notebook has finished, and show what it was computed with."""

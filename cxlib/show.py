@@ -286,6 +286,7 @@ HEADINGS = {
     "key": "键", "joined": "连接行数", "without": "无记录人数", "cr": "组合信度", "ave": "AVE", "msv": "MSV",
     "max_htmt": "最大 HTMT", "mi": "修正指数", "epc": "预期变化", "check": "检查", "r2": "R²", "a": "构念一",
     "b": "构念二", "predictor": "预测变量", "outcome": "结果", "weight": "权重", "rank_1": "居首比例",
+    **{f"rank_{k}": f"第 {k} 名比例" for k in range(2, 21)},
     "grouping": "分组", "column": "列", "quota": "配额", "difference": "差值", "trustworthy": "可信", "proper": "恰当",
     "improper": "不恰当", "failed": "失败", "sample": "样本", "family": "族", "scale": "尺度", "power": "功效",
     "holds": "成立", "reverse": "反向", "low": "下限", "high": "上限", "rate": "比率", "n_needed": "所需样本",

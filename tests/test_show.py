@@ -106,3 +106,7 @@ def test_a_figure_that_lays_itself_out_is_saved_without_complaint():
 
     drawn = sem.plot_conceptual(load("ecsi"), "main")
     assert show.render(drawn) == show.render(drawn)  # matplotlib's own layout would warn, and warnings are errors
+
+
+def test_every_rank_has_a_chinese_heading():
+    assert [show.heading(f"rank_{k}", "zh") for k in (1, 2, 3)] == ["居首比例", "第 2 名比例", "第 3 名比例"]
