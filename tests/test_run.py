@@ -117,6 +117,12 @@ def test_nothing_unfinished_is_left(folder):
     assert [path for path in folder.parent.rglob("*") if path.name.startswith(".")] == []
 
 
+def test_the_report_is_named_without_the_folder_it_was_staged_in(folder):
+    cells = json.loads((folder / "notebooks" / "14_report.ipynb").read_text("utf-8"))["cells"]
+    shown = str([cell.get("outputs") for cell in cells])
+    assert "report.html, report.docx" in shown and ".part" not in shown
+
+
 def test_the_same_run_again_gives_the_same_tables_byte_for_byte(folder, tmp_path):
     again = execute("ecsi", out=str(tmp_path / "again"), pairs=["n_boot=200"], progress=False, jobs=1)
     first = {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
