@@ -145,7 +145,7 @@ def _verdict_table(folder: Path, name: str, title: str, language: str) -> str:
     rows = pd.read_csv(path, dtype={"id": str}) if path.is_file() else pd.DataFrame()
     if rows.empty:
         return ""
-    names = ["id", "statement", "test", WORDS["estimate"][language], "β", "p", "n", "verdict"]
+    names = ["id", "statement", "test", WORDS["estimate"][language], "β", "p_adjusted", "n", "verdict"]
     head = "".join(f"<th>{escape(show.heading(n, language))}</th>" for n in names)
     body = "".join(f"<tr>{_verdict_row(row, language)}</tr>" for row in rows.to_dict("records"))
     note = escape(_note(folder, name).get("text", {}).get(language, ""))

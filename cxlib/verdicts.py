@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.sem.measures import reported
 from cxlib.sem.paths import label, rivals
 from cxlib.study import Hypothesis, Study
 from cxlib.study_check import TESTS
@@ -286,13 +287,16 @@ def _links(study: Study, held: pd.DataFrame) -> show.Text:
 
 
 def _fits(fit: pd.DataFrame | None) -> show.Text:
-    value = {} if fit is None else dict(zip(fit["measure"], fit["value"], strict=True))
-    if not {"cfi", "rmsea", "srmr"} <= set(value):
+    """Whether the fit meets Hu and Bentler's conventions, only the wider ones, or neither; robust indices if there are any."""
+    if fit is None or not {"cfi", "rmsea", "srmr"} <= set(fit["measure"]):
         return {"en": "", "zh": ""}
-    good = value["cfi"] >= 0.90 and value["rmsea"] <= 0.08 and value["srmr"] <= 0.08
+    value = reported(fit)
+    close, wide = (value["cfi"] >= cfi and value["rmsea"] <= rmsea and value["srmr"] <= 0.08 for cfi, rmsea in ((0.95, 0.06), (0.90, 0.08)))
+    en, zh = (("acceptably", "可以接受") if close else
+              ("only by the wider conventions CFI ≥ .90 and RMSEA ≤ .08", "只达到较宽的惯例 CFI ≥ .90、RMSEA ≤ .08") if wide else
+              ("only loosely; read the sizes with care", "欠佳，解读大小时须谨慎"))
     numbers = f"CFI {value['cfi']:.3f}, RMSEA {value['rmsea']:.3f}, SRMR {value['srmr']:.3f}"
-    return {"en": f"The model fits {'acceptably' if good else 'only loosely; read the sizes with care'} ({numbers}).",
-            "zh": f"模型与数据的拟合{'可以接受' if good else '欠佳，解读大小时须谨慎'}（{numbers}）。"}
+    return {"en": f"The model fits {en} ({numbers}).", "zh": f"模型与数据的拟合{zh}（{numbers}）。"}
 
 
 def _caveat(study: Study, n: int, kept: int) -> show.Text:

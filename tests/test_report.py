@@ -100,6 +100,7 @@ def test_a_row_gives_estimate_interval_n_and_verdict_and_a_dash_for_what_is_with
     text = re.sub(r"<[^>]+>", " ", build(run))
     assert re.search(r"0\.500 \[0\.400, 0\.600\]\s+–\s+&lt; \.001\s+250\s+supported", text)
     assert re.search(r"–\s+–\s+–\s+250\s+withheld", text)
+    assert re.search(r"β\s+p adjusted\s+n\s+verdict", text)
 
 
 def test_the_chinese_report_is_chinese(run):

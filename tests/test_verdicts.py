@@ -232,6 +232,18 @@ def test_the_answer_leads_with_yes_in_part_or_no(codes, en, zh):
     assert said["en"].count("\n") == said["zh"].count("\n") <= 3
 
 
+@pytest.mark.parametrize(("measures", "words", "chinese"), [
+    ({"cfi": 0.939, "rmsea": 0.072, "srmr": 0.049}, "fits only by the wider conventions CFI ≥ .90 and RMSEA ≤ .08 (CFI 0.939", "只达到较宽的惯例"),
+    ({"cfi": 0.996, "rmsea": 0.058, "srmr": 0.048, "chisq_scaled": 297.3, "cfi_robust": 0.925, "rmsea_robust": 0.088},
+     "fits only loosely; read the sizes with care (CFI 0.925, RMSEA 0.088, SRMR 0.048)", "欠佳")])
+def test_the_answer_names_the_convention_that_is_met_and_takes_robust_indices_where_there_are_any(measures, words, chinese):
+    """The same fit is never called better in the answer than under its table."""
+    own = asking(A={"path": "PERV ~ PERQ"})
+    fit = pd.DataFrame({"measure": list(measures), "value": list(measures.values())})
+    said = verdicts.answer(own, verdicts.hypotheses(own, tables(ROWS)), tables(sem_fit=fit))
+    assert words in said["en"] and chinese in said["zh"]
+
+
 def test_the_answer_of_simulated_or_untrustworthy_data_is_no_evidence():
     own = asking("simulated", A={"path": "PERV ~ PERQ"})
     said = verdicts.answer(own, verdicts.hypotheses(own, tables(ROWS)))
