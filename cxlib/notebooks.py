@@ -125,6 +125,8 @@ def execute(study: str, *, out: str = "", only: str | None = None, language: str
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
         seconds = _in_order(chosen, stage, lambda name: {k: v for k, v in values.items() if k in declared(name)}, jobs, progress)
         stamp(stage, seconds={**seconds, "all": round(time.time() - begun, 1)})
+        for copy in (stage / "notebooks").glob("*.ipynb"):  # they name the folder they were executed in
+            write(copy, copy.read_bytes().replace(stage.name.encode(), final.name.encode()))
         _replace(stage, final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -145,6 +145,11 @@ def test_one_notebook_alone_computes_what_it_needs_and_says_so(tmp_path):
     assert (tmp_path / "run" / "tables" / "reliability.csv").is_file()
 
 
+def test_the_notebooks_of_a_run_name_its_folder_not_the_one_it_was_made_in(folder):
+    kept = [path.read_text("utf-8") for path in (folder / "notebooks").iterdir()]
+    assert kept and all(str(folder) in text and f".{folder.name}.part" not in text for text in kept)
+
+
 def test_what_is_computed_on_the_way_gets_the_parameters_of_the_run(tmp_path, monkeypatch):
     run = open_run("ecsi", str(tmp_path / "run"), seed=7)
     stamp(run.folder, parameters={"n_boot": 300, "estimator": "MLR"})
