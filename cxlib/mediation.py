@@ -230,7 +230,7 @@ def full_or_partial(fit: sem.Fit, draws: Resampled | None, data: pd.DataFrame, s
     for start, end in pairs:
         there = (start, end) in edges(fit.model)
         syntax = ways.without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
-        other = sem.fit(data, syntax, estimator=fit.estimator, missing=fit.missing)
+        other = sem.fit(data, syntax, estimator=fit.estimator, missing=fit.missing, cluster=fit.cluster or None)
         small, large = (other, fit) if there else (fit, other)
         std = large.parameters.query("lhs == @end and op == '~' and rhs == @start")["std"].item()
         test = sem.difference(small, large).iloc[0][["d_chisq", "d_df", "d_p"]]

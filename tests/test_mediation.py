@@ -174,6 +174,17 @@ def test_nested_comparison_finds_the_planted_mediation(tmp_path, kind):
     assert row["d_chisq"] == pytest.approx(without.chisq - fit.chisq, abs=1e-6)
 
 
+def test_nested_comparison_keeps_the_clusters_of_the_fit(tmp_path):
+    """Against a model fitted without them the difference of chi-squares is of two different scalings."""
+    data, chosen = sample(*PLANTED["partial"]), small_study(tmp_path).model_copy(update={"cluster": "firm"})
+    fit, without = (sem.fit(data, syntax, estimator="MLR", cluster="firm")
+                    for syntax in (chosen.syntax("main"), chosen.measurement("main") + "\nM ~ X\nY ~ M"))
+    row = mediation.full_or_partial(fit, None, data, chosen).table.iloc[0]
+    assert row["d_chisq"] == pytest.approx(sem.difference(without, fit)["d_chisq"].item(), abs=1e-6)
+    with pytest.raises(ValueError, match="not comparable"):
+        sem.difference(sem.fit(data, chosen.measurement("main") + "\nM ~ X\nY ~ M", estimator="MLR", means=True), fit)
+
+
 def test_wrong_requests_are_explained():
     with pytest.raises(EffectError, match="'NOPE' is not in the structure"):
         between(fitted("main").model, "NOPE", "PERQ")

@@ -192,7 +192,7 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     Raises
     ------
     ValueError
-        If the fits differ in rows, variables or estimator, or `small` has not more degrees of freedom.
+        If the fits differ in rows, variables, estimator or cluster, or `small` has not more degrees of freedom.
 
     Notes
     -----
@@ -203,11 +203,11 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     R: ``lavaan::lavTestLRT(large, small, method = method)``.
     """
     alike = (small.n_used == large.n_used and small.missing != "mi" and small.estimator == large.estimator and small.missing == large.missing
-             and set(small.model.observed) == set(large.model.observed) and small.groups == large.groups)
+             and small.cluster == large.cluster and set(small.model.observed) == set(large.model.observed) and small.groups == large.groups)
     if not alike or small.df <= large.df:
         raise ValueError(f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
                          f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
-                         "the one it restricts, fitted to the same variables and rows by the same estimator, and not imputed.")
+                         "the one it restricts, fitted to the same variables and rows by the same estimator with the same cluster, and not imputed.")
     from scipy.special import chdtrc
 
     df, scaling, shift = small.df - large.df, 1.0, 0.0
