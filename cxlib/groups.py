@@ -253,6 +253,9 @@ def invariance(ladder: Ladder) -> Result:
                "zh": "configural 为第一级，没有更低的水平可比，其变化量为空。"}]
     if fit.estimator == "WLSMV":
         unsaid += group_answers.unsaid(table)
+    elif untested := table.loc[table["d_p"].isna(), "level"].tolist()[1:]:
+        unsaid.append({"en": f"No Δχ² test of {', '.join(untested)}: these solutions do not determine its scaling.",
+                       "zh": f"{'、'.join(untested)} 没有 Δχ² 检验：这些解不能确定其校正系数。"})
     return Result(table, words, fit.n_used, fit.method, together(*ladder.notes, *fit.warnings, *doubtful, *unsaid))
 
 
@@ -323,7 +326,7 @@ def latent_means(ladder: Ladder) -> Result:
               f"{words['en'][0]}, {words['en'][1]} against {words['en'][2]}, {size}.",
         "zh": f"{len(table)} 个潜均值差异中，{len(sure)} 个经 Holm 校正后明确。最大的是{words['zh'][0]}：{words['zh'][1]}相对"
               f"{words['zh'][2]}，{size}。"}, fit.n_used, "latent means, first group 0; d by the pooled latent variance; delta method",
-        doubt)
+        (*fit.warnings, *doubt))
 
 
 def level_name(study: Study, column: str, level: str, language: str) -> str:

@@ -129,7 +129,7 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = 
     place = table["interval"].map({name: (INTERVALS.index(name) - INTERVALS.index(kind)) % 3 for name in INTERVALS})
     table = table.loc[place.groupby([table[name] for name in BEST], sort=False).idxmin()].reset_index(drop=True)
     return show.Result(table.assign(n=fit.n_used), show.relied(_said(table, study), fit.trustworthy), fit.n_used,
-                       f"unstandardised effects, {fit.method}", _warnings(fit, draws, table))
+                       f"unstandardised effects, contrasts standardised, {fit.method}", _warnings(fit, draws, table))
 
 
 def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
@@ -399,9 +399,9 @@ def _sure(table: pd.DataFrame) -> pd.Series:
 
 def _type(row: dict) -> str:
     """The kind of mediation from the two intervals."""
-    if np.isnan(row["direct"]):
-        return "not testable"
     direct, indirect = (row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for name in ("direct", "indirect"))
+    if np.isnan(row["direct"]):
+        return "not testable" if indirect else "none"
     if direct and indirect:
         return "partial" if row["direct"] * row["indirect"] > 0 else "competitive"
     return "full" if indirect else "direct only" if direct else "none"

@@ -65,8 +65,15 @@ def group_means(compared: Comparison) -> Result:
         "en": f"The groups lie furthest apart on {compared.study.name(code, 'en')}: {compared.name(high, 'en')} {gap} points above "
               f"{compared.name(low, 'en')}.",
         "zh": f"各组在{compared.study.name(code, 'zh')}上相差最大：{compared.name(high, 'zh')}比{compared.name(low, 'zh')}高 {gap} 分。"},
-        len(found), "means of construct scores, t intervals", ({
-            "en": f"Fewer than two scores, hence no interval: {thin}.", "zh": f"得分不足两个，没有区间：{thin}。"},) if thin else ())
+        len(found), "means of construct scores, t intervals", (*_independent(compared.study), *([{
+            "en": f"Fewer than two scores, hence no interval: {thin}.", "zh": f"得分不足两个，没有区间：{thin}。"}] if thin else [])))
+
+
+def _independent(study: Study) -> list[Text]:
+    """What means and their tests take for granted, if the study has clusters."""
+    return [{"en": f"Means and their tests take respondents of one {study.cluster} as independent: intervals are too narrow, the more "
+                   "so for a column that is the same for a whole cluster.",
+             "zh": f"均值及其检验把同一 {study.cluster} 的受访者视为独立：区间偏窄，若整群取值相同则更甚。"}] if study.cluster else []
 
 
 def mean_tests(compared: Comparison) -> Result:
@@ -104,7 +111,7 @@ def mean_tests(compared: Comparison) -> Result:
     return Result(table, {
         "en": f"{sure} of {plural(len(table), 'difference')} of means are clear after Holm's correction.",
         "zh": f"{len(table)} 个均值差异中有 {sure} 个经 Holm 校正后明确。"}, len(means),
-        ("Games–Howell" if len(compared.groups) > 2 else "Welch's t") + ", Hedges' g", tuple(notes))
+        ("Games–Howell" if len(compared.groups) > 2 else "Welch's t") + ", Hedges' g", (*_independent(compared.study), *notes))
 
 
 def moderation(data: pd.DataFrame, study: Study, formulas: str = "") -> Result:

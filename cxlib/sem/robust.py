@@ -185,7 +185,7 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     Returns
     -------
     DataFrame
-        One row: d_chisq (the difference of the χ² / scaling + shift), d_df, d_p, scaling, shift, method
+        One row (NaN where the estimates do not determine a scaling): d_chisq (the difference of the χ² / scaling + shift), d_df, d_p, scaling, shift, method
         ("standard" for "ML"; "satorra.2000" for "WLSMV", and where the 2001 factor is negative, as it can be in small
         samples).
 
@@ -220,7 +220,10 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
         raise ValueError(f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.")
     if method == "satorra.2000" or small.estimator == "WLSMV":
         method = "satorra.2000"
-        k = _satorra_2000(small, large)
+        try:
+            k = _satorra_2000(small, large)
+        except np.linalg.LinAlgError:  # the larger model's restrictions have no information: there is no test
+            k = np.full((df, df), np.nan)
         scaling = float(np.sqrt(np.trace(k @ k) / df))
         shift = df - float(np.trace(k)) / scaling
     chisq = (small.chisq - large.chisq) / scaling + shift
