@@ -17,6 +17,7 @@ import pandas as pd
 from cxlib import groups, sem, show
 from cxlib.groups import Comparison, Ladder, nothing, numbered, together
 from cxlib.sem import invariance, paths
+from cxlib.sem.estimate import Z95
 from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.show import Result, Text, p_text, plural
 from cxlib.study_check import chains
@@ -153,7 +154,7 @@ def wald(fit: Fit, effects: Sequence[paths.Effect]) -> pd.DataFrame:
     chisq, df = np.einsum("ki,ki->k", gap, np.linalg.solve(cov, gap[:, :, None])[:, :, 0]), gap.shape[1]
     est, se = (gap[:, 0], np.sqrt(cov[:, 0, 0])) if df == 1 else (np.nan, np.nan)
     return pd.DataFrame({"effect": [e.name for e in effects], "kind": [e.kind for e in effects], "wald": chisq, "df": df,
-                         "p": chdtrc(df, chisq), "est": est, "se": se, "ci_low": est - paths.Z95 * se, "ci_high": est + paths.Z95 * se})
+                         "p": chdtrc(df, chisq), "est": est, "se": se, "ci_low": est - Z95 * se, "ci_high": est + Z95 * se})
 
 
 def _gaps(model: sem.Model, effects: Sequence[paths.Effect], theta: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
-from cxlib.sem.paths import Z95
+from cxlib.sem.estimate import Z95, tested
 from cxlib.structure import scores
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
                             "curved effect of either.",
                       "zh": f"{x['zh']}与{w['zh']}相关 {show.number(r, 2)}：此时交互作用很难与其中任一变量的曲线效应区分。"})
     order = list(names)
-    table = _tested(est, np.sqrt(np.diag(vcov))).assign(
+    table = tested(pd.DataFrame({"est": est, "se": np.sqrt(np.diag(vcov))})).assign(
         outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates],
         std=est * sd[order].to_numpy() / sd[outcome],
         delta_r2=est**2 / np.diag(np.linalg.inv(phi.loc[order, order])) / phi.loc[outcome, outcome])
@@ -241,7 +241,7 @@ def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> show
     if np.isnan(result.sd):
         return show.Result(pd.DataFrame(columns=SLOPES), result.text, result.n_used, warnings=result.warnings)
     at = np.asarray(list(at), float)
-    table = _tested(*result.at(at * result.sd)).assign(at=at, moderator=result.mean + at * result.sd)
+    table = tested(pd.DataFrame(dict(zip(("est", "se"), result.at(at * result.sd), strict=True)))).assign(at=at, moderator=result.mean + at * result.sd)
     table["std"] = table["est"] * result.scale
     x, w, y = (result.words[code] for code in (result.predictor, result.moderator, result.outcome))
     said = [(f"{row.at:+g}".replace("-", "−").replace("+0", "0"), show.number(row.std, 2), show.p_text(row.p)) for row in table.itertuples()]
@@ -399,14 +399,6 @@ def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weigh
     y = centred[:, own] @ by / (by @ mine)
     x = np.column_stack([np.ones(len(y)), scores[:, :2], scores[:, 0] * scores[:, 1], scores[:, 2:]])
     return (np.linalg.inv(x.T @ (x * weight[:, None])) @ (x.T @ (y * weight)))[1:]
-
-
-def _tested(est: np.ndarray, se: np.ndarray) -> pd.DataFrame:
-    """est, se, z, p and 95% interval."""
-    from scipy.special import ndtr
-
-    return pd.DataFrame({"est": est, "se": se, "z": est / se, "p": 2 * ndtr(-np.abs(est / se)), "ci_low": est - Z95 * se,
-                         "ci_high": est + Z95 * se})
 
 
 def _unused(names: Sequence[str], pairs: int, words: show.Text) -> show.Text:

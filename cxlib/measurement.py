@@ -25,6 +25,7 @@ from cxlib.discriminant import (
     of_fit,
     with_names,
 )
+from cxlib.sem.estimate import Z95
 from cxlib.show import Result, number, p_text, plural
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def loadings(fit: Fit) -> Result:
     slopes = np.array([_std_loadings(fit, step).imag for step in fit.theta + 1e-30j * np.eye(len(fit.theta))]) / 1e-30
     se = np.where(np.isnan(std), np.nan, np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", slopes, fit.vcov, slopes), 0)))
     table = pd.DataFrame({"construct": rows["lhs"].to_numpy(), "item": rows["rhs"].to_numpy(), "std": std, "se": se,
-                          "ci_low": std - 1.959963984540054 * se, "ci_high": std + 1.959963984540054 * se, "r2": std**2})
+                          "ci_low": std - Z95 * se, "ci_high": std + Z95 * se, "r2": std**2})
     weak = ", ".join(f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples())
     strong = f"{(table['std'] >= 0.5).sum()}", len(table)
     return of_fit(fit, table, {

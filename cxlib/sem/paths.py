@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxlib.sem.estimate import Z95
 from cxlib.sem.model import Model, ModelError
 from cxlib.study_check import chains
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ["effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval", "draws", "converged"]
 ARROW = " -> "
-Z95 = 1.959963984540054
 
 
 class EffectError(ModelError):
