@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib import group_answers, sem, show
-from cxlib.composites import holm
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
 from cxlib.show import Result, Text, blank, number, p_text, plural
+from cxlib.verdicts import holm
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
