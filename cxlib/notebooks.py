@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from cxlib.run import NOTEBOOKS, ROOT, RunError, open_run, stamp, study_argument, write
+from cxlib.run import NOTEBOOKS, ROOT, RunError, notebook_folder, open_run, stamp, study_argument, write
 from cxlib.study import load
 
 FIRST, LAST = "01_cleaning", "14_report"
@@ -208,11 +208,10 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
     target = folder / "notebooks" / f"{name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        source, part = Path(work) / f"{name}.ipynb", Path(work) / "out.ipynb"
-        source.write_text(in_language(name, parameters.get("language", "en")), "utf-8")
+        source, part = notebook_folder(parameters.get("language", "en")) / f"{name}.ipynb", Path(work) / "out.ipynb"
         try:
             papermill.execute_notebook(str(source), str(part), dict(parameters), progress_bar=False, log_output=False,
-                                       cwd=str(NOTEBOOKS), kernel_name="python3", config=_transport(Path(work)),
+                                       cwd=str(source.parent), kernel_name="python3", config=_transport(Path(work)),
                                        kernel_manager_class=_quiet_kernels())
         except PapermillExecutionError as error:
             raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
@@ -235,14 +234,6 @@ def _quiet_kernels() -> type:
             return super().format_kernel_cmd([*(extra_arguments or []), "--IPKernelApp.log_level=50"])
 
     return QuietKernelManager
-
-
-def in_language(notebook: str, language: str) -> str:
-    """A notebook without the prose cells of the other language."""
-    other = {"en": "zh", "zh": "en"}[language]
-    content = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))
-    content["cells"] = [c for c in content["cells"] if other not in c["metadata"].get("tags", [])]
-    return json.dumps(content, ensure_ascii=False, indent=1)
 
 
 def _stop_kernels() -> None:

@@ -48,7 +48,7 @@ def build(folder: Path, notebooks: Path, study: Study, language: str, answer: sh
     folder : Path
         A run folder, with tables, figures and notes.
     notebooks : Path
-        The notebooks, whose `run.show("name", …)` lines give the order.
+        The notebooks in the reader's language, whose first lines are the titles and whose `run.show("name", …)` lines give the order.
     study : Study
     language : {"en", "zh"}
     answer : Text
@@ -62,7 +62,7 @@ def build(folder: Path, notebooks: Path, study: Study, language: str, answer: sh
     def say(key: str, **values: object) -> str:
         return WORDS[key][language].format(**values)
 
-    sections, title = list(_sections(folder, notebooks, language)), escape(study.title[language])
+    sections, title = list(_sections(folder, notebooks)), escape(study.title[language])
     origin = ("banner", say("simulated")) if study.origin == "simulated" else ("meta", say("real", source=study.source))
     sentences = "".join(f"<p>{escape(line)}</p>" for line in answer[language].splitlines() if line.strip())
     parts = [
@@ -100,12 +100,11 @@ def word(markup: str) -> bytes:
         return target.read_bytes()
 
 
-def _sections(folder: Path, notebooks: Path, language: str) -> Iterator[tuple[str, str, list[str]]]:
+def _sections(folder: Path, notebooks: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Each notebook's title and what it shows, as far as the run has it."""
-    other = {"en": "zh", "zh": "en"}[language]
     there = sorted({path.stem for part in ("tables", "figures") for path in (folder / part).glob("*.*")})
     for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
-        cells = [c for c in json.loads(path.read_text("utf-8"))["cells"] if other not in c["metadata"].get("tags", [])]
+        cells = json.loads(path.read_text("utf-8"))["cells"]
         code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
         names: list[str] = []
         for open_ended, name in SHOWN.findall(code):  # f"likert_{role}" stands for all that begin with likert_

@@ -145,7 +145,7 @@ class Run:
         """Write report.html and report.docx from what the run folder holds."""
         from cxlib import report
 
-        page = report.build(self.folder, NOTEBOOKS, self.study, self.language, answer)
+        page = report.build(self.folder, notebook_folder(self.language), self.study, self.language, answer)
         write(self.folder / "report.html", page.encode())
         write(self.folder / "report.docx", report.word(page))
         return Shown("<p>report.html, report.docx</p>")  # names only: the run folder is moved when the run is complete
@@ -236,6 +236,11 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()
+
+
+def notebook_folder(language: str) -> Path:
+    """Where the notebooks of a language are: English beside the folders of the others."""
+    return NOTEBOOKS if language == "en" else NOTEBOOKS / language
 
 
 def study_argument(study: Study) -> str:

@@ -1,92 +1,150 @@
-"""The notebooks as files: what keeps them readable.  That they run is tested in test_run.py."""
+"""The notebooks as files: what keeps them readable, one language a file.  That they run is tested in test_run.py."""
 
 from __future__ import annotations
 
 import ast
+import io
+import re
 import statistics
+import tokenize
 
 import nbformat
 import pytest
 
-from cxlib.notebooks import NOTEBOOKS, declared, in_language, notebooks
+from cxlib.notebooks import declared, notebooks
+from cxlib.run import notebook_folder
 
 ALL = notebooks()
+FILES = [(language, name) for language in ("en", "zh") for name in ALL]
+CHINESE = re.compile(r"[\u3400-\u9fff]")
+CHINESE_OR_ITS_PUNCTUATION = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
+CLOSING = {
+    "en": ("**Try it.**", "<details><summary>Answer</summary>"),
+    "zh": ("**试一试。**", "<details><summary>答案</summary>"),
+}
 
 
-def cells(notebook):
-    return nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+def path(language, notebook):
+    return notebook_folder(language) / f"{notebook}.ipynb"
 
 
-def code(notebook):
-    return [cell for cell in cells(notebook) if cell.cell_type == "code"]
+def cells(language, notebook, kind):
+    return [cell for cell in nbformat.read(path(language, notebook), as_version=4).cells if cell.cell_type == kind]
 
 
 def lines(cell):
     return [line for line in cell.source.splitlines() if line.strip()]
 
 
-def test_the_walk_is_complete():
+def levels(cell):
+    """The levels of the headings of a prose cell."""
+    return [line.split(" ")[0] for line in cell.source.splitlines() if re.match(r"#+ ", line)]
+
+
+def parameters(language, notebook):
+    found = [cell for cell in cells(language, notebook, "code") if "parameters" in cell.metadata.get("tags", [])]
+    assert len(found) == 1
+    return found[0]
+
+
+def without_comments(source):
+    """The source's tokens but for comments and the place where they stand."""
+    read = tokenize.generate_tokens(io.StringIO(source).readline)
+    return [token.string for token in read if token.type not in (tokenize.COMMENT, tokenize.NL)]
+
+
+def test_the_walk_is_complete_in_both_languages():
     assert [name[:2] for name in ALL][:8] == ["00", "01", "02", "03", "04", "05", "06", "07"]
     assert ALL[-1] == "14_report"
+    for language in ("en", "zh"):
+        assert sorted(file.stem for file in notebook_folder(language).glob("*.ipynb")) == ALL
 
 
-@pytest.mark.parametrize("notebook", ALL)
-def test_it_is_valid_and_says_its_kernel(notebook):
-    content = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4)
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_it_is_valid_and_says_its_kernel(language, notebook):
+    content = nbformat.read(path(language, notebook), as_version=4)
     nbformat.validate(content)
     assert content.metadata.kernelspec.name == "python3"
     assert content.metadata.language_info.name == "python"
 
 
-@pytest.mark.parametrize("notebook", ALL)
-def test_no_outputs_are_committed(notebook):
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in code(notebook))
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_no_outputs_are_committed(language, notebook):
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells(language, notebook, "code"))
 
 
-@pytest.mark.parametrize("notebook", ALL)
-def test_code_cells_are_short_calls(notebook):
-    sizes = [len(lines(cell)) for cell in code(notebook)]
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_code_cells_are_short_calls(language, notebook):
+    code = cells(language, notebook, "code")
+    sizes = [len(lines(cell)) for cell in code]
     assert max(sizes) <= 15
     assert statistics.median(sizes) <= 4
-    for cell in code(notebook):
+    for cell in code:
         defined = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.With)]
         assert defined == [], cell.source
         assert "open(" not in cell.source.replace("open_run(", "")
 
 
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_one_title(language, notebook):
+    prose = cells(language, notebook, "markdown")
+    assert levels(prose[0])[:1] == ["#"]
+    assert sum(levels(cell).count("#") for cell in prose) == 1
+
+
 @pytest.mark.parametrize("notebook", ALL)
-def test_one_title_a_language(notebook):
-    for language in ("en", "zh"):
-        shown = nbformat.reads(in_language(notebook, language), as_version=4).cells
-        prose = [line for cell in shown if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-        assert sum(line.startswith("# ") for line in prose) == 1
+def test_an_english_notebook_holds_no_chinese(notebook):
+    for kind in ("markdown", "code"):
+        for cell in cells("en", notebook, kind):
+            assert not CHINESE_OR_ITS_PUNCTUATION.search(cell.source), cell.source
+
+
+@pytest.mark.parametrize("notebook", ALL)
+def test_a_chinese_notebook_speaks_chinese(notebook):
+    """Every prose cell and every heading."""
+    for cell in cells("zh", notebook, "markdown"):
+        assert CHINESE.search(cell.source), cell.source
+        assert all(CHINESE.search(line) for line in cell.source.splitlines() if line.startswith("#")), cell.source
 
 
 @pytest.mark.parametrize("notebook", ALL)
 def test_the_two_languages_keep_step(notebook):
-    """Each English cell is followed by its Chinese one, with the same headings."""
-    prose = [cell for cell in cells(notebook) if cell.cell_type == "markdown"]
-    assert [cell.metadata.tags for cell in prose] == [["en"], ["zh"]] * (len(prose) // 2)
-    for english, chinese in zip(prose[::2], prose[1::2], strict=True):
-        levels = [[line.split(" ")[0] for line in cell.source.splitlines() if line.startswith("#")] for cell in (english, chinese)]
-        assert levels[0] == levels[1], english.source
+    """The same cells in the same order: code to the letter, headings by level."""
+    english, chinese = (nbformat.read(path(language, notebook), as_version=4) for language in ("en", "zh"))
+    assert [cell.cell_type for cell in english.cells] == [cell.cell_type for cell in chinese.cells]
+    assert english.metadata == chinese.metadata
+    for one, other in zip(english.cells, chinese.cells, strict=True):
+        assert one.metadata == other.metadata
+        if one.cell_type == "markdown":
+            assert levels(one) == levels(other), one.source
+        elif "parameters" in one.metadata.get("tags", []):
+            changed = one.source.replace('language = "en"', 'language = "zh"')
+            assert without_comments(changed) == without_comments(other.source)
+        else:
+            assert one.source == other.source
 
 
 @pytest.mark.parametrize("notebook", ALL)
-def test_parameters_are_plain_literals_with_help(notebook):
-    tagged = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1
-    assert all("#" in line for line in lines(tagged[0]))
+def test_the_two_languages_name_the_same_tables_and_sources(notebook):
+    """What a notebook leaves, and the works it cites, are the same for every reader."""
+    english, chinese = ("\n".join(cell.source for cell in cells(language, notebook, "markdown")) for language in ("en", "zh"))
+    for pattern in (r"doi:[^\s;:,)，；：）]+", r"`([a-z0-9]+(?:_[a-z0-9]+)+)`"):
+        assert set(re.findall(pattern, english)) == set(re.findall(pattern, chinese))
+
+
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_parameters_are_plain_literals_with_help(language, notebook):
+    assert all("#" in line for line in lines(parameters(language, notebook)))
     found = declared(notebook)
     assert list(found)[:4] == ["study", "out", "language", "seed"]
     assert all(isinstance(value, str | int | float | bool) for value in found.values())
 
 
-@pytest.mark.parametrize("notebook", ALL)
-def test_it_opens_the_run_and_closes_with_versions_and_an_exercise(notebook):
-    sources = [cell.source for cell in code(notebook)]
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_it_opens_the_run_and_closes_with_versions_and_an_exercise(language, notebook):
+    sources = [cell.source for cell in cells(language, notebook, "code")]
     assert "run = cxlib.open_run(study, out, language, seed)" in sources[1]
     assert sources[-1] == f'run.close("{notebook}")'
-    prose = "\n".join(cell.source for cell in cells(notebook) if cell.cell_type == "markdown")
-    for words in ("**Try it.**", "**试一试。**", "<details><summary>Answer</summary>", "<details><summary>答案</summary>"):
+    prose = "\n".join(cell.source for cell in cells(language, notebook, "markdown"))
+    for words in CLOSING[language]:
         assert words in prose

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from cxlib import report, show
-from cxlib.run import NOTEBOOKS, open_run
+from cxlib.run import notebook_folder, open_run
 from cxlib.study import load
 
 ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}
@@ -57,7 +57,7 @@ def run(tmp_path):
 
 
 def build(run, language="en"):
-    return report.build(run.folder, NOTEBOOKS, run.study, language, ANSWER)
+    return report.build(run.folder, notebook_folder(language), run.study, language, ANSWER)
 
 
 def test_a_table_without_columns_does_not_stop_the_report(run):
@@ -111,7 +111,7 @@ def test_the_chinese_report_is_chinese(run):
 
 def test_simulated_data_are_named_before_anything_else(run):
     study = load("ecsi").model_copy(update={"origin": "simulated"})
-    page = report.build(run.folder, NOTEBOOKS, study, "en", ANSWER)
+    page = report.build(run.folder, notebook_folder("en"), study, "en", ANSWER)
     assert page.index("SIMULATED DATA") < page.index("Yes: quality moves value.")
 
 
