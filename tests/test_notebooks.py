@@ -53,6 +53,10 @@ def without_comments(source):
     return [token.string for token in read if token.type not in (tokenize.COMMENT, tokenize.NL)]
 
 
+def without_code(prose):
+    return re.sub(r"`[^`]*`|<code>.*?</code>", "", prose)
+
+
 def test_the_walk_is_complete_in_both_languages():
     assert [name[:2] for name in ALL][:8] == ["00", "01", "02", "03", "04", "05", "06", "07"]
     assert ALL[-1] == "14_report"
@@ -101,10 +105,20 @@ def test_an_english_notebook_holds_no_chinese(notebook):
 
 @pytest.mark.parametrize("notebook", ALL)
 def test_a_chinese_notebook_speaks_chinese(notebook):
-    """Every prose cell and every heading."""
+    """Every prose cell, every heading and every help comment; with the punctuation of Chinese."""
     for cell in cells("zh", notebook, "markdown"):
         assert CHINESE.search(cell.source), cell.source
         assert all(CHINESE.search(line) for line in cell.source.splitlines() if line.startswith("#")), cell.source
+        assert not re.search(r"[\u3400-\u9fff][,;:?!()\"]|[,;:?!()\"][\u3400-\u9fff]", without_code(cell.source)), cell.source
+    for line in lines(parameters("zh", notebook)):
+        assert CHINESE.search(line.split("#", 1)[1]), line
+
+
+@pytest.mark.parametrize("notebook", ALL)
+def test_a_chinese_notebook_calls_an_item_one_name(notebook):
+    """题项 is the item; 题目内容, its wording, is the only other word for it."""
+    for cell in cells("zh", notebook, "markdown"):
+        assert not re.search(r"题目(?!内容)|道题", cell.source), cell.source
 
 
 @pytest.mark.parametrize("notebook", ALL)
