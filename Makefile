@@ -1,5 +1,6 @@
-# make run [STUDY=ecsi] · make test · make lab · make bench.  Needs python3 (3.11 or later) and make, nothing else.
+# make run [STUDY=ecsi] · make test · make lab [NOTEBOOKS=notebooks/zh] · make bench.  Needs python3 (3.11 or later) and make, nothing else.
 STUDY ?= vas
+NOTEBOOKS ?= notebooks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(NOTEBOOKS)
 
 bench: $(VENV)/.installed
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done

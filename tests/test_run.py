@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import nbformat
 import pandas as pd
 import pytest
 
 from cxlib.notebooks import execute, notebooks
-from cxlib.run import open_run, stamp
+from cxlib.run import notebook_folder, open_run, stamp
 
 CONTRACT = {
     "cleaning_flow": ["step", "removed", "remaining"],
@@ -131,18 +132,19 @@ def test_the_same_run_again_gives_the_same_tables_byte_for_byte(folder, tmp_path
     assert [name for name in first if first[name] != second[name]] == []
 
 
-def test_one_notebook_alone_computes_what_it_needs_and_says_so(tmp_path):
+@pytest.mark.parametrize(("language", "said", "title"), [("en", "Computed here", "Cleaning"), ("zh", "已在此补算", "数据清洗")])
+def test_one_notebook_alone_computes_what_it_needs_and_says_so(tmp_path, language, said, title):
+    """A file is run as it stands, from its folder: its language is that of all it needs."""
     import papermill
 
-    from cxlib.notebooks import NOTEBOOKS
-
+    source = notebook_folder(language) / "03_reliability.ipynb"
     parameters = {"study": "ecsi", "out": str(tmp_path / "run")}
-    papermill.execute_notebook(
-        str(NOTEBOOKS / "03_reliability.ipynb"), str(tmp_path / "out.ipynb"), parameters, progress_bar=False, cwd=str(NOTEBOOKS)
-    )
+    papermill.execute_notebook(str(source), str(tmp_path / "out.ipynb"), parameters, progress_bar=False, cwd=str(source.parent))
     text = (tmp_path / "out.ipynb").read_text("utf-8")
-    assert "Computed here because it was not there yet: 01_cleaning." in text
+    assert re.search(rf"{said}[^<]*01_cleaning", text)
     assert (tmp_path / "run" / "tables" / "reliability.csv").is_file()
+    needed = nbformat.read(tmp_path / "run" / "notebooks" / "01_cleaning.ipynb", as_version=4)
+    assert title in next(cell.source for cell in needed.cells if cell.cell_type == "markdown")
 
 
 def test_the_notebooks_of_a_run_name_its_folder_not_the_one_it_was_made_in(folder):
