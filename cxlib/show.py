@@ -7,8 +7,9 @@ it draws as a :class:`Picture` (a figure with its caption).
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,19 +33,14 @@ ROLES = {
 }
 """One colour-blind-safe colour (Okabe and Ito) a role of a construct, the same in every figure."""
 INK, MUTED, GRID = "#222222", "#777777", "#E3E3E3"
-FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Source Han Sans SC",
-    "Source Han Sans CN",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "SimHei",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Arial Unicode MS",
-)
+FAMILIES = {
+    "en": ("DejaVu Sans", "Verdana", "Arial"),
+    "zh": ("Noto Sans SC", "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei"),
+}
+"""The first draws the figures and comes with a package; the others are for whoever opens an SVG file, whose text stays text."""
+
+WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
+"""Characters of Chinese text, with its punctuation."""
 
 
 @dataclass(frozen=True)
@@ -142,24 +138,33 @@ def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def cjk_font() -> str | None:
-    """The installed font that has Chinese characters, or None."""
-    from matplotlib import font_manager
+@functools.cache
+def _register() -> None:
+    """Make the packaged Chinese font known to matplotlib: the file itself, before any font of that name on the machine.
 
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    return next((name for name in FONTS if name in installed), None)
+    What is installed, and matplotlib's cached list of it (which never learns of a font installed later), then plays no part.
+    The package holds one weight; it stands for bold too, or matplotlib would complain of every bold title.
+    """
+    from matplotlib.font_manager import fontManager
+    from pylopdf_fonts_zh_cn import sans_path
+
+    fontManager.addfont(sans_path())
+    regular = fontManager.ttflist.pop()
+    fontManager.ttflist[:0] = [regular, replace(regular, weight=700)]
 
 
 def theme(language: str = "en") -> dict:
     """The rcParams of every figure."""
     import seaborn
 
-    found = cjk_font() if language == "zh" else None
+    _register()
+    other = "en" if language == "zh" else "zh"
     return {
         **seaborn.axes_style("whitegrid"),
         **seaborn.plotting_context("notebook", font_scale=0.9),
-        "font.family": "sans-serif",
-        "font.sans-serif": [*([found] if found else []), "DejaVu Sans"],
+        # matplotlib looks for a missing character in one font a family, so the font of the other language is a family too.
+        "font.family": [FAMILIES[language][0], "sans-serif", FAMILIES[other][0]],
+        "font.sans-serif": list(FAMILIES[language]),
         "axes.edgecolor": GRID,
         "axes.labelcolor": INK,
         "text.color": INK,
@@ -175,30 +180,23 @@ def theme(language: str = "en") -> dict:
         "savefig.dpi": 160,
         "savefig.bbox": "tight",
         "svg.hashsalt": "cxlib",
-        "svg.fonttype": "path",
+        "svg.fonttype": "none",
         "figure.constrained_layout.use": True,
     }
 
 
 def picture(draw: Callable) -> Callable[..., Picture]:
-    """Make a drawing function return a :class:`Picture` in the one theme.
-
-    `draw(..., language="en")` returns (figure, caption).  With language "zh" and no Chinese font on
-    the machine it is drawn with English labels, and the caption says how to get a font.
-    """
+    """Make a drawing function, `draw(..., language="en")` returning (figure, caption), return a :class:`Picture` in the one theme."""
 
     @functools.wraps(draw)
     def wrapped(*args, language: str = "en", **kwargs) -> Picture:
         import matplotlib
         from matplotlib import pyplot
 
-        drawn = "en" if language == "zh" and cjk_font() is None else language
-        with matplotlib.rc_context(theme(drawn)):
-            figure, caption = draw(*args, language=drawn, **kwargs)
+        with matplotlib.rc_context(theme(language)):
+            figure, caption = draw(*args, language=language, **kwargs)
             pyplot.close(figure)
-        if drawn != language:
-            caption = {**caption, "zh": caption["zh"] + "（本机没有中文字体，图中用英文；安装 Noto Sans CJK 后重跑即可。）"}
-        return Picture(figure, caption, drawn)
+        return Picture(figure, caption, language)
 
     return wrapped
 
@@ -213,11 +211,14 @@ def render(shown: Picture) -> tuple[bytes, ...]:
     import io
 
     import matplotlib
+    from matplotlib.text import Text as Label
 
     files = [io.BytesIO() for _ in FORMATS]
     # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.  Publishers refuse
-    # Type 3 fonts, so PDFs embed TrueType; Chinese fonts have PostScript outlines, which matplotlib embeds rightly only as Type 3.
-    options = {"figure.constrained_layout.use": False, "pdf.fonttype": 3 if shown.language == "zh" else 42}
+    # Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib (3.11) still declares
+    # as TrueType when asked for it, and Ghostscript then leaves all text out: where it draws, the subset is Type 3.
+    chinese = shown.language == "zh" or any(re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label))
+    options = {"figure.constrained_layout.use": False, "pdf.fonttype": 3 if chinese else 42}
     with matplotlib.rc_context({**theme(shown.language), **options}):
         for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
             shown.figure.savefig(file, format=kind, metadata=metadata)

@@ -18,7 +18,7 @@ from cxlib.study import load
 CASES = [("ecsi", "main", {}), ("ecsi", "ecsi", {}), ("vas", "main", {}), ("vas", "V2", {}),
          ("ecsi", "main", {"full": True}), ("ecsi", "ecsi", {"full": True}), ("vas", "main", {"full": True}),
          ("vas", "V2", {"full": True}), ("vas", "main", {"marks": "interval"})]
-LANGUAGES = ("en", "zh") if show.cjk_font() else ("en",)
+LANGUAGES = ("en", "zh")
 
 
 @functools.cache

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from copy import copy
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,18 +85,84 @@ def test_a_picture_is_the_same_bytes_twice_and_leaves_no_state():
     assert dict(matplotlib.rcParams) == before
 
 
-def test_without_a_chinese_font_labels_are_english_and_the_caption_says_so(monkeypatch):
-    monkeypatch.setattr(show, "cjk_font", lambda: None)
-    shown = plot([1, 2], language="zh")
-    assert shown.language == "en"
-    assert shown.figure.axes[0].get_title(loc="left") == "Values" or shown.figure.axes[0].get_title() == "Values"
-    assert "Noto Sans CJK" in shown.text["zh"]
+def test_every_character_that_a_figure_may_hold_is_in_the_packaged_fonts():
+    """All that the package and the studies can write, in both languages: no figure of any notebook has a box."""
+    from fontTools.ttLib import TTFont
+    from matplotlib import cbook
+    from pylopdf_fonts_zh_cn import sans_path
+
+    held = set()
+    for path in (sans_path(), cbook._get_data_path("fonts/ttf/DejaVuSans.ttf")):
+        with TTFont(path) as font:
+            held |= {chr(code) for code in font.getBestCmap()}
+    root = Path(show.__file__).parent.parent
+    sources = [*root.glob("cxlib/**/*.py"), *root.glob("notebooks/*.ipynb"), *root.glob("data/*/*.yml")]
+    assert len(sources) > 40
+    lacking = {path.name: set(path.read_text("utf-8")) - held - set("\n\r\t") for path in sources}
+    assert {name: absent for name, absent in lacking.items() if absent} == {}
 
 
-@pytest.mark.skipif(show.cjk_font() is None, reason="no Chinese font on this machine")
-def test_with_a_chinese_font_every_character_is_drawn(recwarn):
-    show.render(plot([1, 2], language="zh"))  # a missing glyph would warn, and warnings are errors
-    assert not recwarn.list
+def test_fonts_of_the_machine_play_no_part(tmp_path):
+    """A cached list without a Chinese font (bare machine, or font installed later), and one with another font of that name."""
+    from matplotlib import font_manager
+
+    own = [f for f in font_manager.fontManager.ttflist if "mpl-data" in f.fname]
+    impostor = replace(next(f for f in own if f.name == "DejaVu Serif"), name="Noto Sans SC")
+    code = ("import sys; sys.path.insert(0, sys.argv[1]); from matplotlib import font_manager as f; from hashlib import sha256;"
+            "from test_show import plot, show; assert len(f.fontManager.ttflist) == int(sys.argv[2]);"
+            "print(*[sha256(file).hexdigest() for file in show.render(plot([1, 2], language='zh'))])")
+    here = [sha256(file).hexdigest() for file in show.render(plot([1, 2], language="zh"))]
+    for number, known in enumerate((own, [*own, impostor])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        cached = copy(font_manager.fontManager)
+        cached.ttflist = known
+        font_manager.json_dump(cached, folder / f"fontlist-v{font_manager.FontManager.__version__}.json")
+        run = subprocess.run([sys.executable, "-W", "error", "-c", code, str(Path(__file__).parent), str(len(known))],
+                             capture_output=True, text=True, check=False, env={**os.environ, "MPLCONFIGDIR": str(folder)})
+        assert run.stderr == ""
+        assert run.stdout.split() == here
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_words_of_the_other_language_are_drawn_too_and_bold_ones_without_complaint(language, caplog):
+    @show.picture
+    def mixed(*, language):
+        from matplotlib import pyplot
+
+        figure, axes = pyplot.subplots()
+        axes.set_title("Service 服务 χ² ✗ ₁")  # titles are bold
+        return figure, {"en": "", "zh": ""}
+
+    show.render(mixed(language=language))  # a missing glyph would warn, and warnings are errors
+    assert caplog.messages == []
+
+
+def test_pdfs_embed_what_they_draw_with_and_chinese_as_outlines_that_every_viewer_draws():
+    @show.picture
+    def titled(title, *, language="en"):
+        from matplotlib import pyplot
+
+        figure, axes = pyplot.subplots()
+        axes.set_title(title)
+        return figure, {"en": "", "zh": ""}
+
+    english, named, chinese = (show.render(titled(words, language=language))[2]
+                               for words, language in (("Service", "en"), ("服务", "en"), ("服务", "zh")))
+    assert b"/FontFile2" in english and b"/Type3" not in english and b"NotoSansSC" not in english
+    for file in (named, chinese):
+        assert b"NotoSansSC" in file and b"/Type3" in file and b"/FontFile2" not in file
+        assert len(file) < 100_000  # the characters used, not the font
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Values"), ("zh", "数值")])
+def test_text_of_an_svg_file_stays_text_in_families_that_end_with_any(language, title):
+    from xml.etree import ElementTree
+
+    drawn = ElementTree.fromstring(show.render(plot([1, 2], language=language))[1])
+    texts = {"".join(node.itertext()): node.get("style") for node in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert all(f"'{name}'" in texts[title] for name in show.FAMILIES[language])
+    assert "sans-serif" in texts[title]
 
 
 def test_every_role_has_a_colour_of_its_own():
