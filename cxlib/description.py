@@ -329,13 +329,13 @@ def plot_likert(shares: pd.DataFrame, study: Study, of: str = "", *, language: s
             ends.append((y, share[:below].sum(), share[-below:].sum()))
             places.append(y)
             mark = {"en": " (R)", "zh": "（反）"}[language] if item in study.reversed else ""
-            labels.append(_wrapped(f"{item}{mark}  {study.name(item, language)}", language))
+            labels.append(show.fold(f"{item}{mark}  {study.name(item, language)}", 58, most=2))
             y += 1
         y += 0.35
     for place, low, high in ends:
         axes.text(reach[0] - 0.02, place, f"{100 * low:.0f} %", ha="right", va="center", fontsize=8, color=show.MUTED)
         axes.text(reach[1] + 0.02, place, f"{100 * high:.0f} %", ha="left", va="center", fontsize=8, color=show.INK)
-    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_yticks(places, labels, fontsize=8, linespacing=show.LEADING)
     axes.set(ylim=(y - 0.4, -0.7), xlim=(reach[0] - 0.12, reach[1] + 0.12), xticks=[])
     axes.grid(False)
     axes.axvline(0, color=show.MUTED, linewidth=0.8, zorder=3)
@@ -369,10 +369,3 @@ def _ramp(count: int, colour: str) -> list:
     low, high, pale = (np.array(to_rgb(c)) for c in (show.INK, colour, "#F1F1F1"))
     steps = np.linspace(-1, 1, count)
     return [tuple(pale + (0.75 * (low - pale) * -s if s < 0 else (high - pale) * s)) for s in steps]
-
-
-def _wrapped(text: str, language: str) -> str:
-    """At most two lines beside a bar."""
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, 28 if language == "zh" else 58, max_lines=2, placeholder="…"))

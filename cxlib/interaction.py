@@ -298,8 +298,6 @@ def johnson_neyman(result: Interaction) -> show.Result:
 @show.picture
 def plot_interaction(result: Interaction, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
     """Johnson–Neyman figure: slope of X against W with its band and bounds; below, where the respondents are."""
-    from textwrap import fill
-
     from matplotlib import pyplot
 
     if np.isnan(result.sd):
@@ -328,10 +326,9 @@ def plot_interaction(result: Interaction, study: Study, *, language: str = "en")
     people.set_yticks([])
     people.grid(visible=False)
     x, y, w = (study.name(code, language) for code in (result.predictor, result.outcome, result.moderator))
-    wide = 18 if language == "zh" else 36
-    axes.set_ylabel(fill({"en": f"slope of {x} on {y}", "zh": f"{x}对{y}的斜率"}[language], wide), linespacing=1.35)
-    people.set_xlabel(fill({"en": f"{w} (standard deviations from its mean)", "zh": f"{w}（距均值的标准差数）"}[language], 2 * wide),
-                      linespacing=1.35)
+    axes.set_ylabel(show.fold({"en": f"slope of {x} on {y}", "zh": f"{x}对{y}的斜率"}[language], 36), linespacing=show.LEADING)
+    people.set_xlabel(show.fold({"en": f"{w} (standard deviations from its mean)", "zh": f"{w}（距均值的标准差数）"}[language], 72),
+                      linespacing=show.LEADING)
     return figure, {
         "en": f"Slope with its 95% band, n = {result.n_used:,}: dashed and grey where the band holds zero, dotted "
               f"lines where that begins or ends; below, the respondents. {found.text['en']}",

@@ -304,8 +304,6 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
 def plot_distributions(fit: sem.Fit, draws: Resampled | None, study: Study, *, language: str = "en",
                        most: int = 9) -> tuple[Figure, show.Text]:
     """Bootstrap distributions of the `most` largest specific effects, with interval, estimate and zero."""
-    from textwrap import fill
-
     from matplotlib import pyplot
 
     if draws is None:
@@ -323,7 +321,7 @@ def plot_distributions(fit: sem.Fit, draws: Resampled | None, study: Study, *, l
         axes.axvspan(row.ci_low, row.ci_high, ymax=0.04, color=show.INK, linewidth=0)
         axes.axvline(row.est, color=show.INK, linewidth=1.2)
         axes.axvline(0, color=show.MUTED, linewidth=1, linestyle="--")
-        axes.set_title(fill(label(row.effect, study, language), 17 if language == "zh" else 34), fontsize=9, linespacing=1.3)
+        axes.set_title(show.fold(label(row.effect, study, language), 34), fontsize=9, linespacing=show.LEADING)
         axes.set_yticks([])
         axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(f"{show.number(row.est, 2)} [{show.number(row.ci_low, 2)}, {show.number(row.ci_high, 2)}]", fontsize=9)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -40,7 +41,12 @@ FAMILIES = {
 """The first draws the figures and comes with a package; the others are for whoever opens an SVG file, whose text stays text."""
 
 WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
-"""Characters of Chinese text, with its punctuation."""
+"""Characters of Chinese text, with its punctuation: a line may end after any of them."""
+OPENING, CLOSING = "（《〈「『【〔“‘", "、，。；：！？）》〉」』】〕”’…—·％,.;:!?)%"
+"""Marks that end no line, and marks that begin none."""
+LEADING = 1.3
+"""Distance of the lines of a label, which Chinese characters fill up to the top."""
+PIECE = re.compile(rf"[{OPENING}]*(?:[^\s{WIDE}{OPENING}]+|[{WIDE}])[{CLOSING}]*\s*|\S\s*")
 
 
 @dataclass(frozen=True)
@@ -99,16 +105,38 @@ def apart(places: Sequence[float], gap: float, top: float) -> np.ndarray:
     return np.minimum(lowest, top - gap * rank[::-1])
 
 
+def fold(text: str, width: int, most: int | None = None) -> str:
+    """A label in lines of at most `width` columns, of which a Chinese character takes two.
+
+    Lines break at spaces and between Chinese characters, so that a code and its wording stay together; no line begins
+    with a mark that closes or ends with one that opens.  Of more than `most` lines the last shown ends in "…".
+    """
+    lines, line = [], ""
+    for piece in PIECE.findall(text):
+        if line and _columns((line + piece).rstrip()) > width:
+            lines.append(line)
+            line = ""
+        line += piece
+    lines = [kept.rstrip() for kept in (*lines, line)]
+    if most is None or len(lines) <= most:
+        return "\n".join(lines)
+    last = PIECE.findall(lines[most - 1])
+    while len(last) > 1 and _columns("".join(last).rstrip(CLOSING + " ")) >= width:
+        last.pop()
+    return "\n".join([*lines[: most - 1], "".join(last).rstrip(CLOSING + " ") + "…"])
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
 def blank(words: Text, language: str) -> tuple[Figure, Text]:
     """A picture that says why there is none."""
-    import textwrap
-
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7.5, 1.4))
     axes.set_axis_off()
-    width = 40 if language == "zh" else 80
-    axes.annotate("\n".join(textwrap.wrap(words[language], width)), (0.5, 0.5), ha="center", va="center", color=MUTED)
+    axes.annotate(fold(words[language], 80), (0.5, 0.5), ha="center", va="center", color=MUTED, linespacing=LEADING)
     return figure, words
 
 

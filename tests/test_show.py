@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cxlib import show
 
@@ -163,6 +166,31 @@ def test_text_of_an_svg_file_stays_text_in_families_that_end_with_any(language, 
     texts = {"".join(node.itertext()): node.get("style") for node in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert all(f"'{name}'" in texts[title] for name in show.FAMILIES[language])
     assert "sans-serif" in texts[title]
+
+
+@pytest.mark.parametrize(("text", "width", "most", "lines"), [
+    ("GBI3  5.3 我愿意向朋友推荐这家公司", 16, None, ["GBI3  5.3 我愿意", "向朋友推荐这家公", "司"]),
+    ("服务，态度、速度", 4, None, ["服", "务，", "态", "度、", "速度"]),
+    ("服务（态度）好", 6, None, ["服务", "（态", "度）好"]),
+    ("one two three", 7, None, ["one two", "three"]),
+    ("服务人员态度好，速度快", 8, 2, ["服务人员", "态度好…"]),
+    ("one two three four five", 9, 2, ["one two", "three…"]),
+    ("", 9, 2, [""]),
+])
+def test_labels_break_between_chinese_characters_and_at_spaces(text, width, most, lines):
+    assert show.fold(text, width, most).split("\n") == lines
+
+
+@given(st.text("服务质量很好，。、（）《》“”AB1.,-", max_size=60), st.integers(6, 30))
+def test_a_folded_label_says_the_same_and_no_mark_stands_alone(text, width):
+    lines = show.fold(text, width).split("\n")
+    assert "".join(lines) == text
+    letters = "服务质量很好AB1"
+    for above, below in itertools.pairwise(lines):
+        if above[-1:] in letters:
+            assert below[0] not in "，。、）》”"
+        if below[0] in letters:
+            assert above[-1:] not in ("（", "《", "“")
 
 
 def test_every_role_has_a_colour_of_its_own():
