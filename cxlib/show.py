@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cxlib.words import number, p_text  # noqa: F401 - stages take them from here until they move to words
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -82,20 +84,6 @@ class Picture:
 def plural(n: int, one: str, many: str | None = None) -> str:
     """ "1 item", "3 items"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number for a sentence: fixed digits, thin minus, "–" for a missing one."""
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def p_text(p: float) -> str:
-    """ "p < .001" or "p = .023"."""
-    if pd.isna(p):
-        return "p = –"
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
 def apart(places: Sequence[float], gap: float, top: float) -> np.ndarray:
