@@ -20,3 +20,7 @@ class Mistake(Exception):
     def __str__(self) -> str:
         """The message in English."""
         return self["en"]
+
+
+class ModelError(Mistake, ValueError):
+    """The model cannot be used; the message says what is wrong, why, and what to write instead."""

@@ -20,7 +20,7 @@ from cxlib.sem import invariance, paths
 from cxlib.sem.estimate import Z95
 from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.show import Result, Text, p_text, plural
-from cxlib.study_check import chains
+from cxlib.syntax import path, steps
 from cxlib.verdicts import holm
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def plot_paths(result: Result, differences: Result, study: Study, *, language: s
 
 def _path_test(code: str, hypothesis: Hypothesis, found: Structures) -> dict:
     """One hypothesis that a path differs."""
-    outcome, predictor = (part.strip() for part in hypothesis.path.split("~"))
+    outcome, predictor = path(hypothesis.path)
     wanted, fit, names = [paths.effect(found.fit.model, f"{predictor} -> {outcome}")], found.fit, found.ladder.compared.large
     std = [paths.values(fit.model, wanted, fit.theta[None], True, g)[0, 0] for g in range(len(names))]
     test = wald(fit, wanted).iloc[0]
@@ -259,7 +259,7 @@ def _effects(model: sem.Model, study: Study, name: str) -> tuple[paths.Effect, .
     out = [paths.effect(model, f"{row.rhs} -> {row.lhs}") for row in rows.itertuples()]
     causes, outcomes = list(dict.fromkeys(rows["rhs"])), list(dict.fromkeys(rows["lhs"]))
     for hypothesis in study.hypotheses.values():
-        if hypothesis.model == name and hypothesis.effect and len(chains(hypothesis.effect)[0]) > 2:
+        if hypothesis.model == name and hypothesis.effect and len(steps(hypothesis.effect)) > 2:
             out.append(paths.effect(model, hypothesis.effect))
     for start in (code for code in causes if code not in outcomes):
         for end in (code for code in outcomes if code not in causes):

@@ -11,9 +11,21 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
-from cxlib.sem import paths as ways
-from cxlib.sem.paths import ARROW, COLUMNS, Effect, EffectError, between, edges, effect, inference, label, values
+from cxlib.sem.paths import (
+    ARROW,
+    COLUMNS,
+    Effect,
+    EffectError,
+    between,
+    edges,
+    effect,
+    inference,
+    label,
+    predictors,
+    values,
+)
 from cxlib.study import Study
+from cxlib.syntax import rivals, without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,7 +169,7 @@ def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str
     for found in _wanted(fit.model, study, model):
         if found.kind == "specific" and len(found.chains) == 1:
             by_pair.setdefault((found.chains[0][0], found.chains[0][-1]), []).append(found)
-    chosen = [rivals for group in by_pair.values() for rivals in combinations(group, 2)]
+    chosen = [pair for group in by_pair.values() for pair in combinations(group, 2)]
     if not chosen:
         return show.Result(pd.DataFrame(columns=[*COLUMNS, "scale"]), {
             "en": "No two effects of this model can be set against each other.", "zh": "该模型没有可相互比较的效应。"}, fit.n_used)
@@ -229,7 +241,7 @@ def full_or_partial(fit: sem.Fit, draws: Resampled | None, data: pd.DataFrame, s
     through = through.drop_duplicates("effect").assign(sure=_sure).set_index("effect")
     for start, end in pairs:
         there = (start, end) in edges(fit.model)
-        syntax = ways.without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
+        syntax = without(study.syntax(model), start, end) if there else f"{study.syntax(model)}\n{end} ~ {start}"
         other = sem.fit(data, syntax, estimator=fit.estimator, missing=fit.missing, cluster=fit.cluster or None)
         small, large = (other, fit) if there else (fit, other)
         std = large.parameters.query("lhs == @end and op == '~' and rhs == @start")["std"].item()
@@ -333,7 +345,7 @@ def plot_distributions(fit: sem.Fit, draws: Resampled | None, study: Study, *, l
 
 def _wanted(model: sem.Model, study: Study, name: str) -> list[Effect]:
     """Every effect of the exogenous on the terminal constructs, and those of the hypotheses, each once."""
-    paths_into = ways.predictors(model)
+    paths_into = predictors(model)
     causes = dict.fromkeys(cause for own in paths_into.values() for cause in own)
     pairs = list(product([c for c in causes if c not in paths_into], [o for o in paths_into if o not in causes]))
     sums = []
@@ -356,7 +368,7 @@ def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, E
     out: list[tuple[Effect, Effect]] = []
     for hypothesis in study.hypotheses.values():
         if hypothesis.contrast and hypothesis.model == name:
-            out += [tuple(effect(model, words, "total") for words in pair) for pair in ways.rivals(hypothesis.contrast)]
+            out += [tuple(effect(model, words, "total") for words in pair) for pair in rivals(hypothesis.contrast)]
     return list(dict.fromkeys(out))
 
 

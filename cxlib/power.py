@@ -15,7 +15,8 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from cxlib import sem, show
-from cxlib.study import MODEL_NAME, Study
+from cxlib.study import Study
+from cxlib.syntax import path, steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,7 +138,8 @@ def _tests(study: Study, model: str, parsed: Model) -> pd.DataFrame:
 
     rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
     drawn = list(zip(rows["rhs"], rows["lhs"], strict=True))
-    stated = [h for h in study.hypotheses.values() if h.model == model and set(MODEL_NAME.findall(h.effect or h.total)) <= {*parsed.state}]
+    stated = [h for h in study.hypotheses.values()
+              if h.model == model and (words := h.effect or h.total) and {code for step in steps(words) for code in step} <= {*parsed.state}]
     more = [paths.effect(parsed, h.effect) for h in stated if h.effect]
     more += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
     more += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
@@ -324,7 +326,7 @@ def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tu
     for axis, side, title in zip(axes[0], sides, words, strict=False):
         last, ends, absent = side["n"].max(), [], []
         for name, curve in side.groupby("name", sort=False):
-            codes = [part.strip() for part in (name.split("->") if "->" in name else name.split("~")[::-1])]
+            codes = [code for step in steps(name) for code in step] if "->" in name else path(name)[::-1]
             there = np.isfinite(curve["n_80"].iloc[0])
             colour = show.ROLES[study.role(codes[-1])] if there else show.MUTED
             axis.plot(curve["n"], curve["power"], color=colour, lw=1.3, ls="-" if there else ":", alpha=0.85)

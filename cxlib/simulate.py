@@ -18,6 +18,7 @@ import yaml
 from cxlib.draws import Draw, Planned, Rows, Stream
 from cxlib.spoil import spoil
 from cxlib.study import Column, Study
+from cxlib.syntax import path
 from cxlib.truth import TruthError, population
 
 BLOCK = 12_000
@@ -131,7 +132,7 @@ class _Plan:
             terms.append(own)
         taken = added.cov()
         for turn in self.truth.moderation:
-            outcome, predictor = (code.strip() for code in turn.path.split("~"))
+            outcome, predictor = path(turn.path)
             share = float(rows.holds(turn.when).mean())
             terms.append(_Term(outcome, turn.when, "", share, turn.by, predictor))
             taken.loc[outcome, outcome] += turn.by**2 * share * (1 - share)

@@ -7,7 +7,6 @@ are what a fit to an endless sample shows in its column ``std``.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -20,8 +19,8 @@ from scipy.special import ndtr
 from cxlib.draws import Declared, Draw
 from cxlib.spoil import KINDS
 from cxlib.study import Study
-
-TERM = re.compile(r"\+?\s*(-?\s*[\d.]+)\s*\*\s*(\w+)\s*")
+from cxlib.syntax import ModelSyntaxError
+from cxlib.syntax import read as terms_of
 
 
 class TruthError(ValueError):
@@ -186,16 +185,15 @@ def population(study: Study) -> Population:
 
 def _relations(text: str) -> Iterator[tuple[str, str, str, float]]:
     """(left, operator, right, number) of every term of the path text."""
-    for line in text.splitlines():
-        if not (line := line.split("#")[0].strip()):
-            continue
-        read = re.fullmatch(r"(\w+)\s*(=~|~~|~)\s*(.+)", line)
-        if not read or TERM.sub("", read[3]):
-            raise TruthError(
-                f"truth.paths: '{line}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', "
-                "'whole =~ .7*part' or 'a ~~ .2*b', each term with its number."
-            )
-        yield from ((read[1], read[2], right, float(value.replace(" ", ""))) for value, right in TERM.findall(read[3]))
+    try:
+        terms = terms_of(text)
+    except ModelSyntaxError as error:
+        raise TruthError(f"truth.paths: {error}") from None
+    for term in terms:
+        if term.value is None:
+            raise TruthError(f"truth.paths: '{term.lhs} {term.op} {term}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', "
+                             "'whole =~ .7*part' or 'a ~~ .2*b', each term with its number.")
+        yield term.lhs, term.op, term.rhs, term.value
 
 
 def _sorted(known: list[str], paths: list[tuple[str, str, float]]) -> list[str]:

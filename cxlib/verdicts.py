@@ -14,9 +14,10 @@ import pandas as pd
 
 from cxlib import show
 from cxlib.sem.measures import reported
-from cxlib.sem.paths import label, rivals
+from cxlib.sem.paths import label
 from cxlib.study import Hypothesis, Study
 from cxlib.study_check import TESTS
+from cxlib.syntax import ARROW, path, rivals, spelled
 
 Tables = Callable[[str], pd.DataFrame] | Mapping[str, pd.DataFrame]
 COLUMNS = ["id", "statement", "model", "test", "sign", "est", "ci_low", "ci_high", "p", "p_adjusted", "n", "verdict",
@@ -185,7 +186,7 @@ def _evidence(code: str, hypothesis: Hypothesis, kind: str, status: Mapping, tab
 def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFrame:
     """The row that tests a hypothesis, first; empty if there is none."""
     if kind == "path":
-        lhs, rhs = (part.strip() for part in hypothesis.path.split("~"))
+        lhs, rhs = path(hypothesis.path)
         return table[(table["lhs"] == lhs) & (table["op"] == "~") & (table["rhs"] == rhs)]
     if kind == "nested":
         pair = {hypothesis.model, hypothesis.nested}  # every model is tested against the first, which may be either of the two
@@ -193,19 +194,14 @@ def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFram
         test = [f"Δχ²({abs(row.d_df):.0f}) = {abs(row.d_chisq):.2f}" for row in found.itertuples()]
         return pd.DataFrame({"p": found["d_p"], "n": found["n"], "test": test})
     if kind == "contrast":
-        names = [" > ".join(map(_canonical, pair)) for pair in rivals(hypothesis.contrast)]
+        names = [" > ".join(pair) for pair in rivals(hypothesis.contrast)]
         found = table[table["effect"].isin(names) & (table["kind"] == "contrast")]
         if found["effect"].nunique() < len(names):
             return found.head(0)
         return found.loc[(found["est"] / found["se"]).sort_values().index]
-    name = _canonical(hypothesis.effect or hypothesis.total)
+    name = spelled(hypothesis.effect or hypothesis.total)
     wanted = "total" if kind == "total" else "specific" if name.count("->") > 1 else "direct"
     return table[(table["effect"] == name) & (table["kind"] == wanted)]
-
-
-def _canonical(effect: str) -> str:
-    """An effect as the table of effects writes it."""
-    return " -> ".join(" + ".join(code.strip() for code in step.split("+")) for step in effect.split("->"))
 
 
 def _unsaid(verdict: str, language: str, en: str, zh: str) -> dict:
@@ -280,10 +276,15 @@ def _links(study: Study, held: pd.DataFrame) -> show.Text:
         found = held[words.str.contains(mark, regex=False)]
         top = found.loc[found["std"].abs().sort_values(ascending=False, kind="stable").index[:most]].sort_index()
         for lang, (every, largest, comma, stop) in forms.items() if len(found) else ():
-            said = [f"{label(_canonical(' -> '.join(words[row.Index].split('~')[::-1])), study, lang)} {show.number(row.std, 2)}"
+            said = [f"{label(_as_effect(words[row.Index]), study, lang)} {show.number(row.std, 2)}"
                     for row in top.itertuples()]
             out[lang] += (largest if len(found) > most else every).format(kind[lang], most, len(found)) + comma.join(said) + stop
     return {"en": out["en"].strip(), "zh": out["zh"]}
+
+
+def _as_effect(words: str) -> str:
+    """A path "Y ~ X" as the effect X -> Y; effects as they are."""
+    return ARROW.join(reversed(path(words))) if "~" in words else words
 
 
 def _fits(fit: pd.DataFrame | None) -> show.Text:

@@ -107,7 +107,7 @@ def test_matrices_without_free_numbers_need_none():
     ("# only a comment", "The model is empty"),
     ("f = a + b", "Line 1 of the model cannot be read: 'f = a \\+ b'"),
     ("f =~ a + b + c\ne := a*b", "Line 2 of the model cannot be read"),
-    ("f =~ a + b + a", "'a' is written twice"),
+    ("f =~ a + b + a", "'f =~ a' is written twice"),
     ("f =~ a + b + c\nf =~ a", "'f =~ a' is written twice"),
     ("a ~~ b\nb ~~ a", "'b ~~ a' is written twice"),
     ("f ~ f", "points to itself"),
@@ -117,3 +117,18 @@ def test_matrices_without_free_numbers_need_none():
 def test_errors_say_what_is_wrong(syntax, message):
     with pytest.raises(ModelError, match=message):
         parse(syntax)
+
+
+def test_a_label_does_not_free_the_marker_and_holds_what_shares_it():
+    """lavaan fixes the first loading at 1 whatever its label; another one of the same label is then fixed with it."""
+    model = parse("f =~ k*a + b + c")
+    row = model.table.iloc[0]
+    assert (row["value"], row["label"], row["free"]) == (1, "k", 0) and model.npar == 2 + 1 + 3
+    shared = parse("f =~ k*a + k*b + c").table
+    assert list(shared["value"].iloc[:2]) == [1, 1] and shared["free"].iloc[2] > 0
+    assert parse("f =~ NA*a + k*b + k*c\nf ~~ 1*f").df == parse("f =~ NA*a + b + c\nf ~~ 1*f").df + 1
+
+
+@pytest.mark.parametrize("label", ["nan", "inf", "NaN", "infinity", "start"])
+def test_words_that_python_takes_for_numbers_are_labels(label):
+    assert parse(f"y ~ {label}*x\nz ~ {label}*y").df == parse("y ~ x\nz ~ y").df + 1

@@ -13,6 +13,7 @@ import pandas as pd
 from cxlib import show
 from cxlib.sem.layout import STEP, Arrow, Node, arrange, place_labels
 from cxlib.sem.model import parse
+from cxlib.syntax import path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,7 +138,7 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
     about: dict[tuple[str, str], list[str]] = {}
     for code, hypothesis in mine.items():
         if hypothesis.path and not hypothesis.by:
-            outcome, predictor = (part.strip() for part in hypothesis.path.split("~"))
+            outcome, predictor = path(hypothesis.path)
             sign = {"+": "+", "-": "−", "<>": "±", "0": "0"}[hypothesis.sign]
             about.setdefault((predictor, outcome), []).append(f"{code} ({sign})")
     drawn = dict.fromkeys(code for path in paths for code in path)

@@ -7,22 +7,20 @@ that take part in a regression (their loading is 1, their residual 0).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from cxlib.errors import ModelError
+from cxlib.syntax import Term, names, read
+
+__all__ = ["Model", "ModelError", "number", "parse", "replicate", "scales", "standardize"]
 MATRICES = ("lambda", "beta", "psi", "theta", "nu", "alpha")
 COLUMNS = ("lhs", "op", "rhs", "group", "label", "free", "value", "matrix", "row", "col", "exo")
-_LINE = re.compile(r"^[\w.,\s]+(=~|~~|~)[\w.\s*+\-]+$")
-
-
-class ModelError(ValueError):
-    """The model cannot be used; the message says what is wrong, why, and what to write instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,16 +102,16 @@ class Model:
 def parse(syntax: str, means: bool = False) -> Model:
     """Read lavaan syntax (`=~`, `~`, `~~`, `~ 1`, labels, fixed numbers) into a :class:`Model`.
 
-    semopy's parser reads each line; lavaan's defaults are added here, because semopy's own differ:
-    the first indicator is fixed to 1 (write ``NA*x`` to free it), exogenous latent variables covary,
-    so do terminal outcomes, exogenous observed variables too (a latent and an observed predictor do
-    not, unless written), and a single indicator has no residual.  Observed predictors are ``fixed.x``
-    unless a ``~~`` or ``~ 1`` line mentions them.
+    :func:`cxlib.syntax.read` reads the lines; lavaan's defaults are added here: the first indicator is
+    fixed to 1 (write ``NA*x`` to free it; a label does not), exogenous latent variables covary, so do
+    terminal outcomes, exogenous observed variables too (a latent and an observed predictor do not,
+    unless written), and a single indicator has no residual.  Observed predictors are ``fixed.x`` unless
+    a ``~~`` or ``~ 1`` line mentions them.
 
     Parameters
     ----------
     syntax : str
-        One relation a line; ``#`` starts a comment; a line that ends in ``+`` goes on in the next.
+        See :func:`cxlib.syntax.read`.
     means : bool
         Add intercepts of the observed variables (latent means 0).  A ``~ 1`` line turns it on.
 
@@ -127,43 +125,36 @@ def parse(syntax: str, means: bool = False) -> Model:
     -----
     R: ``lavaan::sem(syntax, data)``; its table ``lavaan::parTable(fit)``.
     """
-    terms = _terms(syntax)
-    loadings = [(a, b) for a, op, b, _ in terms if op == "=~"]
-    paths = [(a, b) for a, op, b, _ in terms if op == "~" and b != "1"]
-    covariances = [(a, b) for a, op, b, _ in terms if op == "~~"]
+    terms = _identified(read(syntax))
+    loadings, paths, covariances = ([(t.lhs, t.rhs) for t in terms if t.op == op and t.rhs != "1"] for op in ("=~", "~", "~~"))
+    given = {t.lhs for t in terms if t.rhs == "1"}
     latent = tuple(dict.fromkeys(a for a, _ in loadings))
     indicators, outcomes, predictors = {b for _, b in loadings}, {a for a, _ in paths}, {b for _, b in paths}
-    names = dict.fromkeys([*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths),
-                           *(n for pair in covariances for n in pair), *(a for a, op, b, _ in terms if b == "1")])
-    observed = tuple(n for n in names if n not in latent)
-    for _, _, name, mark in terms:
-        if mark in names or mark in latent:
-            raise ModelError(f"'{mark}*{name}' multiplies two variables, but '{mark}' would be read as a label. Use a "
-                             "label that is not a variable, or form the product as a column of the data first.")
+    named = dict.fromkeys([*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths), *names(terms)])
+    observed = tuple(n for n in named if n not in latent)
     structural = outcomes | predictors | set(latent)
     while grown := {n for pair in covariances if len(structural & set(pair)) == 1 for n in pair} - structural:
         structural |= grown
     state = latent + tuple(n for n in observed if n in structural)
 
-    rows = [_row(*term, state) for term in terms]
+    rows = [_row(t.lhs, t.op, t.rhs, state, t.label, t.value) for t in terms]
     have = {frozenset((a, b)) for a, b in covariances}
-    mentioned = {n for pair in covariances for n in pair} | {a for a, _, b, _ in terms if b == "1"}
+    mentioned = {n for pair in covariances for n in pair} | given
     exogenous = [n for n in state if n not in outcomes | indicators]
     fixed_x = [n for n in exogenous if n not in latent and n not in mentioned]
     count, shared = Counter(a for a, _ in loadings), Counter(b for _, b in loadings)
     single = {b for a, b in loadings if count[a] == 1 and shared[b] == 1 and b not in latent}
     for name in (*(n for n in observed if n not in fixed_x), *latent):
         if frozenset((name,)) not in have:
-            rows.append(_row(name, "~~", name, "0" if name in single else None, state))
+            rows.append(_row(name, "~~", name, state, value=0.0 if name in single else None))
     terminal = [n for n in (*latent, *observed) if n in outcomes and n not in predictors | indicators]
     for pair in (*combinations([n for n in exogenous if n in latent], 2), *combinations(terminal, 2)):
         if frozenset(pair) not in have:
-            rows.append(_row(*pair[:1], "~~", pair[1], None, state))
+            rows.append(_row(pair[0], "~~", pair[1], state))
     for position, name in enumerate(fixed_x):
-        rows.extend({**_row(name, "~~", other, None, state), "exo": 1} for other in fixed_x[position:])
-    if means or any(term[2] == "1" for term in terms):
-        given = {a for a, _, b, _ in terms if b == "1"}
-        rows.extend({**_row(name, "~", "1", None, state), "exo": int(name in fixed_x)}
+        rows.extend({**_row(name, "~~", other, state), "exo": 1} for other in fixed_x[position:])
+    if means or given:
+        rows.extend({**_row(name, "~", "1", state), "exo": int(name in fixed_x)}
                     for name in observed if name not in given)
     table = pd.DataFrame(rows)
     index = {"observed": {n: i for i, n in enumerate(observed)}, "state": {n: i for i, n in enumerate(state)}}
@@ -234,14 +225,16 @@ def scales(model: Model, theta: np.ndarray) -> np.ndarray:
     return out
 
 
-def _row(lhs: str, op: str, rhs: str, mark: str | None, state: tuple[str, ...]) -> dict:
+def _identified(terms: tuple[Term, ...]) -> list[Term]:
+    """The terms with lavaan's fixed ones: the first indicator at 1 (a label does not free it), and what shares a label with a fixed one."""
+    first = {term.lhs: term for term in reversed(terms) if term.op == "=~"}
+    out = [replace(t, value=1.0) if first.get(t.lhs) is t and t.value is None and not t.freed else t for t in terms]
+    held = {t.label: t.value for t in reversed(out) if t.label and t.value is not None}
+    return [replace(t, value=held[t.label]) if t.label in held else t for t in out]
+
+
+def _row(lhs: str, op: str, rhs: str, state: tuple[str, ...], label: str = "", value: float | None = None) -> dict:
     """One row of the table, `row` and `col` still names."""
-    label, value = "", np.nan
-    if mark not in (None, "NA"):
-        try:
-            value = float(mark)
-        except ValueError:
-            label = mark
     if op == "~" and rhs == "1":
         op, rhs, matrix, row, col = "~1", "", "alpha" if lhs in state else "nu", lhs, ""
     elif op == "~~":
@@ -249,42 +242,5 @@ def _row(lhs: str, op: str, rhs: str, mark: str | None, state: tuple[str, ...]) 
     else:
         effect, cause = (rhs, lhs) if op == "=~" else (lhs, rhs)
         matrix, row, col = "beta" if effect in state else "lambda", effect, cause
-    return {"lhs": lhs, "op": op, "rhs": rhs, "group": 0, "label": label, "free": 0, "value": value,
+    return {"lhs": lhs, "op": op, "rhs": rhs, "group": 0, "label": label, "free": 0, "value": np.nan if value is None else value,
             "matrix": matrix, "row": row, "col": col, "exo": 0}
-
-
-def _terms(syntax: str) -> list[tuple[str, str, str, str | None]]:
-    """(lhs, op, rhs, mark) of every term, as written; the first indicator marked "1" if unmarked."""
-    from semopy.parser import parse_desc
-
-    terms: dict[tuple, tuple] = {}
-    lines = [line.split("#")[0].strip() for line in syntax.splitlines()]
-    for at in range(len(lines) - 1):
-        if lines[at].endswith("+"):
-            lines[at], lines[at + 1] = "", f"{lines[at]} {lines[at + 1]}"
-    for at, line in enumerate(lines, 1):
-        if not line:
-            continue
-        wrong = f"Line {at} of the model cannot be read: '{line}'."
-        if not _LINE.match(line):
-            raise ModelError(f"{wrong} Allowed are 'factor =~ item + item', 'outcome ~ predictor + label*predictor' "
-                             "and 'a ~~ b', with names of letters, digits, '_' and '.'.")
-        right = [re.sub(r"\s", "", term).split("*")[-1] for term in re.split("=~|~~|~", line)[1].split("+")]
-        if repeated := sorted(name for name, times in Counter(right).items() if times > 1):
-            raise ModelError(f"{wrong} '{repeated[0]}' is written twice. Write each term once.")
-        try:
-            effects, _ = parse_desc(line)
-        except Exception as error:
-            raise ModelError(f"{wrong} Write one '=~', '~' or '~~' between names joined by '+'.") from error
-        for op, by_lhs in effects.items():
-            for lhs, rhs in by_lhs.items():
-                for name, mark in rhs.items():
-                    key = (lhs, op, name) if op != "~~" else (op, frozenset((lhs, name)))
-                    if key in terms or (op != "~~" and lhs == name):
-                        said = "is written twice" if key in terms else "points to itself"
-                        raise ModelError(f"{wrong} '{lhs} {op} {name}' {said}. Remove it.")
-                    first = op == "=~" and not any(t[0] == lhs and t[1] == "=~" for t in terms.values())
-                    terms[key] = (lhs, op, name, "1" if first and mark is None else mark)
-    if not terms:
-        raise ModelError("The model is empty. Write at least one line such as 'factor =~ item1 + item2 + item3'.")
-    return list(terms.values())

@@ -9,9 +9,8 @@ delta method.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ import pandas as pd
 
 from cxlib.sem.estimate import Z95
 from cxlib.sem.model import Model, ModelError
-from cxlib.study_check import chains
+from cxlib.syntax import ARROW, ModelSyntaxError, chains, spelled
 
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from cxlib.study import Study
 
 COLUMNS = ["effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval", "draws", "converged"]
-ARROW = " -> "
 
 
 class EffectError(ModelError):
@@ -59,15 +57,16 @@ def effect(model: Model, words: str, kind: str = "") -> Effect:
     EffectError
         A name is not in the model, or the model lacks a path of the chain.
     """
-    steps = [" + ".join(code.strip() for code in step.split("+")) for step in words.split("->")]
-    found, drawn = tuple(chains(words)), edges(model)
+    try:
+        found, drawn = chains(words), edges(model)
+    except ModelSyntaxError as error:
+        raise EffectError(error.reason) from None
     for chain in found:
         if absent := [code for code in chain if code not in model.state]:
             raise EffectError(f"The effect '{words}' names '{absent[0]}', which is not in the structure of the model. "
                               f"There are: {', '.join(model.state)}.")
-        if len(chain) < 2 or (kind and len(chain) != 2):
-            raise EffectError(f"The effect '{words}' cannot be read. Write a chain such as 'A -> B -> C'"
-                              + (f", for kind '{kind}' its start and end: 'A -> C'." if kind else "."))
+        if kind and len(chain) != 2:
+            raise EffectError(f"The effect '{words}' cannot be read. Write for kind '{kind}' its start and end: 'A -> C'.")
         missing = [] if kind else [step for step in pairwise(chain) if step not in drawn]
         if missing:
             a, b = missing[0]
@@ -75,7 +74,7 @@ def effect(model: Model, words: str, kind: str = "") -> Effect:
                               f"the model, or ask for all effects of the pair: ('{chain[0]}', '{chain[-1]}').")
         if kind and not between(model, *chain):
             raise EffectError(f"The model has no way from '{chain[0]}' to '{chain[1]}'. Check the direction of the arrow.")
-    return Effect(ARROW.join(steps), kind or ("direct" if len(steps) == 2 else "specific"), found)
+    return Effect(spelled(words), kind or ("direct" if len(found[0]) == 2 else "specific"), found)
 
 
 def between(model: Model, start: str, end: str) -> list[Effect]:
@@ -102,11 +101,6 @@ def between(model: Model, start: str, end: str) -> list[Effect]:
     return out
 
 
-def rivals(contrast: str) -> list[tuple[str, str]]:
-    """The effects a contrast sets against each other: "A -> Y > B -> Y, C -> Y" is A against B, and A against C."""
-    return list(product(*(side.split(",") for side in re.split(r"(?<!-)>", contrast))))
-
-
 def edges(model: Model) -> dict[tuple[str, str], None]:
     """(from, to) of every path between states, loadings of second-order constructs included."""
     rows = model.table[(model.table["matrix"] == "beta") & (model.table["group"] == 0)]
@@ -119,31 +113,18 @@ def predictors(model: Model) -> dict[str, list[str]]:
     return {outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)}
 
 
-def without(syntax: str, start: str, end: str) -> str:
-    """Model syntax without the path from `start` to `end`."""
-    lines = []
-    for line in syntax.splitlines():
-        left, _, right = line.partition("~")
-        if left.strip() == end and not right.startswith("~"):
-            kept = [term for term in right.split("#")[0].split("+") if term.split("*")[-1].strip() != start]
-            lines += [f"{left}~{'+'.join(kept)}"] if kept else []
-        else:
-            lines.append(line)
-    return "\n".join(lines)
-
-
 def label(name: str, study: Study, language: str) -> str:
     """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
     from cxlib.sem.diagram import ROLE_WORDS
 
-    steps = []
-    for codes in (step.split(" + ") for step in name.split(ARROW)):
+    out = []
+    for codes in (step.split(" + ") for step in name.split(ARROW)):  # a table's name of an effect or of a contrast
         roles = {study.role(code) for code in codes if code in study.constructs}
         if len(codes) > 2 and len(roles) == 1:
-            steps.append(ROLE_WORDS[roles.pop()][language == "zh"])
+            out.append(ROLE_WORDS[roles.pop()][language == "zh"])
         else:
-            steps.append(" + ".join(study.name(code, language) for code in codes))
-    return " → ".join(steps)
+            out.append(" + ".join(study.name(code, language) for code in codes))
+    return " → ".join(out)
 
 
 def values(model: Model, wanted: Sequence[Effect], theta: np.ndarray, standardised: bool = False,
