@@ -59,8 +59,8 @@ def lavaan(model, data):
         return None
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("time.R", "model.txt", "data.csv")]
-        files[0].write_text(TIME_LAVAAN)
-        files[1].write_text(model)
+        files[0].write_text(TIME_LAVAAN, encoding="utf-8")
+        files[1].write_text(model, encoding="utf-8")
         data.to_csv(files[2], index=False)
         done = subprocess.run(["Rscript", *map(str, files)], capture_output=True, text=True, check=False)
     return float(done.stdout) if done.returncode == 0 else None

@@ -76,9 +76,9 @@ def lavaan_seconds(syntax: str, data: pd.DataFrame) -> float:
         return np.nan
     with tempfile.TemporaryDirectory() as folder:
         model, rows, script = (Path(folder) / name for name in ("model.lav", "rows.csv", "time.R"))
-        model.write_text(syntax)
+        model.write_text(syntax, encoding="utf-8")
         data.to_csv(rows, index=False)
-        script.write_text(TIME_LAVAAN)
+        script.write_text(TIME_LAVAAN, encoding="utf-8")
         done = subprocess.run(["Rscript", script, model, rows, str(LAVAAN)], capture_output=True, text=True, check=False)
     return float(done.stdout) if done.returncode == 0 else np.nan
 

@@ -71,7 +71,7 @@ def main(turns: int) -> None:
         data.to_csv(path, index=False)
         if lavaan_is_here():
             script = Path(folder) / "bench.R"
-            script.write_text(R.format(data=path.as_posix(), syntax=SYNTAX))
+            script.write_text(R.format(data=path.as_posix(), syntax=SYNTAX), encoding="utf-8")
             theirs = subprocess.Popen(["Rscript", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for task in ("correlations", "fit"):
             ours, lavaan, chisq = [], [], [0.0, 0.0]

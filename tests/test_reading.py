@@ -144,7 +144,7 @@ def test_what_is_not_declared_is_listed_and_not_read(tmp_path):
 
 def test_an_item_that_is_not_there_is_told_with_the_nearest_column_and_the_line_to_change(tmp_path):
     study = write(tmp_path, SCALES, ANSWERS.rename(columns={"q2": "qq2", "s1": "other"}))
-    line = next(n for n, text in enumerate((tmp_path / "study.yml").read_text().splitlines(), 1) if text.strip() == "q2:")
+    line = next(n for n, text in enumerate((tmp_path / "study.yml").read_text("utf-8").splitlines(), 1) if text.strip() == "q2:")
     with pytest.raises(DataError) as told:
         reading.read(study)
     message = str(told.value)
