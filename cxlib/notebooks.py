@@ -219,10 +219,14 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def _transport(work: Path) -> Any:
-    """Reach the kernel through sockets in a folder of its own where the system has such, not over the network."""
+    """Reach the kernel through sockets in a folder of its own, not over the network, where the system has such and the path fits."""
+    import zmq
     from traitlets.config import Config
 
-    return Config() if sys.platform == "win32" else Config({"KernelManager": {"transport": "ipc", "ip": str(work / "kernel")}})
+    address = str(work / "kernel")
+    if sys.platform == "win32" or len(os.fsencode(f"{address}-5")) > zmq.IPC_PATH_MAX_LEN:  # a kernel has five sockets
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "ip": address}})
 
 
 def _quiet_kernels() -> type:
