@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,6 @@ from cxlib.run import notebook_folder, open_run
 from cxlib.study import load
 
 ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MEASURE = """<script>addEventListener("load", () => {
   const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
   const images = [...document.images].map(i => i.naturalWidth > 0);
@@ -122,14 +122,23 @@ def test_the_word_document_holds_tables_figures_and_chinese(run):
     assert any(name.startswith("word/media/") for name in package.namelist())
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine to open the report in")
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium; CX_BROWSER=required turns its absence from a reason to skip into a failure."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None and os.environ.get("CX_BROWSER") == "required":
+        pytest.fail("CX_BROWSER=required, and there is no Chromium on this machine to open the report in")
+    return found or pytest.skip("no Chromium on this machine to open the report in")
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_browser_shows_the_answer_on_the_first_screen(run, tmp_path, language):
+def test_a_browser_shows_the_answer_on_the_first_screen(browser, run, tmp_path, language):
     page = tmp_path / "page.html"
     page.write_text(build(run, language).replace("</body>", MEASURE + "</body>"), encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
              "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,800", "--virtual-time-budget=3000"]  # fmt: skip
-    done = subprocess.run([BROWSER, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, encoding="utf-8", timeout=120, check=True)
     seen = json.loads(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1])
     left, top, right, bottom = seen["answer"]
     assert top >= 0 and bottom <= 800, "the answer must be on the first screen"
