@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
+from cxlib import surroundings
 from cxlib.study import Study, StudyError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; a user's mistake ends in a message and exit code 2, a failed run in 1, Ctrl-C in 130."""
+    """Run a command; a user's mistake ends in a message and exit code 2, a failed run in 1, Ctrl-C in 130, `kill` in 143."""
+    surroundings.open_streams()
     options = _parser().parse_args(arguments)
     try:
+        surroundings.writable_folders()
+        _stop_when_told()
         return options.command(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("Interrupted. Nothing half-finished was left; run the command again to start clean.", file=sys.stderr)
-        return 130
+        return 128 + (stopped.args[0] if stopped.args else signal.SIGINT)
     except (StudyError, FileNotFoundError, ValueError) as error:
         print(f"cxlib: {error}", file=sys.stderr)
         return 2
     except (RuntimeError, OSError) as error:
         print(f"cxlib: {error}", file=sys.stderr)
         return 1
+
+
+def _stop_when_told() -> None:
+    """Let `kill` and a closed terminal end a command as Ctrl-C does; a signal the parent had ignored stays so (a job in the background)."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        told = getattr(signal, name, None)  # Windows has no SIGHUP
+        if told and signal.getsignal(told) == signal.SIG_DFL:
+            signal.signal(told, stop)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -134,13 +134,13 @@ def test_a_notebook_that_is_not_there():
 
 
 def test_a_folder_that_is_not_a_run_is_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("precious")
+    (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
     refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path), "not an empty folder and not a run", code=1)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    assert (tmp_path / "thesis.txt").read_text("utf-8") == "precious"
 
 
 def test_a_file_in_place_of_the_run_folder_is_left_alone(tmp_path):
-    (tmp_path / "out").write_text("precious")
+    (tmp_path / "out").write_text("precious", encoding="utf-8")
     refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out"), "not an empty folder and not a run", code=1)
     refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out" / "deeper"), "no folder can be made there", code=1)
 
@@ -153,27 +153,44 @@ def test_a_run_that_is_being_written_is_not_disturbed(tmp_path):
 def test_a_partial_run_of_another_study_does_not_pass_off_the_old_report(tmp_path):
     out = tmp_path / "run"
     assert cxlib("run", "ecsi", "--only", "01", "--out", out).returncode == 0
-    (out / "report.html").write_text("of another study")
+    (out / "report.html").write_text("of another study", encoding="utf-8")
     done = cxlib("run", "ecsi", "--only", "01", "--out", out, "--set", "seed=7")
     assert done.stdout.strip() == str(out) and not (out / "report.html").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process differently on Windows")
-def test_ctrl_c_leaves_nothing_behind_and_a_rerun_starts_clean(tmp_path):
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "cxlib.cli", "run", "ecsi", "--only", "01,06", "--out", str(out)]
+WITH_SIGINT = "import signal, sys; signal.signal(signal.SIGINT, signal.{}); from cxlib.cli import main; sys.exit(main(sys.argv[1:]))"
+"""A process with a handler of its own for Ctrl-C: whoever runs the tests from a job in the background has SIGINT ignored."""
+
+
+def stopped(tmp_path, number, sigint):
+    """What becomes of a run that is sent a signal once its first notebook has finished."""
+    command = [sys.executable, "-c", WITH_SIGINT.format(sigint), "run", "ecsi", "--only", "01,03", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.time() + 120
     while not list(tmp_path.glob(".run.part*/notes/done_01_cleaning.json")) and time.time() < deadline:
-        time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to a process differently on Windows")
+
+
+@posix
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_ctrl_c_and_kill_leave_nothing_behind(tmp_path, name, code):
+    status, errors = stopped(tmp_path, getattr(signal, name), "default_int_handler")
+    assert status == code, errors
     assert "Interrupted" in errors and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
-    again = cxlib("run", "ecsi", "--only", "01", "--out", out)
-    assert again.returncode == 0, again.stderr
-    assert (out / "tables" / "cleaning_flow.csv").is_file()
+
+
+@posix
+def test_a_job_told_to_ignore_ctrl_c_runs_on(tmp_path):
+    status, errors = stopped(tmp_path, signal.SIGINT, "SIG_IGN")
+    assert (status, errors) == (0, "")
+    assert (tmp_path / "run" / "tables" / "reliability.csv").is_file()
 
 
 def test_a_notebook_that_raises_is_named_with_cell_and_message(tmp_path):
