@@ -58,6 +58,10 @@ def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dic
     return allowed
 
 
+OFFSET = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$", re.IGNORECASE)
+"""A time that says how far it is from UTC."""
+
+
 def convert(
     cells: pd.Series, column: Column, missing: tuple, item: bool, allowed: Mapping | None = None
 ) -> tuple[pd.Series, dict[str, np.ndarray]]:
@@ -68,8 +72,9 @@ def convert(
     given = cells.notna().to_numpy()
     coded = cells.isin({unicodedata.normalize("NFKC", str(as_text(code))) for code in missing}).to_numpy()
     if column.kind == "date":
-        values = pd.to_datetime(cells, errors="coerce", format="mixed")
-        return values, {"date": given & values.isna().to_numpy()}
+        values = pd.to_datetime(cells, errors="coerce", format="mixed", utc=True).dt.tz_localize(None)
+        zoned = cells.astype("string").str.contains(OFFSET).fillna(False).to_numpy(bool) & values.notna().to_numpy()
+        return values, {"date": given & values.isna().to_numpy(), "offset": zoned}
     if column.kind in ("category", "flag"):
         if column.kind == "category" and not allowed:
             return cells.mask(coded), {"missing code": coded}

@@ -405,6 +405,7 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
         "answer": ("could not be read as numbers", "无法读为数字"),
         "number": ("could not be read as numbers in a known unit", "无法按已知单位读为数字"),
         "date": ("could not be read as dates", "无法读为日期"),
+        "offset": ("were times with an offset and were converted to UTC", "为带时区偏移的时间，已换算为 UTC"),
         "word": ("were words, or codes labelled with them, and became the numbers that answers: declares",
                  "为文字（或带文字标签的代码），已按 answers: 的声明转为数字"),
         "numbered": ("held a number and words and were read by the number, please check", "同时含数字和文字，已按数字读取，请核对"),
@@ -417,7 +418,7 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
         which = _some([f"{r.column} ({r.n})" for r in ordered.itertuples()], 8)
         if problem in ("word", "numbered", "number"):
             which += f" ({part['values'].iloc[0]})"
-        if problem not in ("word", "numbered"):
+        if problem not in ("word", "numbered", "offset"):
             en, zh = f"{en} and became missing", f"{zh}，已设为缺失"
         notes.append({"en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.", "zh": f"{total:,} 个值{zh}：{which}。"})
     return tuple(notes)

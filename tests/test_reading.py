@@ -390,6 +390,17 @@ def test_flags_dates_and_ids(tmp_path):
     assert result.changes[["column", "problem", "values"]].to_numpy().tolist() == [["at", "date", "yesterday"]]
 
 
+def test_times_of_several_zones_are_told_and_compared_as_moments(tmp_path):
+    begin = ["2026-01-02T08:00:00+08:00", "2026-01-02T00:00:00Z", "2026-01-02 00:00:00", "02-01-2026", None, "soon"]
+    rows = pd.DataFrame({"q1": 1, "q2": 1, "s1": 1, "begin": begin, "end": "2026-01-02 00:00"})
+    result = reading.read(write(tmp_path, SCALES, rows, columns={"begin": {"kind": "date"}, "end": {"kind": "date"}}))
+    assert (result.frame["begin"] <= result.frame["end"]).tolist() == [True] * 3 + [False] * 3
+    assert (result.frame["begin"].iloc[:3] == result.frame["end"].iloc[:3]).all()
+    assert result.changes.set_index("problem")["n"].to_dict() == {"date": 1, "offset": 2}
+    told = [note for note in result.notes if "UTC" in note["en"]]
+    assert len(told) == 1 and "begin (2)" in told[0]["en"] and "UTC" in told[0]["zh"] and "missing" not in told[0]["en"]
+
+
 def test_what_cannot_be_found_says_what_is_there(tmp_path):
     study = write(tmp_path, SCALES, ANSWERS, responses={"file": "answer.csv"})
     with pytest.raises(DataError, match=r"no file 'answer\.csv'.*Data files there: answers\.csv.*See study\.yml, line"):
