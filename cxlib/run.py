@@ -230,9 +230,10 @@ def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
 
 def commit() -> str:
     """The commit the suite stands at, with a mark if files were changed since; empty outside git."""
+    own = {**os.environ, "GIT_CEILING_DIRECTORIES": str(ROOT.parent)}  # a copy unpacked inside another repository has no commit of its own
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True,
-                              check=True)
+        done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, env=own, capture_output=True,
+                              encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()

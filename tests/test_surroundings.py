@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cxlib import surroundings
+from cxlib import run, surroundings
 from cxlib.run import ROOT
 
 HOMES = ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
@@ -90,3 +90,15 @@ def test_nothing_of_the_surroundings_reaches_the_numbers_or_the_terminal(tmp_pat
     assert here.returncode == 0
     tables = [{path.name: path.read_bytes() for path in (folder / "tables").iterdir()} for folder in (suite / "runs" / "ecsi", tmp_path / "run")]
     assert tables[0] and tables[0] == tables[1]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git on this machine")
+def test_a_copy_inside_another_repository_does_not_name_that_ones_commit(tmp_path, monkeypatch):
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
+    (tmp_path / "suite").mkdir()
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    assert run.commit()
+    monkeypatch.setattr(run, "ROOT", tmp_path / "suite")
+    assert run.commit() == ""
