@@ -230,14 +230,15 @@ def render(shown: Picture) -> tuple[bytes, ...]:
     from matplotlib.text import Text as Label
 
     files = [io.BytesIO() for _ in FORMATS]
-    # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.  Publishers refuse
-    # Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib (3.11) still declares
-    # as TrueType when asked for it, and Ghostscript then leaves all text out: where it draws, the subset is Type 3.
-    chinese = shown.language == "zh" or any(re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label))
-    options = {"figure.constrained_layout.use": False, "pdf.fonttype": 3 if chinese else 42}
-    with matplotlib.rc_context({**theme(shown.language), **options}):
+    # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
+    with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
         for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
-            shown.figure.savefig(file, format=kind, metadata=metadata)
+            # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
+            # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
+            # What the ticks say is known once the figure has been drawn, and the PDF is not the first.
+            chinese = any(re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label))
+            with matplotlib.rc_context({"pdf.fonttype": 3 if chinese or shown.language == "zh" else 42}):
+                shown.figure.savefig(file, format=kind, metadata=metadata)
     return tuple(file.getvalue() for file in files)
 
 
