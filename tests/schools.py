@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import pandas as pd
+from r_tables import r_table
 
 from cxlib.study import Study
 
-HERE = Path(__file__).parent / "reference"
 ITEMS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
 
 
 @functools.cache
 def table(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"groups_{name}.csv", keep_default_na=False, na_values=["NA"])
+    return r_table(f"groups_{name}", keep_default_na=False, na_values=["NA"])
 
 
 def pupils() -> pd.DataFrame:
     """The data, with groups made for the tests."""
-    data = pd.read_csv(HERE / "hs.csv")
+    data = r_table("hs")
     data["age"] = pd.cut(data["ageyr"], [0, 12, 13, 20], labels=["a", "b", "c"]).astype(str)
     data["girl"] = (data["sex"] == 2).astype(float)
     return data

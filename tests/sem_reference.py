@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from pathlib import Path
 
 import pandas as pd
+from r_tables import r_table
 
 from cxlib import reading, sem, study
 from cxlib.cleaning import recode
 
-HERE = Path(__file__).parent / "reference"
-
 
 @functools.cache
 def table(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"sem_{name}.csv", keep_default_na=False, na_values=["NA"])
+    return r_table(f"sem_{name}", keep_default_na=False, na_values=["NA"])
 
 
 @functools.cache
@@ -26,7 +24,7 @@ def data(name: str) -> pd.DataFrame:
     if name == "vas":
         loaded = study.load("vas")
         return recode(reading.read(loaded).frame, loaded)[list(loaded.items)]
-    return pd.read_csv(HERE / f"{name}.csv")
+    return r_table(f"{name}")
 
 
 MODELS = tuple(table("syntax")["model"])

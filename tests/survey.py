@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from r_tables import r_table
 
 from cxlib.study import Study, load
-
-REFERENCE = Path(__file__).parent / "reference"
 
 
 def write(folder: Path, scales: dict[str, list[str]], rows: pd.DataFrame | None = None, reverse: tuple[str, ...] = (), **declared) -> Study:
@@ -37,4 +36,4 @@ def write(folder: Path, scales: dict[str, list[str]], rows: pd.DataFrame | None 
 
 def reference(name: str) -> pd.DataFrame:
     """What reference/description.R wrote, or a data set beside it."""
-    return pd.read_csv(REFERENCE / f"{name}.csv")
+    return r_table(f"{name}")

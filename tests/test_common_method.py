@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from planted import FOUR, REFERENCE, a_study, data_set, drawn, exact, population, syntax
+from planted import FOUR, a_study, data_set, drawn, exact, population, syntax
+from r_tables import r_table
 
 from cxlib import measurement, sem
 from cxlib.common_method import method_bias
@@ -28,7 +29,7 @@ def fits() -> dict[str, sem.Fit]:
 @pytest.fixture(scope="module")
 def printed() -> dict[tuple[str, str], dict[tuple[str, str], float]]:
     """What R printed: (set, table) → {(row, column): value}."""
-    table = pd.read_csv(REFERENCE / "measurement.csv")
+    table = r_table("measurement")
     return {key: {(r.row, r.column): r.value for r in rows.itertuples()} for key, rows in table.groupby(["set", "table"])}
 
 
@@ -92,7 +93,7 @@ def test_one_construct_alone_is_said():
 
 @pytest.mark.parametrize(("name", "marker"), [("scale", "O"), ("question", "age")])
 def test_the_marker_as_in_r(name, marker):
-    data, printed = pd.read_csv(REFERENCE / "bfi.csv"), pd.read_csv(REFERENCE / "marker.csv")
+    data, printed = r_table("bfi"), r_table("marker")
     study = a_study({**BFI, "O": ["O1", "O3", "O4"]}).model_copy(update={"marker": marker})
     result = method_bias(sem.fit(data, syntax(BFI)), data, study)
     for row in printed[printed["set"] == name].itertuples():

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import data_set, exact
+from r_tables import r_table
 
 from cxlib.consistency import ScaleError, alpha, item_statistics, omega_total, resampled, split_half
 
-PRINTED = pd.read_csv(Path(__file__).parent / "reference" / "reliability.csv", keep_default_na=False)
+PRINTED = r_table("reliability", keep_default_na=False)
 SCALES = {key: list(dict.fromkeys(rows.loc[rows["item"] != "", "item"])) for key, rows in PRINTED.groupby(["set", "scale"])}
 MORE = {"A1": [1, 2, 3, 4, 5.0], "B1": [2, 1, 4, 3, 5.0], "C1": [1, 3, 2, 5, 4.0]}
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from survey import REFERENCE, reference, write
+from r_tables import r_table
+from survey import reference, write
 
 from cxlib import description, reading
 from cxlib.study import load
@@ -25,7 +26,7 @@ def surveys(tmp_path_factory):
         columns = {"sex": {"kind": "category", "levels": {1: "one", 2: "two"}, "quota": {1: 50, 2: 50}},
                    "school": {"kind": "category", "group": True}} if name == "hs" else {}
         study = write(tmp_path_factory.mktemp(name), scales, scale=scale, columns=columns)
-        frame = pd.read_csv(REFERENCE / f"{name}.csv")
+        frame = r_table(f"{name}")
         made[name] = frame.assign(sex=frame["sex"].astype(str)) if name == "hs" else frame, study
     return made
 

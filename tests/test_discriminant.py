@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import a_study
+from r_tables import r_table
 from sem_reference import complete
 
 from cxlib import study
 from cxlib.discriminant import htmt, htmt_intervals, htmt_matrix
 
-REFERENCE = Path(__file__).parent / "reference"
 HS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
 
 
@@ -27,7 +26,7 @@ def mobi() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def printed() -> dict[tuple[str, str], dict[tuple[str, str], float]]:
-    table = pd.read_csv(REFERENCE / "measurement.csv")
+    table = r_table("measurement")
     return {key: {(r.row, r.column): r.value for r in rows.itertuples()} for key, rows in table.groupby(["set", "table"])}
 
 
@@ -55,7 +54,7 @@ def exact(r: np.ndarray, columns: list[str], n: int = 60) -> pd.DataFrame:
 @pytest.mark.parametrize(("name", "geometric"), [("htmt", False), ("htmt2", True)])
 def test_equal_semtools(name, geometric, printed, mobi):
     ecsi = study.load("ecsi")
-    data = {"hs": (pd.read_csv(REFERENCE / "hs.csv"), HS), "ecsi": (mobi, {c: ecsi.scales[c] for c in ("PERQ", "PERV", "CUSA", "CUSL")})}
+    data = {"hs": (r_table("hs"), HS), "ecsi": (mobi, {c: ecsi.scales[c] for c in ("PERQ", "PERV", "CUSA", "CUSL")})}
     for key, (frame, scales) in data.items():
         ours = htmt_matrix(frame, scales, geometric)
         for (a, b), value in printed[key, name].items():

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import data_set, exact
+from r_tables import r_table
 
 from cxlib.extraction import bartlett, efa, kmo, map_test, parallel, rotate
 
-PRINTED = pd.read_csv(Path(__file__).parent / "reference" / "factors.csv", keep_default_na=False, dtype={"row": str, "column": str})
-MORE = pd.read_csv(Path(__file__).parent / "reference" / "factorability.csv", keep_default_na=False).set_index(["set", "table"])
+PRINTED = r_table("factors", keep_default_na=False, dtype={"row": str, "column": str})
+MORE = r_table("factorability", keep_default_na=False).set_index(["set", "table"])
 NUMBER = {"hs": 3, "ecsi": 4, "bfi": 5}
 DATA = {name: data_set(name).dropna() for name in NUMBER}
 SOLUTIONS = [(name, method, rotation) for (name, table, method, rotation), _ in PRINTED.groupby(["set", "table", "method", "rotation"])
@@ -238,8 +237,8 @@ def test_what_is_not_allowed_says_what_is(arguments, message):
 
 def test_factors_of_polychoric_correlations_are_those_of_psych_on_lavaans():
     """Ours takes polychorics exact to 1e-7; lavaan's own floor on cell probabilities moves a few in the seventh digit."""
-    frame = pd.read_csv(Path(__file__).parent / "reference" / "bfi.csv").iloc[:, :25].dropna()
-    printed = pd.read_csv(Path(__file__).parent / "reference" / "factors_polychoric.csv", index_col="item")
+    frame = r_table("bfi").iloc[:, :25].dropna()
+    printed = r_table("factors_polychoric", index_col="item")
     solution = efa(frame, 5, correlation="polychoric")
     np.testing.assert_allclose(solution.loadings, printed, atol=1e-5)
     assert solution.method.startswith("minres extraction of Polychoric correlations")

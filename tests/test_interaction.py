@@ -5,18 +5,17 @@ from __future__ import annotations
 import importlib.resources
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_tables import r_table
 
 from cxlib import interaction as ix
 from cxlib import sem, show, study
 
-HERE = Path(__file__).parent / "reference"
 Z = 1.959963984540054
 CASES = {
     "sim_matched_ml": {"estimator": "ML"},
@@ -32,7 +31,7 @@ LOOSE = {"mobi_all_mlr": 1e-5}
 
 
 def r(name: str, case: str = "") -> pd.DataFrame:
-    table = pd.read_csv(HERE / f"interaction_{name}.csv")
+    table = r_table(f"interaction_{name}")
     return table[table.pop("case") == case] if case else table
 
 

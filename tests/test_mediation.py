@@ -12,13 +12,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_tables import r_table
 from sem_reference import DEMOCRACY
 
 from cxlib import mediation, sem, study
 from cxlib.sem.paths import COLUMNS, Effect, EffectError, between, edges, effect, inference, label, values
 from cxlib.sem.resampling import intervals
-
-HERE = Path(__file__).parent / "reference"
 
 
 @functools.cache
@@ -34,7 +33,7 @@ def mobi() -> pd.DataFrame:
 @functools.cache
 def fitted(name: str) -> sem.Fit:
     if name == "politics":
-        return sem.fit(pd.read_csv(HERE / "pd.csv"), DEMOCRACY)
+        return sem.fit(r_table("pd"), DEMOCRACY)
     return sem.fit(mobi(), real().syntax("main"))
 
 
@@ -45,7 +44,7 @@ def resampled(n_boot: int = 400) -> mediation.Resampled:
 
 @functools.cache
 def lavaan() -> pd.DataFrame:
-    table = pd.read_csv(HERE / "mediation_parameters.csv")
+    table = r_table("mediation_parameters")
     return table[table["op"] == ":="].set_index(["model", "lhs"])
 
 
@@ -154,7 +153,7 @@ def test_what_cannot_be_an_effect_is_explained(words, kind, message):
 
 def test_nested_comparisons_are_lavaans():
     result = mediation.full_or_partial(fitted("main"), None, mobi(), real())
-    table, theirs = result.table.set_index(["start", "end"]), pd.read_csv(HERE / "mediation_compare.csv").dropna().set_index("pair")
+    table, theirs = result.table.set_index(["start", "end"]), r_table("mediation_compare").dropna().set_index("pair")
     for pair, name in ((("PERQ", "CUSA"), "main-full"), (("PERQ", "CUSL"), "wide-main")):
         np.testing.assert_allclose(table.loc[pair, ["d_chisq", "d_df"]].astype(float), theirs.loc[name, ["d_chisq", "d_df"]].astype(float), atol=1e-6)
         assert table.loc[pair, "d_p"] == pytest.approx(theirs.loc[name, "d_p"], rel=1e-6)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from math import sqrt
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from r_tables import r_table
 
 from cxlib import power, sem, show, study
 from cxlib.truth import population
-
-HERE = Path(__file__).parent / "reference"
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +43,14 @@ def result(small):
 
 
 def test_power_of_the_test_of_close_fit_is_that_of_semtools():
-    for row in pd.read_csv(HERE / "power_rmsea.csv").itertuples():
+    for row in r_table("power_rmsea").itertuples():
         found = power.power_rmsea(row.n, row.df, row.rmsea0, row.rmsea1, row.alpha, row.groups)
         assert found == pytest.approx(row.power, abs=1e-9), row
 
 
 def test_respondents_needed_are_those_of_semtools():
     """By its findRMSEApower; findRMSEAsamplesize passes over 501 to 504, 1001 to 1004 … (2505 for 2501 here)."""
-    for row in pd.read_csv(HERE / "power_n.csv").itertuples():
+    for row in r_table("power_n").itertuples():
         assert power.n_for_rmsea(row.df, row.rmsea0, row.rmsea1, row.power) == row.n, row
 
 

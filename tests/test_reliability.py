@@ -6,7 +6,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from planted import REFERENCE, a_study, data_set, exact
+from planted import a_study, data_set, exact
+from r_tables import r_table
 
 from cxlib import cleaning, consistency, reading, reliability, sem, show, study
 
@@ -133,7 +134,7 @@ def test_the_bootstrap_interval_stands_beside_feldts(ecsi, data):
 
 @pytest.mark.parametrize("name", ["hs", "vas"])
 def test_the_omegas_of_a_second_order_construct_as_in_semtools(name):
-    r = pd.read_csv(REFERENCE / "hierarchical.csv", index_col="set").loc[name]
+    r = r_table("hierarchical", index_col="set").loc[name]
     scales = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
     if name == "hs":
         declared, data = a_study(scales), data_set("hs")

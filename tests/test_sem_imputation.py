@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from robust_reference import CASES, HERE, measures, pooled, table
+from r_tables import r_table
+from robust_reference import CASES, measures, pooled, table
 from sem_reference import data
 
 from cxlib import sem
@@ -36,7 +37,7 @@ def test_pooling_is_semtools(means):
 def test_pooling_of_robust_fits_is_semtools():
     copies = [rows.assign(firm=np.arange(1, len(rows) + 1) % 40) for _, rows in table("copies").groupby("copy")]
     fit = pool([sem.fit(rows, THREE, estimator="MLR", cluster="firm") for rows in copies])
-    theirs = pd.read_csv(HERE / "cluster_pooled.csv").set_index(["kind", "name"])["value"]
+    theirs = r_table("cluster_pooled").set_index(["kind", "name"])["value"]
     names = (fit.parameters["lhs"] + fit.parameters["op"] + fit.parameters["rhs"])[fit.parameters["se"].notna()]
     ours = fit.parameters.loc[names.index].set_index(names)
     for kind in ("est", "se"):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_tables import r_table
 
 from cxlib import sem
 from cxlib.sem import invariance, permutation
 from cxlib.sem.restrictions import likelihood_ratios
 
-HERE = Path(__file__).parent / "reference"
 THREE = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
 FIVE = "\n".join(f"{name} =~ " + " + ".join(f"{name[0].upper()}{k}" for k in range(1, 6))
                  for name in ("agree", "consc", "extra", "neuro", "open"))
@@ -26,14 +25,14 @@ LEVELS = ("configural", "metric", "scalar", "strict")
 
 @functools.cache
 def table(name):
-    return pd.read_csv(HERE / f"groups_{name}.csv", keep_default_na=False, na_values=["NA"])
+    return r_table(f"groups_{name}", keep_default_na=False, na_values=["NA"])
 
 
 @functools.cache
 def data(name):
     if name in ("hs", "holes"):
-        return pd.read_csv(HERE / ("hs.csv" if name == "hs" else "hs_missing.csv"))
-    bfi = pd.read_csv(HERE / "bfi.csv")
+        return r_table("hs" if name == "hs" else "hs_missing")
+    bfi = r_table("bfi")
     bfi = bfi[bfi.iloc[:, :25].notna().all(axis=1)]
     return bfi.assign(age=pd.cut(bfi["age"], [0, 20, 30, 100], labels=["a", "b", "c"]).astype(str)) if name == "age" else bfi
 
@@ -284,8 +283,8 @@ STEPS = ("configural", "thresholds", "metric", "scalar", "strict")
 @functools.cache
 def answers(name):
     if name == "hs":
-        return pd.read_csv(HERE / "ordinal_hs.csv").assign(school=data("hs")["school"])
-    bfi = pd.read_csv(HERE / "bfi.csv")
+        return r_table("ordinal_hs").assign(school=data("hs")["school"])
+    bfi = r_table("bfi")
     bfi = bfi[bfi.iloc[:, :10].notna().all(axis=1)]
     return bfi.assign(age=pd.cut(bfi["age"], [0, 20, 30, 100], labels=["a", "b", "c"]).astype(str))
 

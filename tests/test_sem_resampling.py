@@ -1,24 +1,23 @@
 """Bootstrap, jackknife, intervals, simulated samples: against plain refits, scipy, closed forms and known truth."""
 
 import importlib.resources
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from r_tables import r_table
 from scipy import stats
 from sem_reference import HS, MAIN
 
 from cxlib import sem
 from cxlib.sem import kernel, lockstep, resampling
 
-REFERENCE = Path(__file__).parent / "reference"
 PATHS = HS + "\ntextual ~ visual\nspeed ~ textual + visual"
 
 
 @pytest.fixture(scope="module")
 def students() -> pd.DataFrame:
-    rows = pd.read_csv(REFERENCE / "hs.csv")
+    rows = r_table("hs")
     return rows.assign(room=np.arange(len(rows)) % 43, half=np.arange(len(rows)) % 43 < 20)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_tables import r_table
 from sem_reference import DEMOCRACY
 
 from cxlib import importance, sem, show, structure, study
@@ -18,7 +18,6 @@ from cxlib.importance import relative_weights, resampled_weights
 from cxlib.sem import resampling
 from cxlib.sem.bollen_stine import bollen_stine, transformed
 
-HERE = Path(__file__).parent / "reference"
 STRUCTURES = {
     "main": "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA",
     "full": "PERV ~ PERQ\nCUSA ~ PERV\nCUSL ~ CUSA",
@@ -28,7 +27,7 @@ STRUCTURES = {
 
 
 def r(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"mediation_{name}.csv")
+    return r_table(f"mediation_{name}")
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +264,7 @@ def test_bollen_stine_with_means(data):
 
 
 def test_bollen_stine_p_is_that_of_bootstraplavaan():
-    politics = pd.read_csv(HERE / "pd.csv")
+    politics = r_table("pd")
     theirs = r("bollen_stine").iloc[0]
     ours = bollen_stine(politics, sem.fit(politics, DEMOCRACY), 2000, np.random.default_rng(1))
     both = np.hypot(1 / np.sqrt(theirs["draws"]), 1 / np.sqrt(2000))

@@ -31,7 +31,7 @@ refit <- function(name, model, data, draws) {
   set.seed(2026)
   n <- nrow(data)
   rows <- t(replicate(draws, sample.int(n, n, replace = TRUE)))
-  write.table(rows, file.path(here, paste0("bootstrap_", name, "_rows.csv")), sep = ",", row.names = FALSE, col.names = FALSE)
+  write_csv(rows, paste0("bootstrap_", name, "_rows"), col.names = FALSE)
   out <- list()
   for (draw in seq_len(draws)) {
     found <- suppressWarnings(sem(model, data[rows[draw, ], ], se = "none", test = "none", baseline = FALSE, h1 = FALSE))
@@ -39,7 +39,7 @@ refit <- function(name, model, data, draws) {
     out[[length(out) + 1]] <- line(found, "default", draw, converged)
     if (converged) out[[length(out) + 1]] <- line(reach(model, data[rows[draw, ], ], full = FALSE), "polished", draw, TRUE)
   }
-  write.csv(do.call(rbind, out), file.path(here, paste0("bootstrap_", name, "_estimates.csv")), row.names = FALSE, quote = FALSE)
+  write_csv(do.call(rbind, out), paste0("bootstrap_", name, "_estimates"), quote = FALSE)
 }
 
 refit("main", structure, mobi, 60)

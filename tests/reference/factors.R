@@ -5,8 +5,7 @@
 # rotation taken to its end).
 source("tests/reference/lavaan.R")
 source("tests/reference/rotation.R")
-write.csv(psych::bfi, file.path(here, "bfi.csv"), row.names = FALSE)
-sets <- list(hs = read.csv(file.path(here, "hs.csv"))[, paste0("x", 1:9)], ecsi = customers(), bfi = na.omit(psych::bfi[, 1:25]))
+sets <- list(hs = read_csv("hs")[, paste0("x", 1:9)], ecsi = customers(), bfi = na.omit(psych::bfi[, 1:25]))
 number <- c(hs = 3, ecsi = 4, bfi = 5)
 
 rows <- list()
@@ -52,4 +51,4 @@ for (set in names(sets)) {
     }
   }
 }
-write.csv(do.call(rbind, rows), file.path(here, "factors.csv"), row.names = FALSE, quote = FALSE)
+write_csv(do.call(rbind, rows), "factors", quote = FALSE)

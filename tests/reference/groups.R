@@ -2,16 +2,16 @@
 # tests/test_moderation.py.  From the root of the repository:
 #   Rscript tests/reference/groups.R
 suppressMessages(library(lavaan))
-out <- "tests/reference"
+source("tests/reference/versions.R")
 write_out <- function(rows, name) {
   rows[] <- lapply(rows, function(x) if (is.double(x)) sprintf("%.15g", x) else x)
-  write.csv(rows, file.path(out, paste0("groups_", name, ".csv")), row.names = FALSE)
+  write_csv(rows, paste0("groups_", name))
 }
 options(digits = 15)
 hs <- HolzingerSwineford1939
 bfi <- psych::bfi
 bfi <- bfi[complete.cases(bfi[, 1:25]), ]
-holes <- read.csv(file.path(out, "hs_missing.csv"))
+holes <- read_csv("hs_missing")
 three <- "visual =~ x1 + x2 + x3
 textual =~ x4 + x5 + x6
 speed =~ x7 + x8 + x9"
@@ -179,7 +179,7 @@ for (draw in 1:6) for (level in names(equal)) {
   value <- fitMeasures(run("hs", level))[c("chisq", "cfi")]
   permuted <- rbind(permuted, data.frame(draw = draw, level = level, chisq = value[[1]], cfi = value[[2]]))
 }
-write.csv(ifelse(draws == "Pasteur", 1L, 0L), file.path(out, "groups_labels.csv"), row.names = FALSE)
+write_csv(ifelse(draws == "Pasteur", 1L, 0L), "groups_labels", source = "drawn here")
 write_out(permuted, "permuted")
 
 # Means of groups: Welch, Games and Howell, Hedges' g.

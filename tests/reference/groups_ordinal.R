@@ -4,9 +4,8 @@
 # variances of 1, and the script stops if its chi-square or degrees of freedom differ.
 source("tests/reference/lavaan.R")
 suppressMessages(library(semTools))
-out <- here
-hs <- read.csv(file.path(out, "ordinal_hs.csv"))
-hs$school <- read.csv(file.path(out, "hs.csv"))$school
+hs <- read_csv("ordinal_hs")
+hs$school <- read_csv("hs")$school
 bfi <- psych::bfi
 bfi <- within(bfi[complete.cases(bfi[, 1:10]), ], age <- as.character(cut(age, c(0, 20, 30, 100), c("a", "b", "c"))))
 items <- list(hs = list(visual = paste0("x", 1:3), textual = paste0("x", 4:6), speed = paste0("x", 7:9)),

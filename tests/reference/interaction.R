@@ -1,9 +1,9 @@
 # Latent interactions by lavaan and semTools: Rscript tests/reference/interaction.R
 suppressPackageStartupMessages({ library(lavaan); library(semTools) })
-here <- "tests/reference"
+source("tests/reference/versions.R")
 save <- function(x, name) {
   x[] <- lapply(x, function(v) if (is.numeric(v)) formatC(v, digits = 15, format = "g", width = 1) else v)
-  write.csv(x, file.path(here, paste0("interaction_", name, ".csv")), row.names = FALSE, quote = FALSE)
+  write_csv(x, paste0("interaction_", name), quote = FALSE)
 }
 
 paths <- slopes <- bounds <- NULL

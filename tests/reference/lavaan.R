@@ -1,7 +1,7 @@
 # What the scripts beside this one share: lavaan taken to the optimum itself, the data, and tables in full precision.
 # They are run from the root of the repository, and source("tests/reference/lavaan.R").
 suppressMessages(library(lavaan))
-here <- "tests/reference"
+source("tests/reference/versions.R")
 
 # Models of several scripts.
 three <- "visual =~ x1 + x2 + x3
@@ -48,7 +48,7 @@ loading_on <- function(scales) paste(names(scales), "=~", sapply(scales, paste, 
 # The table as <name>.csv beside this file; 15 digits bring every number back as it was.
 write_table <- function(table, name, digits = 15) {
   for (column in names(table)) if (is.double(table[[column]])) table[[column]] <- sprintf(paste0("%.", digits, "g"), table[[column]])
-  write.csv(table, file.path(here, paste0(name, ".csv")), row.names = FALSE)
+  write_csv(table, name)
 }
 
 # Directions in which the equality constraints leave the parameters free.

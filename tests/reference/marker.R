@@ -2,7 +2,7 @@
 # Run from the root of the repository: Rscript tests/reference/marker.R
 # Writes marker.csv (set, check, statistic, value) beside itself.
 source("tests/reference/lavaan.R")
-bfi <- read.csv(file.path(here, "bfi.csv"))
+bfi <- read_csv("bfi")
 scales <- list(C = paste0("C", 1:3), E = paste0("E", 3:5), N = paste0("N", 1:5))
 markers <- list(scale = c("O1", "O3", "O4"), question = "age")
 

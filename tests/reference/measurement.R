@@ -1,9 +1,8 @@
 # What tests/test_measurement.py compares with: lavaan, semTools and psych on Holzinger-Swineford and mobi.
 # Run from the root of the repository: Rscript tests/reference/measurement.R
-# Writes measurement.csv (set, table, row, column, value) beside itself, and hs.csv.
+# Writes measurement.csv (set, table, row, column, value) beside itself.
 source("tests/reference/lavaan.R")
 suppressPackageStartupMessages({library(semTools); library(psych)})
-write.csv(HolzingerSwineford1939, file.path(here, "hs.csv"), row.names = FALSE)
 mobi <- customers()
 
 out <- NULL
@@ -77,4 +76,4 @@ five <- loading_on(lapply(c(A = "A", C = "C", E = "E", N = "N", O = "O"), paste0
 coefficients_of("bfi", five, turned, reach(five, turned))
 vas <- na.omit(vas_answers())
 coefficients_of("vas", loading_on(vas_scales), vas, reach(loading_on(vas_scales), vas))
-write.csv(out, file.path(here, "measurement.csv"), row.names = FALSE, quote = TRUE)
+write_csv(out, "measurement")

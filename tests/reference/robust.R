@@ -3,14 +3,13 @@
 source("tests/reference/lavaan.R")
 hs <- HolzingerSwineford1939
 bfi <- psych::bfi
-write.csv(bfi, file.path(here, "bfi.csv"), row.names = FALSE)
 # Answers deleted completely at random, and those to x4-x6 more often where x1 is low; one row loses all of them.
 set.seed(1939)
 holes <- hs
 for (v in paste0("x", 1:9)) holes[[v]][runif(nrow(hs)) < ifelse(v %in% c("x4", "x5", "x6") & hs$x1 < 4.5, 0.35, 0.10)] <- NA
 holes[7, paste0("x", 1:9)] <- NA
 holes$ageyr[c(20, 50, 120)] <- NA
-write.csv(holes, file.path(here, "hs_missing.csv"), row.names = FALSE)
+write_csv(holes, "hs_missing", source = "lavaan::HolzingerSwineford1939 with answers deleted")
 
 metric <- "visual =~ x1 + a*x2 + b*x3
 textual =~ x4 + c*x5 + d*x6
@@ -80,7 +79,7 @@ copies <- lapply(1:5, function(copy) {
   }
   filled
 })
-write.csv(do.call(rbind, Map(cbind, copy = 1:5, copies)), file.path(here, "robust_copies.csv"), row.names = FALSE)
+write_csv(do.call(rbind, Map(cbind, copy = 1:5, copies)), "robust_copies", source = "drawn here")
 pooled <- NULL
 for (means in c(FALSE, TRUE)) {
   fit <- suppressMessages(semTools::runMI(three, copies, fun = "cfa", meanstructure = means, optim.force.converged = TRUE,

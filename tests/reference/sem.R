@@ -5,8 +5,6 @@ source("tests/reference/lavaan.R")
 mobi <- customers()
 hs <- HolzingerSwineford1939
 pd <- PoliticalDemocracy
-write.csv(hs, file.path(here, "hs.csv"), row.names = FALSE)
-write.csv(pd, file.path(here, "pd.csv"), row.names = FALSE)
 
 image <- "IMAG =~ IMAG1 + IMAG2 + IMAG3 + IMAG4 + IMAG5
 CUEX =~ CUEX1 + CUEX2 + CUEX3"
