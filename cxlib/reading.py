@@ -114,8 +114,8 @@ def joins(study: Study, data: pd.DataFrame) -> Result:
             raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it under columns: as "
                 "kind: id.")
         reading = linked(study, name)
-        have, wanted = reading.frame[table.key].astype(str), data[table.key].astype(str)
-        rows.append((name, table.key, len(have), int(have.isin(wanted).sum()), len(wanted), int((~wanted.isin(have)).sum())))
+        have, wanted = reading.frame[table.key].dropna().astype(str), data[table.key].dropna().astype(str)  # no key is nobody's
+        rows.append((name, table.key, len(reading.frame), int(have.isin(wanted).sum()), len(data), len(data) - int(wanted.isin(have).sum())))
         notes += reading.notes
     table = pd.DataFrame(rows, columns=["table", "key", "rows", "joined", "respondents", "without"])
     used, held = int(table["joined"].sum()), int(table["rows"].sum())
@@ -336,13 +336,15 @@ def _typed(
     asked = {*study.items, *study.screening.attention}
     for name, column in columns.items():
         levels = meanings(column, values.get(found[name], {}), name)
-        cells = unblank(table[found[name]], levels)
+        given = table[found[name]]
+        cells = unblank(given, levels)
         frame[name], problems = convert(cells, column, study.missing, name in asked, levels)
+        problems = {"blank": (given.notna() & cells.isna()).to_numpy()} | problems
         notes += comma_note(cells, name) if column.kind == "number" else ()
         for problem, bad in problems.items():
             if not bad.any():
                 continue
-            told, rows = list(dict.fromkeys(cells[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
+            told, rows = list(dict.fromkeys(given[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
             told = [f"{code} ({label})" if (label := values.get(found[name], {}).get(code)) else code for code in told]
             changes.append((name, problem, len(rows), _some(told), _some(rows)))
             strict = study.screening.out_of_range == "error"
@@ -399,6 +401,7 @@ def _undeclared(strays: pd.DataFrame, study: Study) -> str:
 def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
     """One sentence a problem."""
     words = {
+        "blank": ("stood for no answer", "为表示未作答的文字"),
         "missing code": ("were declared as missing", "为声明的缺失代码"),
         "range": ("lay outside the declared range", "超出声明的取值范围"),
         "level": ("are no declared level", "不是声明的类别"),
@@ -418,9 +421,15 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
         which = _some([f"{r.column} ({r.n})" for r in ordered.itertuples()], 8)
         if problem in ("word", "numbered", "number"):
             which += f" ({part['values'].iloc[0]})"
+        keep = {"en": "", "zh": ""}
+        if problem == "blank":
+            which = _some([f"{r.column} ({r.n}: {r.told})" for r in ordered.rename(columns={"values": "told"}).itertuples()], 8)
+            keep = {"en": " Where it is an answer, declare it as one of the column's levels:, in quotes.",
+                    "zh": "若其本身就是一种回答，请在该列的 levels: 中加引号声明。"}
         if problem not in ("word", "numbered", "offset"):
             en, zh = f"{en} and became missing", f"{zh}，已设为缺失"
-        notes.append({"en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.", "zh": f"{total:,} 个值{zh}：{which}。"})
+        notes.append({"en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.{keep['en']}",
+                      "zh": f"{total:,} 个值{zh}：{which}。{keep['zh']}"})
     return tuple(notes)
 
 

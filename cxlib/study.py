@@ -45,9 +45,9 @@ def _pair(value: Any) -> Any:
 
 
 def _text_key(value: Any) -> Any:
-    """YAML reads 1: as a number and yes: as a truth value; levels are kept as they are in the data file."""
-    words = {True: "yes", False: "no"}
-    return {words[k] if isinstance(k, bool) else str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+    """YAML reads 1: as a number, yes: as a truth value and null: as nothing; levels are kept as they are in the data file."""
+    words = {True: "yes", False: "no", None: "null"}
+    return {words[k] if isinstance(k, bool | None) else str(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
 class _Frozen(BaseModel):

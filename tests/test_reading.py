@@ -186,7 +186,32 @@ def test_texts_for_missing_and_empty_cells(tmp_path):
     rows = pd.DataFrame({"q1": ["不清楚", "(跳过)", " ", "NA", "4"], "q2": 1, "s1": 2})
     result = reading.read(write(tmp_path, SCALES, rows, missing=["不清楚"]))
     assert result.frame["q1"].tolist()[4] == 4 and result.frame["q1"].isna().sum() == 4
-    assert result.changes[["column", "n"]].to_numpy().tolist() == [["q1", 1]]  # empty cells are not a change
+    assert result.changes[["column", "problem", "n"]].to_numpy().tolist() == [["q1", "blank", 2], ["q1", "missing code", 1]]  # an empty cell is none
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".sav", ".parquet"])
+@pytest.mark.parametrize("word", ["NA", "None", "null", "-", "n/a", "."])
+def test_a_word_that_became_missing_is_counted_with_the_way_to_keep_it(tmp_path, suffix, word):
+    import pyreadstat
+
+    rows = pd.DataFrame({"q1": [1, 2, 3, 4], "q2": 1, "s1": 2, "region": [word, "EU", word, "EU"]})
+    writers = {".csv": lambda path: rows.to_csv(path, index=False), ".xlsx": lambda path: rows.to_excel(path, index=False),
+               ".sav": lambda path: pyreadstat.write_sav(rows, path), ".parquet": rows.to_parquet}
+    writers[suffix](tmp_path / f"answers{suffix}")
+    column = {"kind": "category", "group": True}
+    lost = reading.read(write(tmp_path, SCALES, responses={"file": f"answers{suffix}"}, columns={"region": column}))
+    assert lost.frame["region"].isna().tolist() == [True, False, True, False]
+    assert lost.changes[["column", "problem", "n", "values", "rows"]].to_numpy().tolist() == [["region", "blank", 2, word, "1, 3"]]
+    assert all(f"2: {word}" in lost.notes[-1][lang] and "levels:" in lost.notes[-1][lang] for lang in ("en", "zh"))
+    kept = reading.read(write(tmp_path, SCALES, responses={"file": f"answers{suffix}"},
+                              columns={"region": column | {"levels": {word: "North America", "EU": "Europe"}}}))
+    assert kept.frame["region"].tolist() == [word, "EU"] * 2 and kept.changes.empty
+
+
+def test_a_level_that_yaml_reads_as_nothing_is_the_word_null(tmp_path):
+    rows = ANSWERS.assign(region=["null", "EU", "null"])
+    study = write(tmp_path, SCALES, rows, columns={"region": {"kind": "category", "levels": {None: "none of them", "EU": "Europe"}}})
+    assert reading.read(study).frame["region"].tolist() == ["null", "EU", "null"]
 
 
 @pytest.mark.parametrize("word", ["none", "NA", "-"])
