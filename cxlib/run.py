@@ -109,7 +109,7 @@ class Run:
         if not path.is_file():
             there = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv"))) or "none"
             raise FileNotFoundError(f"This run has no table '{name}'. There are: {there}.")
-        return pd.read_csv(path)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])  # an item or a group may be called NA
 
     def note(self, name: str) -> dict:
         """The sentence, warnings and n that belong to a table or figure; empty if there are none."""
