@@ -11,7 +11,7 @@ from contextlib import suppress
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import DataError
+from cxlib.sem.discrepancy import DataError, unit_diagonal
 from cxlib.sem.fiml import moments, pattern_rows
 
 
@@ -91,7 +91,7 @@ def mahalanobis(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> p
     if len(base) > frame.shape[1]:
         with suppress(DataError):
             mean, covariance = moments(base)
-    if np.linalg.matrix_rank(covariance, hermitian=True) == frame.shape[1]:
+    if np.linalg.matrix_rank(unit_diagonal(covariance)[0], hermitian=True) == frame.shape[1]:
         covariance = covariance * len(base) / (len(base) - 1)
         for rows, seen in pattern_rows(answered):
             if seen.any():

@@ -257,8 +257,8 @@ def item_statistics(frame: pd.DataFrame) -> Result:
     n, k = rows.shape
     cov = rows.cov().to_numpy()
     variance, shared = np.diag(cov), cov.sum(axis=1) - np.diag(cov)
-    rest = cov.sum() - 2 * shared - variance
-    known = rest > 1e-12 * np.trace(cov)
+    rest = np.array([np.delete(np.delete(cov, j, 0), j, 1).sum() for j in range(k)])
+    known = rest > 1e-12 * (np.trace(cov) - variance)
     r_drop = np.where(known, shared / np.sqrt(variance * np.where(known, rest, 1)), np.nan)
     dropped = np.full(k, np.nan) if k == 2 else [alpha_of(np.delete(np.delete(cov, j, 0), j, 1)) for j in range(k)]
     if k == 2:

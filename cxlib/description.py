@@ -153,6 +153,9 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
     used = frame.dropna()
     n, p = used.shape
     x = used.to_numpy(float)
+    if n > p and (spread := x.std(axis=0)).all():  # in units of its own each item, lest a large one hide a small one
+        used = (used - x.mean(axis=0)) / spread
+        x = used.to_numpy(float)
     if n <= p or np.linalg.matrix_rank(x - x.mean(axis=0)) < p:
         text = {"en": f"Not tested: {n} complete rows for {p} items, or items that determine each other, leave no invertible covariance matrix.",
                 "zh": f"未检验：{p} 个题项只有 {n} 个完整行，或题项之间完全相关，协方差矩阵不可逆。"}

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.sem.discrepancy import inverted
 from cxlib.sem.estimate import Z95, tested
 from cxlib.structure import scores
 
@@ -220,7 +221,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     table = tested(pd.DataFrame({"est": est, "se": np.sqrt(np.diag(vcov))})).assign(
         outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates],
         std=est * sd[order].to_numpy() / sd[outcome],
-        delta_r2=est**2 / np.diag(np.linalg.inv(phi.loc[order, order])) / phi.loc[outcome, outcome])
+        delta_r2=est**2 / np.diag(inverted(phi.loc[order, order].to_numpy())) / phi.loc[outcome, outcome])
     mean, values = float(frame[items[moderator][0]].mean()), scores(measured, frame).table[moderator]
     shown = Interaction(
         table=table[COLUMNS], text=DOUBT, n_used=len(frame), method=what, warnings=tuple(notes), outcome=outcome, words=words,
@@ -395,7 +396,7 @@ def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weigh
     by = mine / rest[own] if len(mine) > 1 else mine  # a single item has no residual
     y = centred[:, own] @ by / (by @ mine)
     x = np.column_stack([np.ones(len(y)), scores[:, :2], scores[:, 0] * scores[:, 1], scores[:, 2:]])
-    return (np.linalg.inv(x.T @ (x * weight[:, None])) @ (x.T @ (y * weight)))[1:]
+    return (inverted(x.T @ (x * weight[:, None])) @ (x.T @ (y * weight)))[1:]
 
 
 def _unused(names: Sequence[str], pairs: int, words: show.Text) -> show.Text:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.sem.discrepancy import inverted
 from cxlib.sem.paths import effect, inference, predictors, values
 from cxlib.study import Study
 
@@ -175,7 +176,7 @@ def f2(fit: sem.Fit, study: Study) -> show.Result:
     """
     phi, parts = _state_covariance(fit), [pd.DataFrame(columns=["outcome", "predictor", "r2", "r2_without", "f2"])]
     for outcome, causes in predictors(fit.model).items():
-        inverse, total = np.linalg.inv(phi.loc[causes, causes]), phi.loc[outcome, outcome]
+        inverse, total = inverted(phi.loc[causes, causes].to_numpy()), phi.loc[outcome, outcome]
         b = inverse @ phi.loc[causes, outcome]
         full, lost = b @ phi.loc[causes, outcome] / total, b**2 / np.diag(inverse) / total
         parts.append(pd.DataFrame({"outcome": outcome, "predictor": causes, "r2": full, "r2_without": full - lost,

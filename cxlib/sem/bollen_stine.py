@@ -21,12 +21,14 @@ class BollenStine(NamedTuple):
 def transformed(data: pd.DataFrame, fit: Fit) -> pd.DataFrame:
     """Complete rows turned so that the model is exactly true of them: (x − x̄) S⁻¹ᐟ² Σ¹ᐟ² + μ.
 
-    They keep their shape as far as possible.  Where the model has no means, x̄ stays.
+    They keep their shape as far as possible.  Where the model has no means, x̄ stays.  The roots are those of the
+    correlations, in units of the sample's standard deviations, so that they do not depend on the variables' units.
     """
     x, (sample,), (implied,) = data[list(fit.model.observed)].dropna().astype(float), fit.sample, fit.implied
-    turn = _power(sample.cov.to_numpy(), -0.5) @ _power(implied.cov.to_numpy(), 0.5)
+    sd = np.sqrt(np.diag(sample.cov))
+    turn = _power(sample.cov.to_numpy() / np.outer(sd, sd), -0.5) @ _power(implied.cov.to_numpy() / np.outer(sd, sd), 0.5)
     centre = x.mean() if implied.mean is None else implied.mean
-    return pd.DataFrame((x - x.mean()).to_numpy() @ turn + centre.to_numpy(), x.index, x.columns)
+    return pd.DataFrame((x - x.mean()).to_numpy() / sd @ turn * sd + centre.to_numpy(), x.index, x.columns)
 
 
 def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator) -> BollenStine:

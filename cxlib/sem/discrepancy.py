@@ -158,6 +158,39 @@ def differentiate(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarra
     return (out + out.T) / 2
 
 
+def unit_diagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A symmetric matrix (the last two axes) with ±1 on its diagonal, and the scale √|diagonal| that was divided out.
+
+    Whether it is definite does not depend on units, but what rounding leaves of a small eigenvalue does: judge the scaled one.
+    """
+    scale = np.sqrt(np.abs(np.einsum("...ii->...i", matrix)))
+    scale = np.where(scale > 0, scale, 1.0)
+    return matrix / (scale[..., :, None] * scale[..., None, :]), scale
+
+
+def definite(matrix: np.ndarray) -> bool:
+    """Whether a symmetric matrix is positive definite, whatever the units of its rows."""
+    return bool(np.isfinite(matrix).all() and np.linalg.eigvalsh(unit_diagonal(matrix)[0])[0] > 0)
+
+
+def inverted(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a symmetric matrix (the last two axes), as exact in every unit of its rows.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        It has none.
+    """
+    scaled, scale = unit_diagonal(matrix)
+    return np.linalg.inv(scaled) / (scale[..., :, None] * scale[..., None, :])
+
+
+def pseudo_inverted(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a positive semidefinite matrix where it has one: directions without variance are left out."""
+    scaled, scale = unit_diagonal(matrix)
+    return np.linalg.pinv(scaled, hermitian=True) / np.outer(scale, scale)
+
+
 class Within:
     """F of fewer numbers α at θ = complete(α), to be minimised; `basis` turns F's derivatives into those by α."""
 
@@ -198,11 +231,11 @@ def minimise(function: Discrepancy | Within, start: np.ndarray, limit: int = 300
         gradient = function.gradient(theta)
         if decrement < 0.1 and (observed is None or decrement > before / 10):
             observed = function.hessian(theta)
-            if np.linalg.eigvalsh(observed)[0] <= 0:
+            if not definite(observed):
                 observed = None
         curvature = function.information(theta) if observed is None else observed
-        scale = np.sqrt(np.maximum(np.diag(curvature), 1e-300))
-        scaled, slope = curvature / np.outer(scale, scale), gradient / scale
+        scaled, scale = unit_diagonal(curvature)
+        slope = gradient / scale
         roots, axes = np.linalg.eigh(scaled)
         roots, along = np.maximum(roots, 1e-12), axes.T @ slope
         before, decrement = decrement, float(np.sqrt((along**2 / roots).sum()))

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import TOLERANCE, DataError, Discrepancy, Moments, minimise
+from cxlib.sem.discrepancy import TOLERANCE, DataError, Discrepancy, Moments, minimise, pseudo_inverted, unit_diagonal
 from cxlib.sem.fiml import FullInformation, Patterns, account, saturated
 from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
 from cxlib.sem.robust import count_clusters, inference
@@ -56,7 +56,7 @@ class Fit:
     ci_low, ci_high, std (std.all), label, and group if there are several (a fixed one has no se); sample, implied : :class:`Moments`
     of each group; r2 : variable, r2; condition : largest variance inflation of an estimate;
     converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
-    the data determine every parameter, else verdicts are withheld; warnings : reasons, en and zh;
+    the data determine every parameter and its standard error, else verdicts are withheld; warnings : reasons, en and zh;
     scaling : what χ² is divided by to be scaled (NaN for "ML"); cluster : column whose clusters the standard errors
     take as the independent units (empty: rows); patterns : the rows of each group, where
     the rows themselves were used; imputed : the fits that "mi" pooled.
@@ -357,10 +357,11 @@ def _usable(sample: Moments, model: Model) -> None:
     if sample.n <= len(names):
         raise DataError(f"There are {sample.n} complete rows for {len(names)} variables; more rows than variables are "
                         "needed. Use a smaller model, or see which columns have the missing values.")
-    if not np.isfinite(s).all() or not np.allclose(s, s.T):
-        raise DataError("The covariance matrix has missing or infinite entries, or is not symmetric.")
     sd = np.sqrt(np.maximum(np.diag(s), 0))
-    size = 1e-10 * (1 if sample.mean is None else np.abs(sample.mean.to_numpy()).clip(1e-10))
+    unit = np.where(sd > 0, sd, 1)
+    if not np.isfinite(s).all() or not np.allclose(s / np.outer(unit, unit), s.T / np.outer(unit, unit)):
+        raise DataError("The covariance matrix has missing or infinite entries, or is not symmetric.")
+    size = np.zeros(len(sd)) if sample.mean is None else 1e-10 * np.abs(sample.mean.to_numpy())
     if (flat := sd <= size).any():
         raise DataError(f"Column '{names[int(np.argmax(flat))]}' is constant. Leave it out of the model.")
     values, vectors = np.linalg.eigh(s / np.outer(sd, sd))
@@ -368,12 +369,6 @@ def _usable(sample: Moments, model: Model) -> None:
         guilty = [name for name, weight in zip(names, vectors[:, 0], strict=True) if abs(weight) > 1e-4]
         raise DataError(f"Columns {', '.join(guilty)} are identical or exact combinations of each other, so the "
                         "covariance matrix cannot be inverted. Leave one of them out.")
-
-
-def _scaled_eigen(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (ascending) and vectors of an information matrix with its diagonal scaled to 1."""
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    return np.linalg.eigh(information / np.outer(scale, scale))
 
 
 def tested(rows: pd.DataFrame) -> pd.DataFrame:
@@ -393,15 +388,20 @@ def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: 
     information = function.information(theta)
     intercepts = np.isin(np.arange(model.npar) + 1, table.loc[table["op"] == "~1", "free"])
     block, across = information[np.ix_(intercepts, intercepts)], information[np.ix_(~intercepts, intercepts)]
-    rest = information[np.ix_(~intercepts, ~intercepts)] - across @ np.linalg.pinv(block, hermitian=True) @ across.T
-    values, vectors = _scaled_eigen(rest)
-    identified = values[0] > 1e-10 and (not intercepts.any() or _scaled_eigen(block)[0][0] > 1e-10)
+    rest = information[np.ix_(~intercepts, ~intercepts)] - across @ pseudo_inverted(block) @ across.T
+    values, vectors = np.linalg.eigh(unit_diagonal(rest)[0])
+    identified = values[0] > 1e-10 and (not intercepts.any() or np.linalg.eigvalsh(unit_diagonal(block)[0])[0] > 1e-10)
     condition = float(np.sqrt(values[-1] / values[0])) if identified else np.inf
     vcov, scaling, more = (vcov, np.nan, []) if vcov is not None else inference(function, theta, patterns, estimator)
     if identified:
         notes.extend(more)
     else:
         vcov, scaling = np.full_like(information, np.nan), np.nan
+    certain = bool(np.isfinite(vcov).all())
+    if identified and not certain:
+        notes.append({"en": "The information matrix is not positive definite at the solution: there are no standard errors, so nothing "
+                            "can be tested. Use a simpler model, or missing='listwise' if the model has few complete pairs of answers.",
+                      "zh": "解处的信息矩阵非正定：无法给出标准误，因而不能检验。请使用更简单的模型；若两两同时作答的行很少，可改用 missing='listwise'。"})
 
     number = table["free"].to_numpy(int)
     estimated = (number > 0) & table["exo"].eq(0).to_numpy()
@@ -422,8 +422,8 @@ def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: 
                       "zh": "估计没有收敛：所列数字只是停止处的值，不是估计值。"})
     for row in parameters[variance & (parameters["est"] < 0)].itertuples():
         where = f" ({row.group})" if model.n_groups > 1 else ""
-        flaws.append({"en": f"The variance of {row.lhs}{where} is estimated negative ({row.est:.3f}).",
-                      "zh": f"{row.lhs}{where} 的方差估计值为负（{row.est:.3f}）。"})
+        flaws.append({"en": f"The variance of {row.lhs}{where} is estimated negative ({row.est:.3g}).",
+                      "zh": f"{row.lhs}{where} 的方差估计值为负（{row.est:.3g}）。"})
     implied = []
     for group, sample in enumerate(function.samples):
         at, names = function.point(theta, group), list(model.observed)
@@ -432,7 +432,7 @@ def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: 
         part, size = model.matrices(theta, group), len(model.latent)
         rest = part["theta"] + part["lambda"][:, size:] @ part["psi"][size:, size:] @ part["lambda"][:, size:].T
         for matrix, en, zh in ((at.phi[:size, :size], "latent variables", "潜变量"), (rest, "residuals", "残差")):
-            if len(matrix) and np.diag(matrix).min() >= 0 and np.linalg.eigvalsh(matrix)[0] < -1e-10 * matrix.max():
+            if len(matrix) and np.diag(matrix).min() >= 0 and np.linalg.eigvalsh(unit_diagonal(matrix)[0])[0] < -1e-10:
                 where = f" ({groups[group]})" if model.n_groups > 1 else ""
                 flaws.append({"en": f"The covariance matrix of the {en}{where} is not positive definite: one of "
                                     "them correlates beyond 1 with the others.",
@@ -454,5 +454,5 @@ def describe(function: Discrepancy, theta: np.ndarray, decrement: float, notes: 
         notes.append({"en": "The model has no degrees of freedom: it reproduces any data, so its fit tests nothing and has no p.",
                       "zh": "模型自由度为零：它能重现任何数据，因此拟合指标不检验任何东西，也没有 p 值。"})
     return Fit(model, theta, vcov, parameters, function.samples, tuple(implied), r2, max(function.value(theta), 0.0),
-               function.n, condition, converged, not flaws, converged and not flaws and condition <= CONDITION,
+               function.n, condition, converged, not flaws, converged and not flaws and certain and condition <= CONDITION,
                tuple(notes), groups, estimator, missing, cluster, scaling, tuple(patterns))

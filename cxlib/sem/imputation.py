@@ -42,7 +42,7 @@ def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
     estimates and moments (Meng & Rubin 1992, doi:10.1093/biomet/79.1.103).
     R: ``semTools::runMI(…)``; ``semTools::lavTestLRT.mi(fit, test = "D3", asymptotic = TRUE)``, which scales in the same way.
     """
-    sound = [fit for fit in fits if fit.converged]
+    sound = [fit for fit in fits if fit.converged and np.isfinite(fit.vcov).all()]
     if len(sound) < 2:
         raise DataError(f"Only {len(sound)} of {len(fits)} imputed copies could be fitted. Use a smaller model.")
     thetas, m = np.array([fit.theta for fit in sound]), len(sound)

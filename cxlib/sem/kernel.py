@@ -124,7 +124,9 @@ class Compiled:
 
     def hessian(self, theta: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
         """Observed Hessian of F at one θ (npar,) and one sample, by central differences in one call."""
-        step = 1e-5 * np.maximum(np.abs(theta), 0.1)
+        total = sum(sample.n[0] for sample in samples)
+        unit = np.einsum("rii->i", information(self.model, theta[None], [sample.n[0] / total for sample in samples])) ** -0.5
+        step = 1e-5 * unit  # of the size of a standard error in one row, whatever the variables' units
         wide = [Sample(*(np.repeat(part, 2 * len(theta), axis=-1) for part in one)) for one in samples]
         gradient = self.value(theta[:, None] + np.hstack([np.diag(step), -np.diag(step)]), wide)[1]
         out = (gradient[:, : len(theta)] - gradient[:, len(theta) :]) / (2 * step)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import Moments
+from cxlib.sem.discrepancy import Moments, definite, inverted
 from cxlib.sem.kernel import Compiled, Sample, information
 from cxlib.sem.model import Model
 
@@ -147,9 +147,9 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
         pooled, todo = samples.take(), np.arange(total)
         share = [one.n[0] / sum(other.n[0] for other in pooled) for one in pooled]
         curvature = compiled.hessian(start, compiled.prepare(pooled))
-        sound = np.isfinite(curvature).all() and np.linalg.eigvalsh(curvature)[0] > 0
+        sound = definite(curvature)
         if sound:
-            metric = np.linalg.inv(curvature)
+            metric = inverted(curvature)
             left = work(todo[:PILOT], metric, 60)
             if sound := len(left) < 0.2 * min(PILOT, total):
                 todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cxlib.sem.discrepancy import pseudo_inverted
 from cxlib.sem.model import COLUMNS, Model, scales
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def score_test(function: Discrepancy, theta: np.ndarray, tried: np.ndarray,
     """
     gradient, h = function.gradient(theta)[tried], function.information(theta)
     across, total = h[tried] @ free, np.diag(h)[tried]
-    left = total - np.einsum("ij,ji->i", across, np.linalg.pinv(free.T @ h @ free, hermitian=True) @ across.T)
+    left = total - np.einsum("ij,ji->i", across, pseudo_inverted(free.T @ h @ free) @ across.T)
     with np.errstate(divide="ignore", invalid="ignore"):
         epc = -gradient / left
     return -function.n / 2 * gradient * epc, epc, left > 1e-8 * total

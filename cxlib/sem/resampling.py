@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem import kernel, lockstep
+from cxlib.sem.discrepancy import inverted
 from cxlib.sem.estimate import Fit
 from cxlib.sem.model import Model
 
@@ -249,7 +250,7 @@ def vcov(model: Model, theta: np.ndarray, n: int | Sequence[int]) -> np.ndarray:
     """
     sizes = np.atleast_1d(n)
     out, there = np.full((len(theta), model.npar, model.npar), np.nan), np.isfinite(theta).all(axis=1)
-    out[there] = 2 / sizes.sum() * np.linalg.inv(kernel.information(model, theta[there], sizes / sizes.sum()))
+    out[there] = 2 / sizes.sum() * inverted(kernel.information(model, theta[there], sizes / sizes.sum()))
     return out
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Within, minimise
+from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Within, definite, inverted, minimise
 from cxlib.sem.robust import sandwich
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
         rest = function.rest
         function, theta, restrictions = function.reduced(), theta[rest], [contrast[:, rest] for contrast in restrictions]
     hessian = function.hessian(theta)
-    if not fit.converged or np.linalg.eigvalsh(hessian)[0] <= 0:
+    if not fit.converged or not definite(hessian):
         return pd.DataFrame({"d_chisq": np.nan, "d_df": [len(c) for c in restrictions], "d_p": np.nan})
-    inverse = np.linalg.inv(hessian)
+    inverse = inverted(hessian)
     for contrast in restrictions:
         chisq = fit.n_used * _restricted(function, theta, inverse, contrast) - fit.chisq
         if robust:
@@ -67,7 +67,7 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
 def _restricted(function: Discrepancy | Within, theta: np.ndarray, inverse: np.ndarray, contrast: np.ndarray) -> float:
     """The least F where contrast·θ = 0, NaN if it is not found."""
     across = inverse @ contrast.T
-    back = across @ np.linalg.inv(contrast @ across)
+    back = across @ inverted(contrast @ across)
     near, before = theta - back @ (contrast @ theta), np.inf
     for _ in range(STEPS):
         gradient = function.gradient(near)
@@ -78,7 +78,9 @@ def _restricted(function: Discrepancy | Within, theta: np.ndarray, inverse: np.n
         if not decrement < before:  # too far away for the old Hessian
             break
         before = decrement
-    basis, origin = np.linalg.svd(contrast)[2][len(contrast):].T, theta - np.linalg.pinv(contrast) @ (contrast @ theta)
+    unit = np.sqrt(np.diag(inverse))  # directions that mix numbers of different units are no good axes
+    basis = unit[:, None] * np.linalg.svd(contrast * unit)[2][len(contrast):].T
+    origin = theta - unit * (np.linalg.pinv(contrast * unit) @ (contrast @ theta))
     within = Within(function, lambda alpha: origin + basis @ alpha, basis)
     alpha, decrement = minimise(within, np.zeros(basis.shape[1]))
     return within.value(alpha) if decrement < TOLERANCE else np.nan

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import Discrepancy
+from cxlib.sem.discrepancy import Discrepancy, definite, inverted, unit_diagonal
 from cxlib.sem.fiml import FullInformation, Patterns
 from cxlib.sem.model import Model, parse, replicate
 
@@ -33,14 +33,12 @@ FEWEST_CLUSTERS = 30
 
 def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
               estimator: str) -> tuple[np.ndarray, float, list[dict[str, str]]]:
-    """Covariance of the estimates, scaling factor of χ² (NaN for "ML"), and what is wrong with them."""
+    """Covariance of the estimates (NaN if there is none), scaling factor of χ² (NaN for "ML"), and what is wrong with them."""
     notes: list[dict[str, str]] = []
     bread = information(function, theta, estimator)
-    if np.linalg.eigvalsh(bread)[0] <= 0:
-        return np.full_like(bread, np.nan), np.nan, [{
-            "en": "The observed information is not positive definite: there are no standard errors.",
-            "zh": "观测信息矩阵非正定：无法给出标准误。"}]
-    inverse = np.linalg.inv(bread)
+    if not definite(bread):
+        return np.full_like(bread, np.nan), np.nan, notes
+    inverse = inverted(bread)
     if estimator == "ML":
         return inverse / function.n, np.nan, notes
     meat = scatter(function, theta, patterns)
@@ -78,7 +76,7 @@ def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Pattern
     for group, part in enumerate(patterns):
         at, own = function.point(theta, group), _means(function, group)
         if centred:
-            given = np.column_stack([np.ones(part.n), part.values[:, x]])
+            given = np.column_stack([np.ones(part.n), (part.values[:, x] - part.values[:, x].mean(axis=0)) / part.values[:, x].std(axis=0)])
             given = given @ np.linalg.lstsq(given, part.values, rcond=None)[0]
             rows = part.scores(own, at.sigma) - Patterns(given).scores(own, at.sigma)
             rows -= rows.mean(axis=0)
@@ -97,7 +95,7 @@ def _saturated_trace(function: Discrepancy, patterns: Sequence[Patterns]) -> flo
     for group, part in enumerate(patterns):
         own, s = _means(function, group), function.s[group]
         rows = part.units(part.scores(own, s)[:, first:]).to_numpy()
-        total += np.trace(np.linalg.solve(part.information(own, s)[first:, first:], rows.T @ rows)) / part.n
+        total += np.trace(inverted(part.information(own, s)[first:, first:]) @ (rows.T @ rows)) / part.n
     return float(total)
 
 
@@ -148,8 +146,8 @@ def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[
         complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
         delta.append(function.delta(theta, group)[np.ix_(free, kept)])
     wm, jm, wc, slope = block_diag(*observed), block_diag(*scattered), block_diag(*complete), np.hstack(delta)
-    inverse, half = np.linalg.inv(wm), slope @ wm
-    rest = inverse @ (wm - half.T @ np.linalg.solve(half @ slope.T, half)) @ inverse
+    inverse = inverted(wm)
+    rest = inverse - slope.T @ inverted(slope @ wm @ slope.T) @ slope
     trace = np.trace(wc @ rest @ jm @ rest) if fit.estimator != "ML" else np.trace(wc @ rest)
     chisq = function.n * Discrepancy(function.model, function.samples).value(theta)
     return chisq, float(trace) / function.model.df if function.model.df else 1.0
@@ -240,16 +238,29 @@ def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
         (inverse, spread), slopes = wide.sandwich(large.theta), (wide.slopes(large.theta), narrow.slopes(small.theta)[order])
     else:
         inverse, spread = sandwich(large, _estimated(large.model))
-        slopes = [np.hstack([fit.discrepancy().delta(fit.theta, group, large.model.observed) for group in range(fit.model.n_groups)])
-                  [_estimated(fit.model)].T for fit in (large, small)]
-    basis = np.linalg.svd(np.linalg.lstsq(*slopes, rcond=None)[0])[0][:, large.df - small.df:]
-    return np.linalg.solve(basis.T @ inverse @ basis, basis.T @ spread @ basis)
+        unit = np.tile(_moment_units(large), large.model.n_groups)
+        slopes = [(np.hstack([fit.discrepancy().delta(fit.theta, group, large.model.observed) for group in range(fit.model.n_groups)])
+                   * unit)[_estimated(fit.model)].T for fit in (large, small)]
+    (inverse, se), narrow = unit_diagonal(inverse), slopes[1] / np.maximum(np.linalg.norm(slopes[1], axis=0), np.finfo(float).tiny)
+    basis = np.linalg.svd(np.linalg.lstsq(slopes[0] * se, narrow, rcond=None)[0])[0][:, large.df - small.df:]
+    return np.linalg.solve(basis.T @ inverse @ basis, basis.T @ (spread / np.outer(se, se)) @ basis)
+
+
+def _moment_units(fit: Fit) -> np.ndarray:
+    """Factors that bring the moments (μ, vech Σ) to the power of ten nearest to the variables' standard deviations.
+
+    lavaan regresses the slopes of one model on those of the other without weights, which depends on units a little (in
+    the fourth digit) and, where they differ by millions, loses the small ones.
+    """
+    unit = 10.0 ** -np.round(np.log10(np.diag(fit.sample[0].cov.loc[list(fit.model.observed), list(fit.model.observed)])) / 2)
+    i, j = np.tril_indices(len(unit))
+    return np.append(unit, unit[i] * unit[j])
 
 
 def sandwich(fit: Fit, free: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """A⁻¹ and A⁻¹BA⁻¹ of some free numbers; of complete rows B is the scatter about the means, as in lavaan."""
     function = fit.discrepancy()
-    inverse = np.linalg.inv(information(function, fit.theta, fit.estimator)[free][:, free])
+    inverse = inverted(information(function, fit.theta, fit.estimator)[free][:, free])
     meat = scatter(function, fit.theta, fit.patterns, centred=fit.missing != "fiml")
     return inverse, inverse @ meat[free][:, free] @ inverse
 
