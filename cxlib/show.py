@@ -21,6 +21,7 @@ from cxlib.words import number, p_text  # noqa: F401 - stages take them from her
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 Text = Mapping[str, str]
 """The same sentence in each language: ``{"en": …, "zh": …}``."""
@@ -232,14 +233,30 @@ def render(shown: Picture) -> tuple[bytes, ...]:
     files = [io.BytesIO() for _ in FORMATS]
     # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
     with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
-        for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
-            # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
-            # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
-            # What the ticks say is known once the figure has been drawn, and the PDF is not the first.
-            chinese = any(re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label))
-            with matplotlib.rc_context({"pdf.fonttype": 3 if chinese or shown.language == "zh" else 42}):
-                shown.figure.savefig(file, format=kind, metadata=metadata)
+        area = _laid_out(shown.figure)
+        # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
+        # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
+        # What the ticks say is known once the figure has been laid out.
+        chinese = any(re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label))
+        with matplotlib.rc_context({"pdf.fonttype": 3 if chinese or shown.language == "zh" else 42}):
+            for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
+                shown.figure.savefig(file, format=kind, metadata=metadata, bbox_inches=area)
     return tuple(file.getvalue() for file in files)
+
+
+def _laid_out(figure: Figure) -> Bbox:
+    """Lay a figure out for good, at the resolution it is saved in, and say what area (in inches) it fills.
+
+    Left to itself, matplotlib lays a figure out and measures it anew for each format: most of the time of saving.
+    """
+    from matplotlib import rcParams
+
+    shown_at, figure.dpi = figure.dpi, rcParams["savefig.dpi"]
+    figure.draw_without_rendering()
+    area = figure.get_tightbbox().padded(rcParams["savefig.pad_inches"])
+    figure.set_layout_engine(None)  # none at all: after "none" savefig would still draw everything twice
+    figure.dpi = shown_at
+    return area
 
 
 def embed(png: bytes, caption: str) -> str:
