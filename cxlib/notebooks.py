@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from cxlib import kernels
 from cxlib.run import NOTEBOOKS, ROOT, RunError, notebook_folder, open_run, stamp, study_argument, write
 from cxlib.study import load
 
@@ -161,7 +162,7 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
     waves = [[n for n in chosen if n == FIRST], [n for n in chosen if n not in (FIRST, LAST)], [n for n in chosen if n == LAST]]
     seconds: dict[str, float] = {}
     bar = tqdm(total=len(chosen), disable=not progress, unit="notebook", desc="cxlib run", dynamic_ncols=True)
-    pool = ThreadPoolExecutor(max(jobs, 1))
+    pool, warm = ThreadPoolExecutor(max(jobs, 1)), kernels.start()
     try:
         for wave in waves:
             open_: dict[Future, tuple[str, float]] = {}
@@ -169,7 +170,7 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
             while queue or open_:
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
-                    open_[pool.submit(_in_thread, name, stage, parameters(name))] = (name, time.time())
+                    open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (name, time.time())
                 bar.set_postfix_str(" ".join(name for name, _ in open_.values()))
                 done, _ = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -182,22 +183,24 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        if warm:
+            warm.close()
         bar.close()
     return dict(sorted(seconds.items()))
 
 
-def _in_thread(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
+def _in_thread(name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None) -> None:
     """One notebook in a thread of the pool, whose event loop is closed behind it."""
     from jupyter_core.utils import ensure_event_loop
 
     try:
-        execute_one(name, folder, parameters)
+        execute_one(name, folder, parameters, warm)
     finally:
         ensure_event_loop().close()
 
 
-def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
-    """One notebook through papermill; its executed copy is put in place when it has finished."""
+def execute_one(name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None) -> None:
+    """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has finished."""
     import logging
     import tempfile
 
@@ -212,7 +215,7 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any]) -> None:
         try:
             papermill.execute_notebook(str(source), str(part), dict(parameters), progress_bar=False, log_output=False,
                                        cwd=str(source.parent), kernel_name="python3", config=_transport(Path(work)),
-                                       kernel_manager_class=_quiet_kernels())
+                                       kernel_manager_class=kernels.manager(_quiet_kernels(), warm))
         except PapermillExecutionError as error:
             raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
         write(target, part.read_bytes())
