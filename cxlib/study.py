@@ -7,32 +7,46 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from cxlib.study_check import TESTS, explain, inconsistencies, line_at, lines_of, repeated, uncommented, unknown
+from cxlib.errors import Mistake
+from cxlib.study_check import TESTS, explain, inconsistencies, line_at, lines_of, model_lines, repeated, unknown
+from cxlib.syntax import names, read, uncommented
+from cxlib.words import Sentence, _, joined, n_
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 """Where the studies that ship with the suite live."""
-MODEL_NAME = re.compile(r"[^\W\d][\w.]*")
 
 
-class StudyError(ValueError):
+class StudyError(Mistake, ValueError):
     """Everything that is wrong with a study file, each with its line and its remedy."""
 
-    def __init__(self, path: Path, problems: list[tuple[int, str]]):
+    def __init__(self, path: Path, problems: list[tuple[int, Sentence]]):
         """`problems` are (line, message); line 0 is the file as a whole."""
-        self.path, self.problems = path, sorted(problems)
-        lines = [f"  line {line}: {message}" if line else f"  {message}" for line, message in self.problems]
-        count = len(lines)
-        super().__init__(f"{path} has {count} mistake{'s' if count > 1 else ''}:\n" + "\n".join(lines))
+        self.path, self.problems = path, sorted(problems, key=lambda problem: (problem[0], str(problem[1])))
+        lines = [_("  line {line}: {message}", line=line, message=message) if line else _("  {message}", message=message)
+                 for line, message in self.problems]
+        head = n_("{path} has {n} mistake:", "{path} has {n} mistakes:", len(lines), path=path)
+        super().__init__(joined(head, *lines, between="\n"))
+
+    def __reduce__(self) -> tuple:
+        """Keep the parts when it is sent to another process."""
+        return type(self), (self.path, self.problems)
+
+
+class UnknownModel(Mistake, ValueError):
+    """The study has no model of this name."""
+
+
+class NoStudy(Mistake, FileNotFoundError):
+    """There is no such study."""
 
 
 def _both(value: Any) -> Any:
@@ -249,9 +263,10 @@ class Study(_Frozen):
     def model_constructs(self, model: str = "main") -> list[str]:
         """The constructs a model names, with the first-order ones below a second-order one."""
         if model not in self.models:
-            raise ValueError(unknown("model", model, self.models))
-        named = set(MODEL_NAME.findall(uncommented(self.models[model])))
-        named |= {part for code in named & set(self.constructs) for part in self.constructs[code].of}
+            raise UnknownModel(unknown(_("model"), model, self.models))
+        named = set(names(read(self.models[model])))
+        while parts := {part for code in named & set(self.constructs) for part in self.constructs[code].of} - named:
+            named |= parts
         return [code for code in self.constructs if code in named]
 
     def instrument(self, language: str = "en") -> pd.DataFrame:
@@ -293,7 +308,7 @@ def find(study: str | Path) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     known = {p.parent.name: p for p in sorted(DATA.glob("*/study.yml"))}
-    raise FileNotFoundError("T" + unknown("study", str(study), known)[1:] + " Give one of them, or the path of a study.yml.")
+    raise NoStudy(joined(unknown(_("study"), str(study), known), _("Give one of them, or the path of a study.yml.")))
 
 
 def load(study: str | Path) -> Study:
@@ -317,20 +332,17 @@ def load(study: str | Path) -> Study:
         root = yaml.compose(source.decode("utf-8-sig"), Loader=yaml.SafeLoader)
         raw = yaml.safe_load(source.decode("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
-        remedy = "Check the indentation, and put text that holds ': ' or '#', or between { and } a comma or '?', in quotes."
-        raise StudyError(path, [(mark.line + 1 if mark else 0, f"not readable as YAML: {what}. {remedy}")]) from None
+        raise StudyError(path, [_unreadable(error)]) from None
     if not isinstance(raw, dict):
-        raise StudyError(path, [(1, "the file is not a list of 'key: value' lines. Start from a study that ships under data/.")])
-    lines = dict(lines_of(root))
+        raise StudyError(path, [(1, _("the file is not a list of 'key: value' lines. Start from a study that ships under data/."))])
+    lines = {**dict(lines_of(root)), **dict(model_lines(root, source.decode("utf-8-sig")))}
     problems = list(repeated(root))
     for part, table in (("hypotheses", Hypothesis), ("claims", Claim)):
         if isinstance(raw.get(part), str):
             try:
                 raw[part] = _rows(path.parent / raw[part], table)
-            except ValueError as error:
-                problems.append((line_at(lines, (part,)), f"{part}: {error}"))
+            except TableError as error:
+                problems.append((line_at(lines, (part,)), _("{part}: {problem}", part=part, problem=error.sentence)))
                 raw[part] = {}
     try:
         checked = Study.model_validate({**raw, "path": path, "digest": hashlib.sha256(source).hexdigest()})
@@ -343,13 +355,33 @@ def load(study: str | Path) -> Study:
     return checked
 
 
+def _unreadable(error: Exception) -> tuple[int, Sentence]:
+    """Where a file is no YAML, and what mostly helps."""
+    mark = getattr(error, "problem_mark", None)
+    line = mark.line + 1 if mark else 0
+    if isinstance(error, UnicodeDecodeError):
+        return line, _("the file is not UTF-8. Save it again as UTF-8.")
+    if "\\t" in str(getattr(error, "problem", "")):
+        return line, _("not readable as YAML: a tab stands here. Indent with spaces.")
+    return line, _("not readable as YAML at or just before this line. Check the indentation and the brackets, and put text that holds ': ' or '#', or "
+                   "between {{ and }} a comma or '?', in quotes.")
+
+
+class TableError(Mistake, ValueError):
+    """A table of hypotheses or claims beside the study file cannot be used."""
+
+
 def _rows(file: Path, table: type[_Frozen]) -> dict:
     """Hypotheses or claims kept as a CSV beside the study file."""
     import pandas as pd
 
     if not file.is_file():
-        raise ValueError(f"the file '{file.name}' is not beside the study file. Allowed: a CSV with the columns id, {', '.join(table.model_fields)}.")
-    frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        raise TableError(_("the file '{file}' is not beside the study file. Allowed: a CSV with the columns id, {names}.", file=file.name,
+                           names=list(table.model_fields)))
+    try:
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError):  # encoding, no columns, rows of unequal length
+        raise TableError(_("'{file}' cannot be read as CSV. Save it again as CSV UTF-8, texts with a comma in quotes.", file=file.name)) from None
     if "id" not in frame or frame["id"].duplicated().any():
-        raise ValueError(f"'{file.name}' needs a column 'id' whose values differ.")
+        raise TableError(_("'{file}' needs a column 'id' whose values differ.", file=file.name))
     return {row["id"]: {k: v for k, v in row.items() if k != "id" and v != ""} for row in frame.to_dict("records")}

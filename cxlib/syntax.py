@@ -315,7 +315,7 @@ def _conflicts(terms: list[Term]) -> Iterator[ModelSyntaxError]:
         text = f"{term.lhs} {term.op} {term.rhs}"
         if term.key in seen:
             first = seen[term.key].line
-            said = _("both times in this line") if first == term.line else _("first in line {first}", first=first)
+            said = _("both times in this line") if first == term.line else _("first in line {first} of the model", first=first)
             yield ModelSyntaxError(term.line, f"{term.lhs} {term.op} {term}", _("'{text}' is written twice: {said}. Write each term once.", text=text, said=said))
         elif term.op != "~~" and term.lhs == term.rhs:
             yield ModelSyntaxError(term.line, text, _("'{text}' points to itself: '{name}' is explained by itself. Take it off the right-hand side.",

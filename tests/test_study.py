@@ -49,7 +49,7 @@ def write(folder, text):
 def problems(folder, text):
     with pytest.raises(StudyError) as caught:
         load(write(folder, text))
-    return caught.value.problems
+    return [(line, str(message)) for line, message in caught.value.problems]
 
 
 def test_a_study_says_what_its_file_says(tmp_path):
@@ -105,7 +105,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
         ("orgin: real", "Did you mean 'origin'?"),
         ("scale: [7, 1]", "Write [1, 7]"),
         ("    role: satisfied", "Did you mean 'satisfaction'?"),
-        ("  main: |", "no construct 'QQ'"),
+        ("    S ~ QQ", "no construct 'QQ'"),
         ("      q1: {en: Fifth., zh: 五。}", "already belongs to 'Q'"),
     ):
         assert words in told[lines.index(line) + 1], line
@@ -121,7 +121,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
         ("      q1:", "      q-1:", "'q-1' cannot be a code in a model"),
         ('path: "S ~ Q"', 'path: "Q ~ S"', "has no path 'Q ~ S'"),
         ('path: "S ~ Q"', 'effect: "Q -> Z"', "no construct 'Z'"),
-        ('path: "S ~ Q", ', "", "nothing to test it"),
+        ('path: "S ~ Q", ', "", "there is nothing to test it"),
         ("en: Quality satisfies.", "en: Quality, satisfies.", "needs quotes"),
         ("kind: category", "kind: text", "Allowed for a group: category, flag"),
         ("id: tiny", "id: tiny\nid: again", "written twice"),
@@ -190,3 +190,51 @@ def test_every_study_that_ships_is_in_order_and_in_both_languages(study):
         assert construct.name.en != construct.name.zh, code
     for item in loaded.items:
         assert loaded.name(item, "en") != loaded.name(item, "zh"), item
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ("S ~ Q   #", "S ~ start(.5)*Q   #", "start()"),
+    ("S ~ Q   #", "S ~ c(a,b)*Q   #", "values by group"),
+    ("S ~ Q   #", "S ~ Q + Q   #", "written twice"),
+    ("S ~ Q   #", "S ~ S*Q   #", "multiplies two variables"),
+    ("S ~ Q   #", "S ~ q1*Q   #", "the label 'q1' is an item"),
+    ("S ~ Q   #", "S ~ Q +   #", "Two '+'"),
+    ("S ~ Q   #", "S ~ 1 + Q   #", "intercepts are not written"),
+    ("S ~ Q   #", "S ~ q1   #", "'q1' is an item"),
+    ("S ~ Q   #", "S ~ Q; Q =~ S   #", "the measurement part"),
+    ('path: "S ~ Q"', 'path: "S ~ Q + Q"', "cannot be read"),
+    ('path: "S ~ Q"', 'effect: "Q"', "cannot be read"),
+    ('path: "S ~ Q"', 'total: "S -> Q"', "no way from 'S' to 'Q'"),
+    ('path: "S ~ Q"', 'total: "Q -> S -> Q"', "a start and an end only"),
+    ('path: "S ~ Q"', 'contrast: "Q -> S"', "The contrast"),
+    ('path: "S ~ Q"', 'contrast: "Q -> S > S -> Q"', "no way from 'S' to 'Q'"),
+    ('path: "S ~ Q"', 'path: "S ~ Q", by: sex', "no group column 'sex'"),
+    ('path: "S ~ Q"', 'effect: "Q -> S", by: gender', "together with path:"),
+    ('path: "S ~ Q"', "nested: main", "compared with itself"),
+    ("  gender:", "  Q: {kind: number}\n  gender:", "'Q' is a construct and a column too"),
+    ("      s2:", "      S:", "'S' is a construct and an item"),
+    ("    items:\n      s1: {en: Fourth., zh: 四。}\n      s2: {en: Fifth., zh: 五。}", "    of: [Q]", "one construct only"),
+    ("    items:\n      s1: {en: Fourth., zh: 四。}\n      s2: {en: Fifth., zh: 五。}", "    of: [Q, S]", "a part of itself"),
+    ("q1: {en: First., zh: 一。}", "q1: First.", "its words are needed"),
+    ("q1: {en: First., zh: 一。}", "q1: {en: 3, zh: 一。}", "a text is needed"),
+    ("scale: [1, 7]", "scale: [1, 7]\nscreening: {order: q1}", "a list is needed"),
+    ("scale: [1, 7]", "scale: [1, 7]\nscreening: 3", "lines 'key: value'"),
+    ("file: answers.csv", "file: answers.csv, header: 0", "at least 1"),
+    ("file: answers.csv", "file: answers.csv, header: x", "a whole number"),
+    ("group: true", "group: maybe", "true or false"),
+])
+def test_what_a_notebook_would_refuse_is_refused_here_and_by_pydantic_in_our_words(tmp_path, old, new, words):
+    assert old in GOOD
+    with pytest.raises(StudyError) as caught:
+        load(write(tmp_path, GOOD.replace(old, new)))
+    told = [(message["en"], message["zh"]) for _, message in caught.value.problems]
+    assert any(words in en for en, _ in told), told
+    assert all(en != zh and "nput should" not in en for en, zh in told), told
+
+
+def test_a_mistake_in_a_model_names_its_line_of_the_file(tmp_path):
+    for text in ("|\n    S ~ Q\n    # why\n\n    S ~~ Q +\n      1a", '"S ~ Q\\n\\\n\n    S ~~ 1a"', "'S ~ Q\n\n    S ~~ 1a'"):
+        bad = GOOD.replace("|\n    S ~ Q   # the only path", text)
+        path = write(tmp_path, bad)
+        at = next(i for i, line in enumerate(path.read_text("utf-8").splitlines(), 1) if "1a" in line)
+        assert [line for line, message in problems(tmp_path, bad) if "1a" in message] == [at], text
