@@ -161,11 +161,11 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
         os.environ.setdefault(name, "1")  # many small problems: one thread each is several times faster
     waves = [[n for n in chosen if n == FIRST], [n for n in chosen if n not in (FIRST, LAST)], [n for n in chosen if n == LAST]]
     seconds: dict[str, float] = {}
+    open_: dict[Future, tuple[str, float]] = {}
     bar = tqdm(total=len(chosen), disable=not progress, unit="notebook", desc="cxlib run", dynamic_ncols=True)
     pool, warm = ThreadPoolExecutor(max(jobs, 1)), kernels.start()
     try:
         for wave in waves:
-            open_: dict[Future, tuple[str, float]] = {}
             queue = list(wave)
             while queue or open_:
                 while queue and len(open_) < jobs:
@@ -180,6 +180,8 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
                     bar.update()
     except BaseException:
         _stop_kernels()
+        while wait(open_, timeout=0.2).not_done:  # a thread may have been about to start one
+            _stop_kernels()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -247,11 +249,13 @@ def _stop_kernels() -> None:
     """Kill the kernels this process started, so that nothing keeps writing."""
     import psutil
 
-    for child in psutil.Process().children(recursive=True):
+    children = psutil.Process().children(recursive=True)
+    for child in children:
         try:
             child.kill()
         except psutil.Error:
             continue
+    psutil.wait_procs(children, timeout=5)  # until then they may still write
 
 
 def _replace(stage: Path, final: Path) -> None:
