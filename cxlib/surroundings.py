@@ -30,11 +30,12 @@ def open_streams() -> None:
 
 
 def writable_folders() -> None:
-    """Send what libraries keep in the home to a temporary folder where the home takes no files.
+    """Send what libraries keep in the home to a temporary folder where the home takes no files, or there is none.
 
-    Each of them would do so by itself with a warning, once a kernel.  The folder is removed when the process ends.
+    Each of them would do so by itself with a warning, once a kernel, or stop.  The folder is removed when the process ends.
     """
-    refused = [name for name, folders in _kept().items() if not all(map(takes_files, folders))]
+    refused = ["USERPROFILE" if sys.platform == "win32" else "HOME"] if os.path.expanduser("~") == "~" else []
+    refused += [name for name, folders in _kept().items() if not all(map(takes_files, folders))]
     if not refused:
         return
     temporary = Path(tempfile.mkdtemp(prefix="cxlib-"))

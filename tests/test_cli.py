@@ -170,7 +170,7 @@ def stopped(tmp_path, number, sigint):
     while not list(tmp_path.glob(".run.part*/notes/done_01_cleaning.json")) and time.time() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     return process.returncode, errors
 
 

@@ -53,6 +53,20 @@ def test_folders_move_only_where_the_home_takes_no_files(tmp_path, no_home, monk
     assert all(surroundings.takes_files(Path(os.environ[name])) for name in moved)
 
 
+@posix
+def test_a_user_without_a_home_gets_one_for_the_time_of_the_run(tmp_path, monkeypatch):
+    import pwd
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.delenv("HOME")
+    surroundings.writable_folders()
+    assert Path.home().is_absolute() and surroundings.takes_files(Path.home())
+
+
 def test_a_folder_that_was_asked_for_and_takes_no_files_moves_too(no_home, monkeypatch):
     monkeypatch.setenv("MPLCONFIGDIR", no_home)
     surroundings.writable_folders()
