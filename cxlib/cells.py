@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from cxlib.errors import Mistake
 from cxlib.show import Text
 from cxlib.study import Column
+from cxlib.words import _
 
 BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
 FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
@@ -21,7 +23,7 @@ TIMES = (("seconds", "second", "sec", "s", "秒", "秒钟"), ("minutes", "minute
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
-class DataError(ValueError):
+class DataError(Mistake, ValueError):
     """The responses do not fit the study file; the message says where, what was found and what to change."""
 
 
@@ -53,8 +55,8 @@ def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dic
     for code, label in labelled.items():
         level = allowed.get(plain(label))
         if level is not None and allowed.setdefault(plain(code), level) != level:
-            raise DataError(f"{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not "
-                f"{allowed[plain(code)]}. Correct levels: in the study file.")
+            raise DataError(_("{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not {other}. Correct "
+                              "levels: in the study file.", name=name, code=code, label=label, level=level, other=allowed[plain(code)]))
     return allowed
 
 
@@ -126,10 +128,10 @@ def comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
     decimal, either = _commas(cells.map(lambda v: unicodedata.normalize("NFKC", v), na_action="ignore"))
     if not either:
         return ()
-    en, zh = ("the decimal point", "小数点") if decimal else ("parting thousands", "千位分隔符")
-    because = f" ({decimal[0]})" if decimal else ""
-    return ({"en": f"{name}: the comma was read as {en} in the whole column{because}, as in {either[0]}.",
-             "zh": f"{name}：整列中的逗号按{zh}读取{because}，例如 {either[0]}。"},)
+    if decimal:
+        return (_("{name}: the comma was read as the decimal point in the whole column ({because}), as in {example}.", name=name,
+                  because=decimal[0], example=either[0]),)
+    return (_("{name}: the comma was read as parting thousands in the whole column, as in {example}.", name=name, example=either[0]),)
 
 
 def _number(cell: object, column: Column, point: str = "") -> float:

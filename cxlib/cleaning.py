@@ -19,6 +19,7 @@ from cxlib.conditions import where
 from cxlib.reading import DataError, Reading, check_items
 from cxlib.show import Result, Text
 from cxlib.study import Study
+from cxlib.words import _, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,10 +123,8 @@ def clean(raw: Reading | pd.DataFrame, study: Study) -> Cleaned:
         for row in frame.index[hit]:
             reasons[row].append(step)
     if not kept.any():
-        raise DataError(
-            f"No row is left after screening ({', '.join(f'{s}: {r}' for s, r, _ in steps[1:])}). Check screening: in "
-            "the study file, above all attention: and min_duration:."
-        )
+        raise DataError(_("No row is left after screening ({removed}). Check screening: in the study file, above all attention: and min_duration:.",
+                          removed=[_("{step}: {n}", step=STEPS[step], n=count) for step, count, _rest in steps[1:]]))
     ids = _id_column(study)
     respondent = frame[ids].where(frame[ids].notna(), frame.index.astype(str)) if ids else frame.index.to_series()
     data, unasked = _asked_only(frame[kept], study)
@@ -182,8 +181,8 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
     planted = key["kind"].groupby(key.iloc[:, 0].astype(str)).agg(set)
     strangers = planted.index.difference(reasons.index)
     if len(strangers):
-        raise DataError(f"key= names respondents that are not in the responses: {', '.join(strangers[:5])}. Key and responses must come from "
-            "the same simulation.")
+        raise DataError(_("key= names respondents that are not in the responses: {names}. Key and responses must come from the same simulation.",
+                          names=listed(strangers, 5)))
     rows = []
     for kind in sorted(set(key["kind"])):
         found = reasons[planted.index[[kind in kinds for kinds in planted]]]
@@ -208,7 +207,7 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
 
 def _refuse_recoded(frame: pd.DataFrame) -> None:
     if frame.attrs.get("recoded") is not None:
-        raise DataError("data= was recoded before: a second time would turn the reverse items back. Give the raw responses (cxlib.reading.read).")
+        raise DataError(_("data= was recoded before: a second time would turn the reverse items back. Give the raw responses (cxlib.reading.read)."))
 
 
 def _rules(frame: pd.DataFrame, study: Study, items: list[str]) -> dict[str, pd.Series]:

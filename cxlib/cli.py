@@ -7,26 +7,27 @@ import signal
 import sys
 
 from cxlib import surroundings
-from cxlib.study import Study, StudyError
+from cxlib.errors import Mistake
+from cxlib.study import Study
+from cxlib.syntax import uncommented
+from cxlib.words import Sentence, _, joined, languages
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; a user's mistake ends in a message and exit code 2, a failed run in 1, Ctrl-C in 130, `kill` in 143."""
     surroundings.open_streams()
     options = _parser().parse_args(arguments)
+    language = getattr(options, "language", "en")
     try:
         surroundings.writable_folders()
         _stop_when_told()
         return options.command(options)
     except KeyboardInterrupt as stopped:
-        print("Interrupted. Nothing half-finished was left; run the command again to start clean.", file=sys.stderr)
+        print(_("Interrupted. Nothing half-finished was left; run the command again to start clean.")[language], file=sys.stderr)
         return 128 + (stopped.args[0] if stopped.args else signal.SIGINT)
-    except (StudyError, FileNotFoundError, ValueError) as error:
-        print(f"cxlib: {error}", file=sys.stderr)
-        return 2
-    except (RuntimeError, OSError) as error:
-        print(f"cxlib: {error}", file=sys.stderr)
-        return 1
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"cxlib: {error[language] if isinstance(error, Mistake) else error}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
 
 
 def _stop_when_told() -> None:
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("study", help="a study under data/ (such as ecsi), a folder, or a study.yml")
     run.add_argument("--out", default="", metavar="DIR", help="the run folder (default runs/<id>)")
     run.add_argument("--only", metavar="03,05", help="only these notebooks; what they need and is not there is computed")
-    run.add_argument("--language", default="en", choices=["en", "zh"])
+    run.add_argument("--language", default="en", choices=languages())
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="pairs",
                      help="set a parameter in every chosen notebook that declares it; may be repeated")
     run.add_argument("--jobs", type=_count, default=2, metavar="N", help="notebooks at a time (default 2)")
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     check = commands.add_parser("check", help="check a study file and its data, without running anything")
     check.add_argument("study")
+    check.add_argument("--language", default="en", choices=languages())
     check.set_defaults(command=_check)
     simulate = commands.add_parser("simulate", help="draw responses from the truth a simulated study declares")
     simulate.add_argument("study")
@@ -94,11 +96,10 @@ def _check(options: argparse.Namespace) -> int:
 
     study = load(options.study)
     cleaned = clean(read(study), study)
-    joined = joins(study, cleaned.data)
-    print(summary(study, cleaned.screening.n_used))
-    told = [("analysed", cleaned.flow.text), ("missing", cleaned.missing.text)]
-    told += [("note", text) for text in (*cleaned.flow.warnings, *joined.warnings)]
-    print(*(f"  {what:<12}{text['en']}" for what, text in told), "The study file is in order.", sep="\n")
+    linked = joins(study, cleaned.data)
+    told = [summary(study, cleaned.screening.n_used), _("  analysed    {text}", text=cleaned.flow.text), _("  missing     {text}", text=cleaned.missing.text)]
+    told += [_("  note        {text}", text=text) for text in (*cleaned.flow.warnings, *linked.warnings)]
+    print(joined(*told, _("The study file is in order."), between="\n")[options.language])
     return 0
 
 
@@ -114,27 +115,21 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def summary(study: Study, n: int) -> str:
+def summary(study: Study, n: int) -> Sentence:
     """A study on one screen."""
     lines = [
-        f"{study.id}: {study.title.en} / {study.title.zh}",
-        f"  origin      {study.origin} ({study.source})",
-        f"  responses   {n:,} rows, {len(study.items)} items in {len(study.scales)} constructs, {len(study.columns)} other columns",
-        f"  scale       {study.scale[0]:g} to {study.scale[1]:g}",
+        _("{study}: {title}", study=study.id, title=study.title),
+        _("  origin      {origin} ({source})", origin=_("real") if study.origin == "real" else _("simulated"), source=study.source),
+        _("  responses   {rows:,} rows, {items} items in {constructs} constructs, {columns} other columns", rows=n, items=len(study.items),
+          constructs=len(study.scales), columns=len(study.columns)),
+        _("  scale       {low:g} to {high:g}", low=study.scale[0], high=study.scale[1]),
     ]
-    lines += [
-        f"  {code:<11} {c.name.en} / {c.name.zh} ({c.role}): {', '.join(c.of or c.items)}"
-        for code, c in study.constructs.items()
-    ]
-    lines += [
-        f"  model       {name}: "
-        + "; ".join(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
-        for name, text in study.models.items()
-    ]
-    lines.append(
-        f"  hypotheses  {len(study.hypotheses)}; claims {len(study.claims)}; groups {', '.join(study.groups) or 'none'}"
-    )
-    return "\n".join(lines)
+    lines += [_("  {code:<11} {name} ({role}): {parts}", code=code, name=c.name, role=c.role, parts=list(c.of or c.items))
+              for code, c in study.constructs.items()]
+    lines += [_("  model       {name}: {lines}", name=name, lines=uncommented(text).replace("\n", "; ")) for name, text in study.models.items()]
+    lines.append(_("  hypotheses  {hypotheses}; claims {claims}; groups {groups}", hypotheses=len(study.hypotheses), claims=len(study.claims),
+                   groups=study.groups or _("none")))
+    return joined(*lines, between="\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from functools import reduce
 import pandas as pd
 
 from cxlib.reading import DataError
+from cxlib.words import _
 
 OPERATORS: dict[type, Callable] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
@@ -33,7 +34,7 @@ def where(frame: pd.DataFrame, condition: str) -> pd.Series:
             case ast.Name(id=name) if name in frame:
                 return frame[name]
             case ast.Name(id=name):
-                raise DataError(f"Condition '{condition}': there is no column '{name}'.")
+                raise DataError(_("Condition '{condition}': there is no column '{name}'.", condition=condition, name=name))
             case ast.Constant(value=int() | float() | str() as constant):
                 return pd.Series(constant, frame.index)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
@@ -49,10 +50,8 @@ def where(frame: pd.DataFrame, condition: str) -> pd.Series:
                 if one.dtype.kind not in "fibM" and other.dtype.kind in "fi":
                     other = other.map("{:g}".format)  # the codes of a category are texts
                 return OPERATORS[type(op)](one, other) & one.notna() & other.notna()
-        raise DataError(
-            f"Condition '{condition}' cannot be read. Allowed: columns, numbers, quoted texts, == != < <= > >=, "
-            "and, or, not; write 'low <= x and x <= high' for a range."
-        )
+        raise DataError(_("Condition '{condition}' cannot be read. Allowed: columns, numbers, quoted texts, == != < <= > >=, and, or, not; write "
+                          "'low <= x and x <= high' for a range.", condition=condition))
 
     def truth(node: ast.AST) -> pd.Series:
         return value(node).fillna(0).astype(bool)
@@ -60,6 +59,5 @@ def where(frame: pd.DataFrame, condition: str) -> pd.Series:
     try:
         return truth(ast.parse(condition.strip(), mode="eval").body)
     except SyntaxError:
-        raise DataError(
-            f"Condition '{condition}' cannot be read. Write for example \"fb_given == 0 and reply_h > 0\"."
-        ) from None
+        raise DataError(_("Condition '{condition}' cannot be read. Write for example \"fb_given == 0 and reply_h > 0\".",
+                          condition=condition)) from None

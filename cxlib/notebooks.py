@@ -16,11 +16,14 @@ from typing import Any
 from cxlib import kernels
 from cxlib.run import NOTEBOOKS, ROOT, RunError, notebook_folder, open_run, stamp, study_argument, write
 from cxlib.study import load
+from cxlib.words import _, c_, listed
 
 FIRST, LAST = "01_cleaning", "14_report"
 OWN_OPTIONS = ("study", "out", "language")
 LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
 """The smallest values that make sense."""
+KINDS = {bool: c_("parameter", "true or false"), int: c_("parameter", "a whole number"), float: c_("parameter", "a number"), str: c_("parameter", "a text")}
+"""The kinds of parameters, in words."""
 
 
 def notebooks() -> list[str]:
@@ -49,7 +52,7 @@ def choose(only: str | None) -> list[str]:
     for wanted in (part.strip() for part in only.split(",")):
         match = [name for name in notebooks() if wanted and (name == wanted or name.split("_")[0] == wanted.zfill(2))]
         if not match:
-            raise RunError(f"--only: there is no notebook '{wanted}'. Allowed: {', '.join(notebooks())}, or their numbers.")
+            raise RunError(_("--only: there is no notebook '{wanted}'. Allowed: {names}, or their numbers.", wanted=wanted, names=notebooks()))
         chosen += match
     return sorted(set(chosen))
 
@@ -69,10 +72,10 @@ def settings(pairs: list[str], chosen: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise RunError(f"--set {pair}: write it as name=value, for example --set seed=1.")
+            raise RunError(_("--set {pair}: write it as name=value, for example --set seed=1.", pair=pair))
         if name not in allowed:
-            listed = ", ".join(f"{k} ({type(v).__name__}, default {v!r})" for k, v in sorted(allowed.items()))
-            raise RunError(f"--set {name}: no chosen notebook has this parameter. Allowed: {listed}.")
+            known = [_("{name} ({kind}, default {value})", name=k, kind=KINDS[type(v)], value=repr(v)) for k, v in sorted(allowed.items())]
+            raise RunError(_("--set {name}: no chosen notebook has this parameter. Allowed: {known}.", name=name, known=listed(known)))
         out[name] = _typed(name, text, allowed[name])
     return out
 
@@ -84,10 +87,10 @@ def _typed(name: str, text: str, default: Any) -> Any:
             return {"true": True, "false": False}[text.lower()]
         value = kind(text)
     except (KeyError, ValueError):
-        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind.__name__]
-        raise RunError(f"--set {name}={text}: {wanted} is wanted, such as {default!r}.") from None
+        raise RunError(_("--set {name}={text}: {kind} is wanted, such as {value}.", name=name, text=text, kind=KINDS[kind],
+                         value=repr(default))) from None
     if name in LEAST and value < LEAST[name]:
-        raise RunError(f"--set {name}={text}: at least {LEAST[name]} is wanted, such as {default!r}.")
+        raise RunError(_("--set {name}={text}: at least {least} is wanted, such as {value}.", name=name, text=text, least=LEAST[name], value=repr(default)))
     return value
 
 
@@ -139,17 +142,18 @@ def _stage(final: Path) -> Path:
     import psutil
 
     if final.exists() and not (final.is_dir() and ((final / "run.json").is_file() or not any(final.iterdir()))):
-        raise RunError(f"--out {final}: this is not an empty folder and not a run. Give a new folder.")
+        raise RunError(_("--out {folder}: this is not an empty folder and not a run. Give a new folder.", folder=final))
     for old in final.parent.glob(f".{final.name}.part*"):
         owner = int(old.name.rpartition("part")[2])
         if owner != os.getpid() and psutil.pid_exists(owner):
-            raise RunError(f"--out {final}: another run (process {owner}) is writing there. Wait for it, or give another folder.")
+            raise RunError(_("--out {folder}: another run (process {owner}) is writing there. Wait for it, or give another folder.", folder=final,
+                             owner=owner))
         shutil.rmtree(old, ignore_errors=True)
     stage = final.with_name(f".{final.name}.part{os.getpid()}")
     try:
         (stage / "notebooks").mkdir(parents=True)
     except OSError as error:
-        raise RunError(f"--out {final}: no folder can be made there ({error.strerror}). Give another place.") from None
+        raise RunError(_("--out {folder}: no folder can be made there ({reason}). Give another place.", folder=final, reason=error.strerror)) from None
     return stage
 
 
@@ -171,8 +175,8 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
                     open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (name, time.time())
-                bar.set_postfix_str(" ".join(name for name, _ in open_.values()))
-                done, _ = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
+                bar.set_postfix_str(" ".join(name for name, _start in open_.values()))
+                done, _rest = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
                     name, start = open_.pop(future)
                     future.result()

@@ -24,10 +24,11 @@ import pandas as pd
 from cxlib.cells import DataError, as_text, comma_note, convert, meanings, unblank
 from cxlib.show import Result, Text, plural
 from cxlib.study import Column, Study
+from cxlib.words import Sentence, _, joined, listed, n_
 
 MOST_WORDS = 30
 """More different answers than this are not listed: they do not come from a scale."""
-FORMATS = {".csv": "a table of cells", ".xlsx": "an Excel workbook", ".sav": "SPSS", ".parquet": "Parquet"}
+FORMATS = {".csv": _("a table of cells"), ".xlsx": _("an Excel workbook"), ".sav": "SPSS", ".parquet": "Parquet"}
 AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
 
 
@@ -66,10 +67,11 @@ def read(study: Study) -> Reading:
     file, path = study.responses.file, locate(study.responses.file, study, study.responses.package)
     reading = _typed(path, study.responses.header, {**items, **columns}, wordings, study)
     if reading.frame.empty:
-        raise DataError(f"'{file}' has a header and no row of answers below it. Export the answers again, or correct 'file:'.{_where(study, 'responses')}")
+        raise DataError(joined(_("'{file}' has a header and no row of answers below it. Export the answers again, or correct 'file:'.", file=file),
+                               _where(study, "responses")))
     if reading.frame[list(items)].isna().all(axis=None):
-        raise DataError(f"None of the {len(items)} items has an answer in any of the {len(reading.frame):,} rows of '{file}': look into the file. "
-            + " ".join(note["en"] for note in reading.notes))
+        raise DataError(joined(_("None of the {items} items has an answer in any of the {rows:,} rows of '{file}': look into the file.",
+                                 items=len(items), rows=len(reading.frame), file=file), *reading.notes))
     return reading
 
 
@@ -82,15 +84,16 @@ def linked(study: Study, name: str) -> Reading:
         No such table; `rows: one` and a key comes twice; or as in :func:`read`.
     """
     if name not in study.tables:
-        raise DataError(f"The study '{study.id}' declares no table '{name}'. Declared: {', '.join(study.tables) or 'none'}.")
+        raise DataError(_("The study '{study}' declares no table '{name}'. Declared: {names}.", study=study.id, name=name,
+                          names=list(study.tables) or _("none")))
     table = study.tables[name]
     columns = {table.key: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
     reading = _typed(locate(table.file, study), table.header, columns, wordings, study)
     key = reading.frame[table.key]
     if table.rows == "one" and key.duplicated().any():
-        raise DataError(f"Table '{name}': '{table.key}' repeats ({_some(key[key.duplicated()].unique())}), but the study declares rows: one. "
-            "Remove the repeated rows, or declare rows: many.")
+        raise DataError(_("Table '{name}': '{key}' repeats ({values}), but the study declares rows: one. Remove the repeated rows, or declare rows: "
+                          "many.", name=name, key=table.key, values=_names(key[key.duplicated()].unique())))
     return reading
 
 
@@ -111,8 +114,8 @@ def joins(study: Study, data: pd.DataFrame) -> Result:
     rows, notes = [], []
     for name, table in study.tables.items():
         if table.key not in data:
-            raise DataError(f"Table '{name}' is joined by '{table.key}', which is not a column of the responses. Declare it under columns: as "
-                "kind: id.")
+            raise DataError(_("Table '{name}' is joined by '{key}', which is not a column of the responses. Declare it under columns: as kind: id.",
+                              name=name, key=table.key))
         reading = linked(study, name)
         have, wanted = reading.frame[table.key].dropna().astype(str), data[table.key].dropna().astype(str)  # no key is nobody's
         rows.append((name, table.key, len(reading.frame), int(have.isin(wanted).sum()), len(data), len(data) - int(wanted.isin(have).sum())))
@@ -189,13 +192,13 @@ def locate(file: str, study: Study, package: str = "") -> Path:
         top, *inner = package.split(".")
         spec = importlib.util.find_spec(top)
         if spec is None or not spec.submodule_search_locations:
-            raise DataError(f"The responses are in the Python package '{top}', which is not installed. Run: pip install {top}")
+            raise DataError(_("The responses are in the Python package '{package}', which is not installed. Run: pip install {package}", package=top))
         folder = Path(spec.submodule_search_locations[0], *inner)
     path = folder / file
     if not path.is_file():
         there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in FORMATS)
-        raise DataError(f"There is no file '{file}' in {folder}. Data files there: {', '.join(there) or 'none'}. Put the file "
-            f"there or correct 'file:' in the study file.{_where(study, 'responses')}")
+        raise DataError(joined(_("There is no file '{file}' in {folder}. Data files there: {names}. Put the file there or correct 'file:' in the study "
+                                 "file.", file=file, folder=folder, names=there or _("none")), _where(study, "responses")))
     return path
 
 
@@ -203,7 +206,7 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
     """The file as text cells (empty as NaN); the labels of its columns and of their values, where it has them."""
     kind, labels, values = path.suffix.lower(), {}, {}
     if kind not in FORMATS:
-        raise DataError(f"'{path.name}' is of a kind that cannot be read. Allowed: {', '.join(FORMATS)}.")
+        raise DataError(_("'{file}' is of a kind that cannot be read. Allowed: {names}.", file=path.name, names=list(FORMATS)))
     try:
         if kind == ".csv":
             text = _decoded(path.read_bytes(), path)
@@ -213,8 +216,8 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
             width = pd.read_csv(io.StringIO(text), nrows=1, **how).shape[1]
             sheet = pd.read_csv(io.StringIO(text), names=range(width + 1), **how)  # one more, for a separator at the end of the lines
             if (more := np.flatnonzero(sheet.pop(width).fillna("").str.strip())).size:
-                raise DataError(f"Row {more[0]} below the header of '{path.name}' has more cells than the header: a text that holds '{separator}' needs "
-                    'quotes ("…"). Save the file again as CSV UTF-8 or .xlsx.')
+                raise DataError(_("Row {row} below the header of '{file}' has more cells than the header: a text that holds '{separator}' needs quotes "
+                                  '("…"). Save the file again as CSV UTF-8 or .xlsx.', row=more[0], file=path.name, separator=separator))
             header, table = sheet.iloc[0], sheet.iloc[1:]
         elif kind == ".xlsx":
             sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
@@ -231,14 +234,13 @@ def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str]
     except DataError:
         raise
     except Exception as error:  # each reader has its own family of errors
-        reason = str(error).rstrip(".")
-        raise DataError(
-            f"'{path.name}' cannot be read as {FORMATS[kind]}: {reason}. Open it in the program it comes from and save it again as {kind}, or as "
-            "CSV UTF-8 (and correct 'file:'). If a title stands above the header, delete it or declare the row of the header: {file: …, header: 2}."
-        ) from error
+        raise DataError(_(
+            "'{file}' cannot be read as {format}: {reason}. Open it in the program it comes from and save it again as {kind}, or as CSV UTF-8 (and "
+            "correct 'file:'). If a title stands above the header, delete it or declare the row of the header: {{file: …, header: 2}}.",
+            file=path.name, format=FORMATS[kind], reason=str(error).rstrip("."), kind=kind)) from error
     names = [n if isinstance(n := as_text(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
     if repeated := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
-        raise DataError(f"'{path.name}' has more than one column named {_some(repeated)}. Rename or remove all but one.")
+        raise DataError(_("'{file}' has more than one column named {names}. Rename or remove all but one.", file=path.name, names=_names(repeated)))
     return pd.DataFrame({n: table.iloc[:, i].map(as_text).astype(object) for i, n in enumerate(names)}), labels, values
 
 
@@ -249,8 +251,9 @@ def _refuse_title(path: Path, header_row: int, wordings: Mapping[str, Iterable[s
         with suppress(DataError):
             held = len(_matched(list(_load(path, row)[0].columns), {}, wordings)[0])
         if held > found:
-            raise DataError(f"Row {row} of '{path.name}' looks like the header: {held} of the {len(wordings)} declared names are in it, in row "
-                f"{header_row} {found}. Delete the rows above it, or say so in the study file: {{file: {path.name}, header: {row}}}.")
+            raise DataError(_("Row {row} of '{file}' looks like the header: {held} of the {names} declared names are in it, in row {header} {found}. "
+                              "Delete the rows above it, or say so in the study file: {{file: {file}, header: {row}}}.", row=row, file=path.name,
+                              held=held, names=len(wordings), header=header_row, found=found))
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -260,7 +263,7 @@ def _decoded(content: bytes, path: Path) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise DataError(f"'{path.name}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.")
+    raise DataError(_("'{file}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.", file=path.name))
 
 
 def _key(text: str) -> str:
@@ -300,10 +303,11 @@ def _matched(
         for name, header in pairs:
             both = [f"'{h}'" for n, h in pairs if n == name], [n for n, h in pairs if h == header]
             if max(map(len, both)) > 1:
-                what = f"{name} fits several columns of the file: {_some(both[0])}"
                 if len(both[0]) == 1:
-                    what = f"The column '{header}' fits several declared names: {_some(both[1])}"
-                raise DataError(f"{what}. Rename the right column in the file to '{name}'.")
+                    raise DataError(_("The column '{header}' fits several declared names: {names}. Rename the right column in the file to '{name}'.",
+                                      header=header, names=_names(both[1]), name=name))
+                raise DataError(_("{name} fits several columns of the file: {names}. Rename the right column in the file to '{name}'.", name=name,
+                                  names=_names(both[0])))
         found |= dict(pairs)
         unsure += [f"{name} = '{header}'" for name, header in pairs if place > 1]
     if not unsure:
@@ -326,12 +330,13 @@ def _typed(
         lines = []
         for name in absent:
             alike = (difflib.get_close_matches(w, unused, 1) or [h for h in unused if len(w) > 1 and w in h] for w in (name, *wordings[name]))
-            near = next((f" nearest column is '{words[0]}';" for words in alike if words), "")
-            lines.append(f"  {name}:{near} rename the column in the file to '{name}', or correct the code.{_where(study, name)}")
-        raise DataError(f"{len(absent)} declared in the study '{study.id}' but not in '{path.name}':\n"
-            + "\n".join(lines)
-            + f"\n  Columns not used so far: {_some(unused, 40) or 'none'}. A column is found by its code, or by its words (of an "
-            "item en: or zh:, of a column name:).")
+            near = next((_("The nearest column is '{header}'.", header=words[0]) for words in alike if words), "")
+            what = _("Rename the column in the file to '{name}', or correct the code.", name=name)
+            lines.append(_("  {name}: {problem}", name=name, problem=joined(near, what, _where(study, name))))
+        raise DataError(joined(
+            _("{n} declared in the study '{study}' but not in '{file}':", n=len(absent), study=study.id, file=path.name), *lines,
+            _("  Columns not used so far: {names}. A column is found by its code, or by its words (of an item en: or zh:, of a column name:).",
+              names=_names(unused, 40) if unused else _("none")), between="\n"))
     frame, changes, errors, strays = {}, [], [], []
     asked = {*study.items, *study.screening.attention}
     for name, column in columns.items():
@@ -351,51 +356,59 @@ def _typed(
             if problem == "answer" and (strict or frame[name].isna().all()):  # words throughout are no stray answers
                 strays += [(name, cells.iloc[row - 1], row) for row in rows]
             elif problem in ("range", "level") and strict:
-                errors.append(_complaint(name, problem, column, told, rows) + _where(study, name))
+                errors.append(joined(_complaint(name, problem, column, told, rows), _where(study, name)))
             elif problem == "number" and strict and frame[name].isna().all():
-                errors.append(f"{name}: none of its {len(rows)} values is a number in a known unit ({_some(told)}). Declare what follows "
-                              f"the number, as in units: {{min: 60}}, or kind: text.{_where(study, name)}")
+                errors.append(joined(_("{name}: none of its {n} values is a number in a known unit ({values}). Declare what follows the number, as in "
+                                       "units: {{min: 60}}, or kind: text.", name=name, n=len(rows), values=_names(told)), _where(study, name)))
     if errors:
-        errors.append("To go on with them as missing, say so in the study file: screening: {out_of_range: missing}.")
+        errors.append(_("To go on with them as missing, say so in the study file: screening: {{out_of_range: missing}}."))
     if strays:
         errors.append(_undeclared(pd.DataFrame(strays, columns=["item", "text", "row"]), study))
     if errors:
-        raise DataError(f"'{path.name}' holds values that the study '{study.id}' does not allow:\n  " + "\n  ".join(errors))
+        raise DataError(joined(_("'{file}' holds values that the study '{study}' does not allow:", file=path.name, study=study.id), *errors,
+                               between="\n  "))
     result = pd.DataFrame(frame)
     result.index = pd.RangeIndex(1, len(result) + 1, name="row")
     listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
     return Reading(result, _notes(listed) + notes, listed, tuple(unused))
 
 
-def _complaint(name: str, problem: str, column: Column, values: list, rows: list[int]) -> str:
+def _complaint(name: str, problem: str, column: Column, values: list, rows: list[int]) -> Sentence:
     """What is wrong with the values of a column, and the two remedies."""
-    place = f"{name}: {_some(values)} in {plural(len(rows), 'row')} ({_some(rows)})"
+    place = n_("{name}: {values} in {n:,} row ({rows})", "{name}: {values} in {n:,} rows ({rows})", len(rows), name=name, values=_names(values),
+               rows=_names(rows))
     if problem == "range" and column.range:
-        return f"{place}; allowed {column.range[0]:g} to {column.range[1]:g}. Correct its scale (range), or add the value to missing:."
-    return f"{place}; allowed {', '.join(column.levels) or '0, 1, yes, no'}. Add the level to the column, or the value to missing:."
+        return _("{place}; allowed {low:g} to {high:g}. Correct its scale (range), or add the value to missing:.", place=place,
+                 low=column.range[0], high=column.range[1])
+    return _("{place}; allowed {levels}. Add the level to the column, or the value to missing:.", place=place,
+             levels=list(column.levels) or "0, 1, yes, no")
 
 
-def _undeclared(strays: pd.DataFrame, study: Study) -> str:
+def _undeclared(strays: pd.DataFrame, study: Study) -> Sentence:
     """Answers that are words nobody declared (columns item, text, row), with the lines that would declare them."""
     once = strays[(strays["row"] <= 3) & ~strays["text"].duplicated(keep=False)]
     heads = [row for row, part in once.groupby("row") if len(part) == len(study.items) > 1]
-    told = [f"Row{'s' * (len(heads) > 1)} {_some(heads)} below the header hold no answers but a second header: delete them."] * bool(heads)
-    strays, lines = strays[~strays["row"].isin(heads)], []
+    told: list[Sentence | str] = [n_("Row {rows} below the header holds no answers but a second header: delete it.",
+                                        "Rows {rows} below the header hold no answers but a second header: delete them.", len(heads),
+                                        rows=_names(heads))] * bool(heads)
+    lines: list[Sentence | str] = []
+    strays = strays[~strays["row"].isin(heads)]
     for text, part in list(strays.groupby("text", sort=False))[:MOST_WORDS]:
         digits = re.findall(r"\d+", text)
         word = text if re.fullmatch(r"[^\W\d][\w ]*", text) else json.dumps(text, ensure_ascii=False)
-        lines.append(f"  {word}: {digits[0] if len(digits) == 1 else ' '}   # {plural(len(part), 'time')}, in {_some(part['item'].unique(), 4)}")
+        lines.append(n_("  {word}: {digit}   # {n:,} time, in {items}", "  {word}: {digit}   # {n:,} times, in {items}", len(part), word=word,
+                        digit=digits[0] if len(digits) == 1 else " ", items=_names(part["item"].unique(), 4)))
     if (more := strays["text"].nunique() - MOST_WORDS) > 0:
-        lines.append(f"  # and {more:,} further texts: are these columns answered on a scale?")
+        lines.append(_("  # and {more:,} further texts: are these columns answered on a scale?", more=more))
     items = strays["item"].unique()
     if any(study.answers_of(i) for i in items if i in study.items):
-        told += [f"{_some(items, 12)}: words that answers: does not list. Add these lines to it, each with the number it stands for; what is no "
-                 f"answer goes to missing: instead.{_where(study, 'answers')}", *lines]
+        told += [joined(_("{items}: words that answers: does not list. Add these lines to it, each with the number it stands for; what is no answer "
+                          "goes to missing: instead.", items=_names(items, 12)), _where(study, "answers")), *lines]
     elif lines:
-        told += [f"{_some(items, 12)}: words where answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add "
-                 "these lines to the study file, at the left margin (or inside one construct, for its items), and write behind each the "
-                 "number it stands for; what is no answer goes to missing: instead.", "answers:", *lines]
-    return "\n".join(told)
+        told += [_("{items}: words where answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add these lines to the "
+                   "study file, at the left margin (or inside one construct, for its items), and write behind each the number it stands for; what is "
+                   "no answer goes to missing: instead.", items=_names(items, 12)), "answers:", *lines]
+    return joined(*told, between="\n")
 
 
 def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
@@ -438,12 +451,17 @@ def _some(values: Iterable, limit: int = 6) -> str:
     return ", ".join(values[:limit]) + (f", … ({len(values)} in all)" if len(values) > limit else "")
 
 
-def _where(study: Study, name: str) -> str:
+def _names(values: Iterable, limit: int = 6) -> Sentence:
+    """Names or values for a message; many end in how many there are."""
+    return listed((str(v) for v in values), limit)
+
+
+def _where(study: Study, name: str) -> Sentence | str:
     """Where the study file speaks of `name`, as far as the file can still be found."""
     for path in sorted(study.folder.glob("*.yml")):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() == study.digest:
             for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
                 if re.search(rf"(^|[{{,])\s*[\"']?{re.escape(name)}[\"']?\s*:", line):
-                    return f" See {path.name}, line {number}."
+                    return _("See {file}, line {line}.", file=path.name, line=number)
     return ""

@@ -25,15 +25,25 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.errors import Mistake
 from cxlib.study import Study, load
+from cxlib.words import _, languages
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "semopy", "pingouin", "matplotlib", "seaborn", "papermill")
 
 
-class RunError(RuntimeError):
+class RunError(Mistake, RuntimeError):
     """A run that cannot start or did not finish; the message names notebook, cell and cause."""
+
+
+class NoTable(Mistake, FileNotFoundError):
+    """No notebook of this run has left the table."""
+
+
+class UnknownLanguage(Mistake, ValueError):
+    """The suite does not speak this language."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,8 @@ class Run:
         """
         path = self.folder / "tables" / f"{name}.csv"
         if not path.is_file():
-            there = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv"))) or "none"
-            raise FileNotFoundError(f"This run has no table '{name}'. There are: {there}.")
+            there = sorted(p.stem for p in path.parent.glob("*.csv"))
+            raise NoTable(_("This run has no table '{name}'. There are: {names}.", name=name, names=there or _("none")))
         return pd.read_csv(path, keep_default_na=False, na_values=[""])  # an item or a group may be called NA
 
     def note(self, name: str) -> dict:
@@ -187,8 +197,8 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
     -----
     A folder that holds results of another version of the study or its data is started anew.
     """
-    if language not in ("en", "zh"):
-        raise ValueError(f"language='{language}' is not known. Allowed: 'en', 'zh'.")
+    if language not in languages():
+        raise UnknownLanguage(_("language='{language}' is not known. Allowed: {names}.", language=language, names=languages()))
     loaded = load(study)
     folder = Path(out).resolve() if out else ROOT / "runs" / loaded.id
     identity = {"study": loaded.id, "fingerprint": fingerprint(loaded), "language": language, "seed": seed}

@@ -107,7 +107,7 @@ def test_a_row_without_any_answer_leaves_first(study):
 
 
 def test_no_row_left_says_which_rule_took_them(study):
-    with pytest.raises(DataError, match=r"attention: 20.*min_duration"):
+    with pytest.raises(DataError, match=r"attention check: 20.*min_duration"):
         cleaning.clean(honest(20).assign(check=1.0), study)
 
 
