@@ -79,14 +79,17 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from cxlib.failures import failures
     from cxlib.notebooks import choose, execute
 
     folder = execute(options.study, out=options.out, only=options.only, language=options.language, pairs=options.pairs,
                      jobs=options.jobs, progress=not options.quiet and sys.stderr.isatty())
-    report = folder / "report.html"
-    written = report.is_file() and "14_report" in choose(options.only)
+    chosen, report = choose(options.only), folder / "report.html"
+    failed = [failure for name, failure in failures(folder).items() if name in chosen]
+    written = report.is_file() and ("14_report" in chosen or failed)
     print(report if written else folder)
-    return 0
+    print(*(f"cxlib: {failure.text[options.language]}" for failure in failed), sep="\n", end="\n" if failed else "", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cxlib import kernels
-from cxlib.run import NOTEBOOKS, ROOT, RunError, notebook_folder, open_run, stamp, study_argument, write
+from cxlib.run import NOTEBOOKS, ROOT, Run, RunError, notebook_folder, open_run, stamp, study_argument, write
 from cxlib.study import load
 from cxlib.words import _, c_, listed
 
-FIRST, LAST = "01_cleaning", "14_report"
+FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
+"""What all but `FREE` need, what needs nothing, and what is told at the end, come what may."""
 OWN_OPTIONS = ("study", "out", "language")
 LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
 """The smallest values that make sense."""
@@ -98,8 +99,9 @@ def execute(study: str, *, out: str = "", only: str | None = None, language: str
             jobs: int = 2, progress: bool = True) -> Path:
     """Run the notebooks of a study: 01 first, 14 last, the rest side by side.
 
-    Everything is written to a staging folder that replaces the run folder when all notebooks have
-    finished, so a run that fails or is interrupted leaves the earlier one as it was.
+    Everything is written to a staging folder that replaces the run folder when all notebooks have ended, so a run
+    that is interrupted leaves the earlier one as it was.  A notebook that fails stops only those that need it; the
+    report is written all the same, says what is missing, and :func:`cxlib.failures.failures` lists it.
 
     Returns
     -------
@@ -109,8 +111,9 @@ def execute(study: str, *, out: str = "", only: str | None = None, language: str
     Raises
     ------
     RunError
-        Naming the notebook, the cell and the message of the first failure.
+        What was asked cannot be started.
     """
+    from cxlib import failures
     from cxlib.reading import read
 
     loaded = load(study)
@@ -123,18 +126,33 @@ def execute(study: str, *, out: str = "", only: str | None = None, language: str
         if only and final.is_dir():
             shutil.copytree(final, stage, dirs_exist_ok=True)
         seed = given.get("seed", declared(chosen[0])["seed"])
-        open_run(study, str(stage), language, seed)
+        run = open_run(study, str(stage), language, seed)
         stamp(stage, parameters=given)
         begun = time.time()
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
         seconds = _in_order(chosen, stage, lambda name: {k: v for k, v in values.items() if k in declared(name)}, jobs, progress)
-        stamp(stage, seconds={**seconds, "all": round(time.time() - begun, 1)})
+        failed = failures.failures(stage)
+        if failed and not (stage / "notes" / f"done_{LAST}.json").is_file():
+            _report_without_notebook(run, chosen)
+        stamp(stage, seconds={**seconds, "all": round(time.time() - begun, 1)}, failed=failures.detail(failed))
         for copy in (stage / "notebooks").glob("*.ipynb"):  # they name the folder they were executed in
             write(copy, copy.read_bytes().replace(stage.name.encode(), final.name.encode()))
         _replace(stage, final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return final
+
+
+def _report_without_notebook(run: Run, chosen: list[str]) -> None:
+    """The report where 14 did not finish or was not asked for, so that a failure is never told by an old report."""
+    from cxlib.failures import clear
+
+    clear(run.folder, LAST, wholly=False)
+    run.write_report({
+        "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
+        "zh": "未能对假设作出判断：最后一个笔记本（14）未能完成。"} if LAST in chosen else {
+        "en": "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only.",
+        "zh": "未对假设作出判断：本次没有要求运行最后一个笔记本（14）。请不带 --only 重新运行。"})
 
 
 def _stage(final: Path) -> Path:
@@ -158,19 +176,28 @@ def _stage(final: Path) -> Path:
 
 
 def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool) -> dict[str, float]:
-    """Execute the graph; on a failure or Ctrl-C stop the kernels that still run."""
+    """Execute the graph and note what fails; on Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
+
+    from cxlib.failures import clear, note, skipped
 
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # many small problems: one thread each is several times faster
     waves = [[n for n in chosen if n == FIRST], [n for n in chosen if n not in (FIRST, LAST)], [n for n in chosen if n == LAST]]
     seconds: dict[str, float] = {}
     open_: dict[Future, tuple[str, float]] = {}
+    failed: set[str] = set()
     bar = tqdm(total=len(chosen), disable=not progress, unit="notebook", desc="cxlib run", dynamic_ncols=True)
     pool, warm = ThreadPoolExecutor(max(jobs, 1)), kernels.start()
     try:
         for wave in waves:
             queue = list(wave)
+            if FIRST in failed:
+                for name in [name for name in queue if name not in (FREE, LAST)]:
+                    queue.remove(name)
+                    clear(stage, name)
+                    note(stage, skipped(name, FIRST))
+                    bar.update()
             while queue or open_:
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
@@ -179,7 +206,8 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
                 done, _rest = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
                     name, start = open_.pop(future)
-                    future.result()
+                    if future.exception() is not None:  # its cause is noted in the run folder
+                        failed.add(name)
                     seconds[name] = round(time.time() - start, 2)
                     bar.update()
     except BaseException:
@@ -206,14 +234,22 @@ def _in_thread(name: str, folder: Path, parameters: Mapping[str, Any], warm: ker
 
 
 def execute_one(name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None) -> None:
-    """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has finished."""
+    """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has ended, whole or not.
+
+    Raises
+    ------
+    RunError
+        It failed; why is noted in the run folder, and what an earlier run left of it is gone.
+    """
     import logging
     import tempfile
 
     import papermill
-    from papermill.exceptions import PapermillExecutionError
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    from cxlib.failures import clear, failure, note
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what a kernel died of is told by the failure
+    clear(folder, name)
     target = folder / "notebooks" / f"{name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
@@ -222,9 +258,13 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any], warm: ke
             papermill.execute_notebook(str(source), str(part), dict(parameters), progress_bar=False, log_output=False,
                                        cwd=str(source.parent), kernel_name="python3", config=_transport(Path(work)),
                                        kernel_manager_class=kernels.manager(_quiet_kernels(), warm))
-        except PapermillExecutionError as error:
-            raise RunError(f"Notebook {name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from None
-        write(target, part.read_bytes())
+        except Exception as error:  # a cell that raises, a kernel that dies or does not start: all end in a sentence
+            found = failure(name, error, part)
+            note(folder, found)
+            raise RunError(found.text["en"]) from None
+        finally:
+            if part.is_file():
+                write(target, part.read_bytes())
 
 
 def _transport(work: Path) -> Any:

@@ -15,11 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 from cxlib import show
+from cxlib.failures import Failure, failures, shown
 from cxlib.study import Study
 from cxlib.verdicts import WORDS as VERDICTS
 
-SHOWN = re.compile(r'run\.show\(\s*(f?)"(\w+)')
 WORDS = {
+    "incomplete": {"en": "This report is incomplete. These parts are missing, in whole or from some step on; the others stand:",
+                   "zh": "本报告不完整。以下部分全部或部分缺失，其余结果不受影响："},
     "answer": {"en": "The answer", "zh": "结论"},
     "hypotheses": {"en": "Hypotheses", "zh": "假设检验"},
     "claims": {"en": "Published figures, tested", "zh": "对已发表数字的检验"},
@@ -62,12 +64,14 @@ def build(folder: Path, notebooks: Path, study: Study, language: str, answer: sh
     def say(key: str, **values: object) -> str:
         return WORDS[key][language].format(**values)
 
-    sections, title = list(_sections(folder, notebooks)), escape(study.title[language])
+    failed = failures(folder)
+    sections, title = list(_sections(folder, notebooks, failed)), escape(study.title[language])
     origin = ("banner", say("simulated")) if study.origin == "simulated" else ("meta", say("real", source=study.source))
     sentences = "".join(f"<p>{escape(line)}</p>" for line in answer[language].splitlines() if line.strip())
     parts = [
         f"<h1>{title}</h1>",
         f'<p class="{origin[0]}">{escape(origin[1])}</p>',
+        _missing_parts(sections, failed, language),
         f"<p><strong>{escape(study.question[language])}</strong></p>" if study.question else "",
         f'<h2 id="answer">{say("answer")}</h2><div class="answer">{sentences}</div>',
         _figure(folder, "path_diagram", language),
@@ -76,9 +80,10 @@ def build(folder: Path, notebooks: Path, study: Study, language: str, answer: sh
         f'<h2 id="details">{say("details")}</h2>',
         "<nav>" + "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in sections) + "</nav>",
     ]
-    for name, heading, shown in sections:
-        body = "".join(_figure(folder, part, language) + _table(folder, part, language) for part in shown)
-        parts.append(f'<h3 id="{name}">{escape(heading)}</h3>{body}')
+    for name, heading, parts_shown in sections:
+        body = "".join(_figure(folder, part, language) + _table(folder, part, language) for part in parts_shown)
+        told = f'<p class="cx-warning">{escape(failed[name].text[language])}</p>' if name in failed else ""
+        parts.append(f'<h3 id="{name}">{escape(heading)}</h3>{told}{body}')
     parts.append(f'<h2 id="provenance">{say("provenance")}</h2>{_provenance(folder)}')
     head = (f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
             f"<style>\n{STYLE.read_text('utf-8')}</style>")
@@ -100,17 +105,21 @@ def word(markup: str) -> bytes:
         return target.read_bytes()
 
 
-def _sections(folder: Path, notebooks: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Each notebook's title and what it shows, as far as the run has it."""
+def _missing_parts(sections: list, failed: Mapping[str, Failure], language: str) -> str:
+    """Above everything: which parts of the walk are missing, each with the sentence that says why."""
+    if not failed:
+        return ""
+    lines = "".join(f"<li>{escape(heading)}: {escape(failed[name].text[language])}</li>" for name, heading, _ in sections if name in failed)
+    return f'<div class="banner" id="missing"><p><strong>{WORDS["incomplete"][language]}</strong></p><ul>{lines}</ul></div>'
+
+
+def _sections(folder: Path, notebooks: Path, failed: Mapping[str, Failure]) -> Iterator[tuple[str, str, list[str]]]:
+    """Each notebook's title and what it shows, as far as the run has it; one that failed has its place all the same."""
     there = sorted({path.stem for part in ("tables", "figures") for path in (folder / part).glob("*.*")})
     for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
         cells = json.loads(path.read_text("utf-8"))["cells"]
-        code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-        names: list[str] = []
-        for open_ended, name in SHOWN.findall(code):  # f"likert_{role}" stands for all that begin with likert_
-            names += [n for n in there if n.startswith(name)] if open_ended else [name]
-        names = [n for n in dict.fromkeys(names) if n in there and n not in FRONT]
-        if names:
+        names = [n for n in shown(path, there) if n not in FRONT]
+        if names or path.stem in failed:
             yield path.stem, "".join(cells[0]["source"]).splitlines()[0].lstrip("# "), names
 
 

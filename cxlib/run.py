@@ -116,6 +116,8 @@ class Run:
             With the tables that are there.
         """
         path = self.folder / "tables" / f"{name}.csv"
+        if path.is_file() and not path.read_text("utf-8").strip():
+            return pd.DataFrame()  # what the data did not allow has no columns
         if not path.is_file():
             there = sorted(p.stem for p in path.parent.glob("*.csv"))
             raise NoTable(_("This run has no table '{name}'. There are: {names}.", name=name, names=there or _("none")))
@@ -126,15 +128,32 @@ class Run:
         path = self.folder / "notes" / f"{name}.json"
         return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
-    def need(self, *notebooks: str) -> Shown:
-        """Make sure that earlier notebooks have run; run those that have not, with this run's parameters, and say so."""
+    def need(self, *notebooks: str, strict: bool = True) -> Shown:
+        """Make sure that earlier notebooks have run; run those that have not, with this run's parameters, and say so.
+
+        One that failed in this run is not tried again.
+
+        Raises
+        ------
+        RunError
+            One of them failed, unless `strict` is False.
+        """
+        from cxlib.failures import failures
         from cxlib.notebooks import declared, execute_one  # the graph builds on this module
 
         absent = [name for name in notebooks if not (self.folder / "notes" / f"done_{name}.json").is_file()]
+        failed = failures(self.folder)
+        if strict and (broken := [name for name in absent if name in failed]):
+            raise RunError(failed[broken[0]].text[self.language])
+        absent = [name for name in absent if name not in failed]
         given = json.loads((self.folder / "run.json").read_text("utf-8")).get("parameters", {})
         given |= {"study": study_argument(self.study), "out": str(self.folder), "language": self.language, "seed": self.seed}
         for name in absent:
-            execute_one(name, self.folder, {k: v for k, v in given.items() if k in declared(name)})
+            try:
+                execute_one(name, self.folder, {k: v for k, v in given.items() if k in declared(name)})
+            except RunError:
+                if strict:
+                    raise
         if not absent:
             return Shown("")
         said = self.say({"en": f"Computed here because it was not there yet: {', '.join(absent)}.",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -193,18 +196,79 @@ def test_a_job_told_to_ignore_ctrl_c_runs_on(tmp_path):
     assert (tmp_path / "run" / "tables" / "reliability.csv").is_file()
 
 
-def test_a_notebook_that_raises_is_named_with_cell_and_message(tmp_path):
-    """A copy of the suite with a broken notebook."""
+def broken(folder, changes):
+    """A copy of the suite in which notebooks are broken: {notebook: (words of its code, what stands there instead)}."""
     root = find("ecsi").parent.parent.parent
     for part in ("cxlib", "notebooks", "data"):
-        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    broken = tmp_path / "notebooks" / "03_reliability.ipynb"
-    text = broken.read_text("utf-8")
-    assert "run.need(" in text
-    broken.write_text(text.replace('run.need(\\"01_cleaning\\")', "1 / 0"), encoding="utf-8")
-    done = cxlib("run", "ecsi", "--only", "01,03", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    refused(done, "Notebook 03_reliability, cell", "ZeroDivisionError", code=1)
-    assert not (tmp_path / "runs" / "ecsi").exists()
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, (old, new) in changes.items():
+        path = folder / "notebooks" / f"{name}.ipynb"
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+    return {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(folder)}}
+
+
+NEEDS = 'run.need(\\"01_cleaning\\")'
+RAISES = {"raises": "1 / 0", "dies": "import os; os._exit(1)"}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("how", "words"), [("raises", ["ZeroDivisionError", "notebooks/03_reliability.ipynb"]), ("dies", ["--jobs 1"])])
+def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(tmp_path, how, words, language):
+    suite = broken(tmp_path, {"03_reliability": (NEEDS, RAISES[how])})
+    done = cxlib("run", "ecsi", "--only", "01,02,03", "--language", language, **suite)
+    folder = tmp_path / "runs" / "ecsi"
+    refused(done, "03_reliability", *words, code=1)
+    assert Path(done.stdout.strip()) == folder / "report.html"
+    sentence = done.stderr.strip().removeprefix("cxlib: ")
+    page = unescape((folder / "report.html").read_text("utf-8"))
+    assert page.count(sentence) == 2, "at the top and in its place"
+    assert page.index(sentence) < page.index('id="answer"') < page.rindex(sentence)
+    assert ("其他结果不受影响" in sentence) == (language == "zh")
+    assert (folder / "tables" / "items.csv").is_file() and "items" in page
+    with zipfile.ZipFile(folder / "report.docx") as package:
+        assert "03_reliability" in package.read("word/document.xml").decode()
+    made = json.loads((folder / "run.json").read_text("utf-8"))
+    assert list(made["failed"]) == ["03_reliability"] and made["failed"]["03_reliability"]["cell"]
+    kept = (folder / "notebooks" / "03_reliability.ipynb").read_text("utf-8")
+    assert how != "raises" or "ZeroDivisionError" in kept
+    assert [p.name for p in folder.parent.iterdir()] == ["ecsi"]
+
+
+def test_what_needs_a_failed_notebook_is_not_run_and_named(tmp_path):
+    suite = broken(tmp_path, {"01_cleaning": ("raw = cxlib", "raw = None.cxlib")})
+    done = cxlib("run", "ecsi", "--only", "00,01,03", "--set", "reps=50", **suite)
+    refused(done, "AttributeError", "03_reliability was not run, because it needs 01_cleaning", code=1)
+    folder = tmp_path / "runs" / "ecsi"
+    assert (folder / "tables" / "power.csv").is_file() and not (folder / "notebooks" / "03_reliability.ipynb").exists()
+
+
+def test_a_report_that_fails_itself_leaves_a_report_without_verdicts(tmp_path):
+    suite = broken(tmp_path, {"14_report": ("run.need(", "1 / 0 or run.need(")})
+    done = cxlib("run", "ecsi", "--only", "01,14", **suite)
+    refused(done, "14_report", "ZeroDivisionError", code=1)
+    page = (tmp_path / "runs" / "ecsi" / "report.html").read_text("utf-8")
+    assert "cleaning_flow" in page and "14_report" in page and 'id="hypotheses"' not in page
+
+
+def test_a_refusal_in_words_is_told_in_its_words(study, tmp_path):
+    done = cxlib("run", study(), "--out", tmp_path / "out", "--only", "01,08", "--set", "group=nosuch", "--set", "n_boot=100")
+    refused(done, "'nosuch' is not a grouping column", code=1)
+    assert "ValueError" not in done.stderr and "did not foresee" not in done.stderr
+
+
+def test_tables_of_an_earlier_run_do_not_stand_in_for_those_of_a_failed_notebook(tmp_path):
+    suite = broken(tmp_path, {})
+    assert cxlib("run", "ecsi", "--only", "01,02,03", **suite).returncode == 0
+    folder = tmp_path / "runs" / "ecsi"
+    assert (folder / "tables" / "reliability.csv").is_file()
+    shutil.rmtree(tmp_path / "cxlib"), shutil.rmtree(tmp_path / "notebooks"), shutil.rmtree(tmp_path / "data")
+    suite = broken(tmp_path, {"03_reliability": (NEEDS, RAISES["raises"])})
+    refused(cxlib("run", "ecsi", "--only", "03", **suite), "03_reliability", code=1)
+    assert not (folder / "tables" / "reliability.csv").exists() and (folder / "tables" / "items.csv").is_file()
+    assert not (folder / "notes" / "done_03_reliability.json").exists()
+    assert "alpha_if_dropped" not in (folder / "report.html").read_text("utf-8")
 
 
 def test_paths_are_printed_for_the_next_command(tmp_path):
