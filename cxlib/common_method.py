@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem
+from cxlib.absent import stage
 from cxlib.discriminant import below_diagonal, caution, indicators, items_of, latent_correlations, of_fit, scaled
 from cxlib.show import Result, number, p_text
 
@@ -27,6 +28,7 @@ NO_MARKER = {
     "zh": "研究没有声明标记变量（与各构念在理论上无关的题目）：在研究文件中加一行“marker: <题项、构念或数值列>”，即可同时给出扣除其影响后的相关。"}
 
 
+@stage
 def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None = None) -> Result:
     """Could one common method have made the correlations?  (columns check, statistic, value; empty if `fit` has no df)
 

@@ -153,6 +153,10 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
     used = frame.dropna()
     n, p = used.shape
     x = used.to_numpy(float)
+    if p < 2:
+        text = {"en": "Not tested: normality of several items together needs at least two items.", "zh": "未检验：多元正态性至少需要两个题项。"}
+        table = pd.DataFrame({"statistic": tests, "value": np.nan, "test": np.nan, "df": np.nan, "p": np.nan, "n": n})
+        return Result(table, text, n, method, (text,))
     if n > p and (spread := x.std(axis=0)).all():  # in units of its own each item, lest a large one hide a small one
         used = (used - x.mean(axis=0)) / spread
         x = used.to_numpy(float)

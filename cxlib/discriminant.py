@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cxlib.absent import Impossible, stage
 from cxlib.show import Result, number, plural, relied
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def htmt_intervals(data: pd.DataFrame, study: Study, rng: np.random.Generator, m
     return Result(table, text, n, f"HTMT and HTMT2, percentile bootstrap, {used} draws{whole}", notes)
 
 
+@stage
 def fornell_larcker(fit: Fit) -> Result:
     """√AVE on the diagonal, correlations of the constructs beside it (square, first column construct).
 
@@ -246,8 +248,9 @@ def _rows(data: pd.DataFrame, scales: Scales) -> pd.DataFrame:
         raise ValueError(f"{', '.join(absent)}: not in data=. Its columns are {', '.join(map(str, data.columns[:20]))}.")
     rows = data[items].dropna().astype(float)
     if still := list(rows.columns[rows.nunique() < 2]):
-        raise ValueError(f"{', '.join(still)}: no variation in the {len(rows)} rows complete in all items, hence no correlation. "
-                         "Leave the item out, or keep more rows.")
+        raise Impossible(f"{', '.join(still)}: no variation in the {len(rows)} rows complete in all items, hence no correlation. "
+                         "Leave the item out, or keep more rows.",
+                         f"{'、'.join(still)}：在 {len(rows)} 个完整行中没有变异，因而没有相关。请去掉该题项，或保留更多行。")
     return rows
 
 

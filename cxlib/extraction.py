@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem
+from cxlib.absent import Impossible
 from cxlib.consistency import numbers
 
 CROSS_LOADING = 0.32
@@ -326,9 +327,17 @@ def correlations(frame: pd.DataFrame, correlation: Correlation = "pearson") -> t
     ordinal = sem.polychoric(rows) if correlation == "polychoric" else None
     r, notes = (rows.corr().to_numpy(), ()) if ordinal is None else (ordinal.correlations.to_numpy(), ordinal.warnings)
     if np.linalg.eigvalsh(r)[0] <= 0:
-        raise ValueError(f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
-                         "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.")
+        raise Impossible(f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
+                         "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.",
+                         f"这些题项的相关矩阵（{correlation}）不正定，任何因子模型都不可能产生它。请去掉近乎重复的题项或罕见类别，或用 correlation='pearson'。")
     return r, len(rows), notes
+
+
+def too_few(complete: int, rows: int, items: int) -> Impossible:
+    """The refusal to factor more items than there are complete rows."""
+    return Impossible(f"Only {complete} of {rows} rows are complete, for {items} items. More rows than items are needed; take fewer "
+                      "items or look at the missing answers.",
+                      f"{rows} 行中只有 {complete} 行完整，而题项有 {items} 个。行数须多于题项数；请减少题项，或查看缺失的答案。")
 
 
 def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -341,20 +350,21 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """
     n, p = len(frame.dropna()), frame.shape[1]
     if p < 3:
-        raise ValueError(f"There are {p} items: {list(frame.columns)}. Factoring needs at least 3.")
+        raise Impossible(f"There are {p} items: {list(frame.columns)}. Factoring needs at least 3.",
+                         f"只有 {p} 个题项：{'、'.join(map(str, frame.columns))}。因子分析至少需要 3 个。")
     if n <= p:
-        raise ValueError(f"Only {n} of {len(frame)} rows are complete, for {p} items. More rows than items are needed; take "
-                         "fewer items or look at the missing answers.")
+        raise too_few(n, len(frame), p)
     rows = numbers(frame)
     r = rows.corr().to_numpy()
     pairs = [f"{frame.columns[i]} and {frame.columns[j]}" for i, j in zip(*np.triu_indices(p, 1), strict=True)
              if abs(r[i, j]) > 1 - 1e-12]
     if pairs:
-        raise ValueError(f"Identical (or mirrored) items: {'; '.join(pairs)}. Their correlation matrix is singular. Perhaps a "
-                         "column was copied; leave one out.")
+        raise Impossible(f"Identical (or mirrored) items: {'; '.join(pairs)}. Their correlation matrix is singular. Perhaps a "
+                         "column was copied; leave one out.",
+                         f"题项相同（或互为镜像）：{'；'.join(pairs)}。相关矩阵奇异。可能复制了列，请去掉一个。")
     if np.linalg.eigvalsh(r)[0] < 1e-10:
-        raise ValueError("The correlation matrix is singular: some item is a combination of others, such as a sum score. "
-                         "Leave it out.")
+        raise Impossible("The correlation matrix is singular: some item is a combination of others, such as a sum score. "
+                         "Leave it out.", "相关矩阵奇异：某个题项是其他题项的组合（例如总分），请将其去掉。")
     return rows
 
 

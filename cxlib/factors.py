@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.absent import Absent, Impossible, absent, stage
 from cxlib.extraction import (
     EFA,
     Correlation,
@@ -25,6 +26,7 @@ from cxlib.extraction import (
     map_test,
     parallel,
     rotate,
+    too_few,
 )
 from cxlib.show import Result
 
@@ -68,27 +70,38 @@ class Loadings(Result):
     efa: EFA | None = None
 
 
-def split(data: pd.DataFrame, study: Study, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, Result]:
+def split(data: pd.DataFrame, study: Study, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame | Absent, Result]:
     """Two random halves of the respondents, to explore and to confirm, and their sizes (half, n, complete).
 
-    complete counts the rows without a missing answer to any item; the first half has the odd row.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two rows.
+    complete counts the rows without a missing answer to any item; the first half has the odd row.  Where a half would
+    not have more complete rows than items, all rows explore, and there is no other half.
     """
-    if len(data) < 2:
-        raise ValueError(f"{len(data)} row(s) cannot be split in two.")
-    order, cut = rng.permutation(len(data)), (len(data) + 1) // 2
+    order, cut, items = rng.permutation(len(data)), (len(data) + 1) // 2, list(study.items)
     parts = data.iloc[np.sort(order[:cut])], data.iloc[np.sort(order[cut:])]
-    sizes = [(name, len(part), len(part[list(study.items)].dropna())) for name, part in zip(("explore", "confirm"), parts, strict=True)]
+    sizes = [(name, len(part), len(part[items].dropna())) for name, part in zip(("explore", "confirm"), parts, strict=True)]
     (_, a, whole_a), (_, b, whole_b) = sizes
+    if min(whole_a, whole_b) <= len(items):
+        return data, *_undivided(data, items)
     text = {"en": f"{a} respondents explore and {b} others confirm; {whole_a} and {whole_b} of them answered every item.",
             "zh": f"{a} 名受访者用于探索，另外 {b} 名用于验证；其中分别有 {whole_a} 名和 {whole_b} 名回答了全部题项。"}
     return *parts, Result(pd.DataFrame(sizes, columns=["half", "n", "complete"]), text, len(data), "random halves, seed fixed")
 
 
+def _undivided(data: pd.DataFrame, items: list[str]) -> tuple[Absent, Result]:
+    """No second half, and the sizes of what explores: everybody."""
+    whole = len(data[items].dropna())
+    none = absent(Impossible(
+        f"{whole} complete rows cannot be halved: each half needs more rows than the {len(items)} items, so nobody is left to confirm "
+        "on what others explored. Ask more people, or read the fit of the measurement model, which uses all rows.",
+        f"{whole} 个完整行不能对半分：每一半的行数都须多于 {len(items)} 个题项，因此没有另一半样本可供验证。请增加受访者，或参看使用全部数据的测量模型拟合。"))
+    said = {"en": f"All {len(data)} respondents explore, {whole} of whom answered every item. The other half is left out: "
+                  f"fewer rows than the {len(items)} items need.",
+            "zh": f"全部 {len(data)} 名受访者用于探索，其中 {whole} 名回答了全部题项。不设另一半样本：行数少于 {len(items)} 个题项所需。"}
+    table = pd.DataFrame([("explore", len(data), whole)], columns=["half", "n", "complete"])
+    return none, Result(table, said, len(data), "no halves", (said,))
+
+
+@stage
 def factorability(data: pd.DataFrame, study: Study, items: Sequence[str] | None = None,
                   correlation: Correlation = "pearson") -> Factorability:
     """Whether the items share enough to be factored: KMO and Bartlett's test.
@@ -136,6 +149,19 @@ def factorability(data: pd.DataFrame, study: Study, items: Sequence[str] | None 
     return Factorability(table, text, len(frame), method, tuple(warnings), Result(each.rename_axis("item").reset_index(), said, len(frame), method))
 
 
+@stage
+def kmo_items(result: Factorability) -> Result:
+    """The KMO of every item (item, kmo)."""
+    return result.items
+
+
+@stage
+def eigenvalues(result: FactorNumber) -> pd.DataFrame:
+    """The eigenvalues of the data beside those of random data (factor, observed, random, observed_fa, random_fa)."""
+    return result.eigenvalues
+
+
+@stage
 def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, items: Sequence[str] | None = None,
                   draws: int = 500, correlation: Correlation = "pearson") -> FactorNumber:
     """How many factors: parallel analysis, Velicer's MAP, and Kaiser's eigenvalue rule as a foil.
@@ -182,7 +208,8 @@ def factor_number(data: pd.DataFrame, study: Study, rng: np.random.Generator, it
                         roots.assign(observed_fa=common["observed"], random_fa=common["random"]))
 
 
-def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items: Sequence[str] | None = None,
+@stage
+def loadings(data: pd.DataFrame, study: Study, factors: int | FactorNumber | None = None, items: Sequence[str] | None = None,
              method: Extraction = "minres", rotation: Rotation = "oblimin",
              correlation: Correlation = "pearson") -> Loadings:
     """Exploratory loadings of a study's items, factors named by the construct whose items they carry.
@@ -194,8 +221,8 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
     ----------
     data, study, items
         As :func:`factorability`.
-    factors : int, optional
-        How many, such as :func:`factor_number` found; by default as many as constructs.
+    factors : int or FactorNumber, optional
+        How many, or what :func:`factor_number` found (parallel analysis counts); by default as many as constructs.
     method, rotation, correlation
         As :func:`cxlib.extraction.efa`.
 
@@ -211,6 +238,8 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
         As :func:`factorability`, or more factors than the items allow.
     """
     frame, warnings = _frame(data, study, items)
+    if isinstance(factors, FactorNumber):
+        factors = int(factors.table["factors"].iloc[0])
     if factors == 0:
         factors = 1
         warnings.append({"en": "No factor stands out from chance; one is shown, and should not be interpreted.",
@@ -237,6 +266,7 @@ def loadings(data: pd.DataFrame, study: Study, factors: int | None = None, items
     return Loadings(table, text, solution.n_used, f"{solution.method}; listwise", (*_flags(solution), *warnings), solution)
 
 
+@stage
 def structure(result: Loadings) -> Result:
     """Correlations of the items with the factors (item, one column a factor), sorted as the loadings.
 
@@ -254,6 +284,7 @@ def structure(result: Loadings) -> Result:
     return Result(whole.loc[_sorted(pattern)].rename_axis("item").reset_index(), text, result.n_used, result.method)
 
 
+@stage
 def factor_correlations(result: Loadings) -> Result:
     """Correlations of the factors of a solution: factor, one column a factor."""
     r = result.efa.correlations
@@ -265,6 +296,7 @@ def factor_correlations(result: Loadings) -> Result:
     return Result(r.rename_axis("factor").reset_index(), text, result.n_used, result.method)
 
 
+@stage
 @show.picture
 def plot_scree(result: FactorNumber, study: Study, *, language: str = "en"):
     """Observed eigenvalues beside random ones, with the number retained."""
@@ -293,6 +325,7 @@ def plot_scree(result: FactorNumber, study: Study, *, language: str = "en"):
         "zh": f"{len(x)} 个题项相关矩阵的特征值（n = {n}）。实心点高于同规模随机数据，因此保留 {kept} 个因子。"}
 
 
+@stage
 @show.picture
 def plot_loadings(result: Loadings, study: Study, *, language: str = "en"):
     """Heat map of the loadings, items sorted by construct and coloured by its role."""
@@ -371,8 +404,7 @@ def _frame(data: pd.DataFrame, study: Study, items: Sequence[str] | None) -> tup
         raise ValueError(f"The data have no column {', '.join(absent)}, which the study '{study.id}' declares. Check the column names.")
     rows = data[wanted].dropna()
     if len(rows) < 3:
-        raise ValueError(f"Only {len(rows)} of {len(data)} rows are complete, for {len(wanted)} items. More rows than items are needed; "
-                         "take fewer items or look at the missing answers.")
+        raise too_few(len(rows), len(data), len(wanted))
     if len(rows) < len(data):
         warnings.append({"en": f"{len(data) - len(rows)} of {len(data)} rows have a missing answer and were left out; {len(rows)} "
                                "were used.",

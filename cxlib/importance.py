@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import show
+from cxlib.absent import Impossible, stage
 from cxlib.composites import scores
 from cxlib.sem import parse, paths
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cxlib.study import Study
 
 
-class ImportanceError(ValueError):
+class ImportanceError(Impossible):
     """Importance is not defined for what was asked; the message says what to do instead."""
 
 
@@ -60,18 +61,28 @@ def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: 
     if not outcome:
         outcome = max(causes, key=lambda code: (code in study.constructs and study.role(code) == "satisfaction", len(causes[code])))
     if outcome not in study.constructs and outcome not in data.columns:
-        raise ImportanceError(f"'{outcome}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.")
+        raise ImportanceError(f"'{outcome}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.",
+                              f"“{outcome}”既不是构念也不是列。构念有：{'、'.join(study.constructs)}。")
     names = list(predictors) or causes.get(outcome, [])
     if not names:
-        raise ImportanceError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.")
+        raise ImportanceError(f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.",
+                              f"模型“{model}”中没有指向“{outcome}”的路径。请给出 predictors=[…]，或换一个结果变量。")
     means = scores(data, study, most_missing=0)
     frame = pd.DataFrame({name: means[name] if name in means else data[name].astype(float) for name in (*names, outcome)})
     complete = frame.dropna()
     if flat := [name for name in frame if complete[name].nunique() < 2]:
-        raise ImportanceError(f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.")
+        raise ImportanceError(f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.",
+                              f"{'、'.join(flat)} 的得分没有变异，无法定义重要性。请将其去掉。")
+    if len(complete) <= len(names) + 1:
+        raise ImportanceError(f"{len(complete)} respondents have all {len(names) + 1} scores; importance needs more than {len(names) + 1}. "
+                              "Ask more people, or give fewer predictors.",
+                              f"只有 {len(complete)} 名受访者具备全部 {len(names) + 1} 个得分；计算重要性须多于 {len(names) + 1} 名。请增加受访者或减少预测变量。")
     weight = relative_weights(complete[names], complete[outcome])
     drawn = resampled_weights(complete[names], complete[outcome], n_boot, rng,
                               data.loc[complete.index, study.cluster] if study.cluster else None)
+    if not len(drawn):
+        raise ImportanceError(f"In no bootstrap sample of {len(complete)} respondents do all scores vary, so importance has no intervals. "
+                              "Ask more people.", f"{len(complete)} 名受访者的所有自助样本中得分都不全有变异，重要性没有区间。请增加受访者。")
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     place = (-drawn).argsort(axis=1).argsort(axis=1)
     table = pd.DataFrame({"outcome": outcome, "predictor": names, "weight": weight.to_numpy(), "ci_low": low, "ci_high": high})
@@ -83,6 +94,8 @@ def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: 
     lost, top, r_square = len(frame) - len(complete), table.iloc[0], show.number(weight.sum(), 2)
     notes = [{"en": f"{lost} respondents with a missing score were left out.", "zh": f"剔除了 {lost} 名得分缺失的受访者。"}]
     share, first = f"{top['share'] * 100:.0f}%", f"{top['rank_1'] * 100:.0f}%"
+    flat_draws = [{"en": f"{n_boot - len(drawn)} of {n_boot} bootstrap samples were left out, because a score did not vary in them or followed from the others.",
+                   "zh": f"{n_boot} 个自助样本中有 {n_boot - len(drawn)} 个因得分没有变异或可由其他得分推出而未计入。"}] * (len(drawn) < n_boot)
     best, of = ({lang: study.name(code, lang) for lang in ("en", "zh")} for code in (top["predictor"], outcome))
     return show.Result(table, {
         "en": f"{best['en']} matters most for {of['en']}: {share} of the explained variance (R² {r_square}), first in {first} of "
@@ -91,9 +104,10 @@ def drivers(data: pd.DataFrame, study: Study, rng: np.random.Generator, n_boot: 
         "en": f"{best['en']} is the only driver of {of['en']} in the model: there is nothing to rank (R² {r_square}).",
         "zh": f"{best['zh']}是模型中{of['zh']}的唯一驱动因素：无从排序（R² {r_square}）。"},
         len(complete), f"Johnson's relative weights of item means; percentile intervals of {n_boot:,} bootstrap samples",
-        tuple(notes[:bool(lost)]))
+        tuple([*notes[:bool(lost)], *flat_draws]))
 
 
+@stage
 @show.picture
 def plot_drivers(result: show.Result, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
     """Bars of the relative weights with their intervals and the share of samples in which each ranks first."""
@@ -142,6 +156,8 @@ def resampled_weights(predictors: pd.DataFrame, outcome: pd.Series, n_boot: int,
                       cluster: pd.Series | None = None) -> np.ndarray:
     """Relative weights in bootstrap samples of the rows, or of whole clusters: (n_boot, predictors).
 
+    Samples whose correlations cannot be inverted give none, so there may be fewer rows.
+
     Notes
     -----
     Tonidandel, LeBreton & Johnson (2009), doi:10.1037/a0017735.
@@ -151,7 +167,9 @@ def resampled_weights(predictors: pd.DataFrame, outcome: pd.Series, n_boot: int,
     chance = np.full(unit.max() + 1, 1 / (unit.max() + 1))
     counts = (rng.multinomial(len(chance), chance)[unit] for _ in range(n_boot))
     covariances = (np.cov(x, rowvar=False, fweights=count) for count in counts)
-    return np.array([_weights(cov / np.sqrt(np.outer(np.diag(cov), np.diag(cov)))) for cov in covariances])
+    usable = [cov / np.sqrt(np.outer(np.diag(cov), np.diag(cov))) for cov in covariances if (np.diag(cov) > 1e-12).all()]
+    found = [_weights(r) for r in usable if np.linalg.eigvalsh(r[:-1, :-1])[0] > 1e-10]
+    return np.array(found).reshape(-1, x.shape[1] - 1)
 
 
 def _weights(correlation: np.ndarray) -> np.ndarray:

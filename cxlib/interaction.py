@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.absent import stage
 from cxlib.sem.discrepancy import inverted
 from cxlib.sem.estimate import Z95, tested
 from cxlib.structure import scores
@@ -231,6 +232,7 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     return replace(shown, text=_said(shown)) if fit.trustworthy else shown
 
 
+@stage
 def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> show.Result:
     """Slopes of X where W is `at` standard deviations from its mean (at, moderator, est, se, z, p, ci_low, ci_high, std).
 
@@ -268,6 +270,7 @@ def bounds(slope: np.ndarray, vcov: np.ndarray) -> np.ndarray:
     return np.sort([far / a, c / far])
 
 
+@stage
 def johnson_neyman(result: Interaction) -> show.Result:
     """Where along the moderator the slope of X differs from zero, and which share of the respondents is there.
 
@@ -296,6 +299,7 @@ def johnson_neyman(result: Interaction) -> show.Result:
                        "Johnson-Neyman, 95% confidence", result.warnings)
 
 
+@stage
 @show.picture
 def plot_interaction(result: Interaction, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
     """Johnson–Neyman figure: slope of X against W with its band and bounds; below, where the respondents are."""

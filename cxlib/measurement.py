@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import forests, sem, show
+from cxlib.absent import Impossible, stage
 from cxlib.common_method import method_bias
 from cxlib.discriminant import (
     below_diagonal,
@@ -44,6 +45,7 @@ VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
 """At least: Fornell & Larcker (1981), doi:10.1177/002224378101800104."""
 
 
+@stage
 def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML", missing: str = "listwise",
         rng: np.random.Generator | None = None) -> Fit:
     """Fit the measurement part of a model: every construct by its items, all constructs correlated.
@@ -61,8 +63,10 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
 
     Raises
     ------
+    Impossible
+        The model names no construct of several items.
     ValueError
-        If the model names no construct of several items, or there is no such estimator.
+        There is no such estimator.
 
     Notes
     -----
@@ -71,14 +75,17 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
     parts = {c: study.constructs[c].of or tuple(study.constructs[c].items) for c in study.model_constructs(model)}
     latent = [code for code, own in parts.items() if own != (code,)]
     if not any(len(own) > 1 for own in parts.values()):
-        raise ValueError(f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
-                         f"nothing to measure. Name some of these in it: {', '.join(study.constructs)}.")
+        codes = ", ".join(study.constructs)
+        raise Impossible(f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
+                         f"nothing to measure. Name some of these in it: {codes}.",
+                         f"研究“{study.id}”的模型“{model}”中没有两题及以上的构念，因此无可测量。可在模型中使用：{codes}。")
     alone = [code for code in parts if code not in latent]
     observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
     return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing, rng=rng,
                    cluster=study.cluster or None)
 
 
+@stage
 def fit_table(fit: Fit) -> Result:
     """How well the model reproduces the covariances (columns measure, value).
 
@@ -103,6 +110,7 @@ def fit_table(fit: Fit) -> Result:
         fit.method)
 
 
+@stage
 def parameters(fit: Fit) -> Result:
     """All parameters (columns lhs, op, rhs, est, se, z, p, ci_low, ci_high, std).
 
@@ -123,6 +131,7 @@ def parameters(fit: Fit) -> Result:
         "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}{fit.clustering['zh']}"}, fit.method)
 
 
+@stage
 def loadings(fit: Fit) -> Result:
     """Standardised loadings with their intervals (construct, item, std, se, ci_low, ci_high, r2).
 
@@ -146,6 +155,7 @@ def loadings(fit: Fit) -> Result:
         "completely standardised loadings, delta-method standard errors")
 
 
+@stage
 def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     """Reliability and validity a construct (construct, alpha, omega, cr, ave, msv, max_htmt).
 
@@ -211,6 +221,7 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     return of_fit(fit, table, text, method, notes)
 
 
+@stage
 def modification(fit: Fit, top: int = 20) -> Result:
     """The parameters whose release would improve fit most (lhs, op, rhs, mi, epc, std), largest first.
 
@@ -239,6 +250,7 @@ def modification(fit: Fit, top: int = 20) -> Result:
         exact, "No standardised value for {}: one side has no variance to be correlated.", "{} 没有标准化值：一侧没有可相关的方差。")])
 
 
+@stage
 def residuals(fit: Fit) -> Result:
     """Correlations of the items less those the model implies (square, first column item).
 
@@ -256,6 +268,7 @@ def residuals(fit: Fit) -> Result:
         "residual correlations (sample less implied)")
 
 
+@stage
 @show.picture
 def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
     """Draw :func:`loadings`: one row an item, its interval, the colour of the construct's role."""
@@ -267,6 +280,7 @@ def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tupl
         "zh": f"标准化载荷（n = {result.n_used:,}）。虚线 .70 左侧，构念解释的方差不到题项的一半。{result.text['zh']}"}
 
 
+@stage
 @show.picture
 def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
     """Draw :func:`residuals` as a heat map, items grouped by construct."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.absent import stage
 from cxlib.sem.paths import (
     ARROW,
     COLUMNS,
@@ -67,6 +68,7 @@ class Resampled:
         return self.bootstrap, self.jackknife
 
 
+@stage
 def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.Generator) -> Resampled | None:
     """Refit the model to `n_boot` resamples of the respondents, or of the study's clusters, and leaving each out once.
 
@@ -89,6 +91,7 @@ def bootstrap(fit: sem.Fit, data: pd.DataFrame, study: Study, n_boot: int, rng: 
     return Resampled(draws, left_out, fit.n_used, study.cluster)
 
 
+@stage
 def draws_table(draws: Resampled | None) -> show.Result:
     """How the refits ended (sample, draws, converged, improper, failed); converged ones include the improper."""
     if draws is None:
@@ -105,6 +108,7 @@ def draws_table(draws: Resampled | None) -> show.Result:
               "次的解不恰当，予以保留。"}, draws.n_used, "exact maximum-likelihood refits", _draw_warnings(draws))
 
 
+@stage
 def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = "bca", model: str = "main") -> show.Result:
     """Effects with their 95% intervals, one row each; see :func:`all_intervals` for every kind of interval on both scales.
 
@@ -144,6 +148,7 @@ def effects(fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = 
                        f"unstandardised effects, contrasts standardised, {fit.method}", _warnings(fit, draws, table))
 
 
+@stage
 def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
     """BCa, percentile and delta interval of every effect from the same draws, on both scales (column scale)."""
     table = pd.concat([_effects(fit, draws, study, model, scale == "standardised").assign(scale=scale)
@@ -156,6 +161,7 @@ def all_intervals(fit: sem.Fit, draws: Resampled | None, study: Study, *, model:
         _warnings(fit, draws, table))
 
 
+@stage
 def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
     """Differences between all specific indirect effects of the same two constructs: is one mediator stronger than another?
 
@@ -182,6 +188,7 @@ def contrasts(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str
         _warnings(fit, draws, table))
 
 
+@stage
 def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> show.Result:
     """Full, partial or no mediation, and the proportion mediated, of each pair of constructs with a mediator.
 
@@ -222,6 +229,7 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str =
                        (*_warnings(fit, draws, table), *_proportions(table, fit.n_used)))
 
 
+@stage
 def full_or_partial(fit: sem.Fit, draws: Resampled | None, data: pd.DataFrame, study: Study, *, model: str = "main") -> show.Result:
     """Full against partial mediation by nested comparison: the model with the direct path against the one without it.
 
@@ -284,6 +292,7 @@ def other_effects(data: pd.DataFrame, study: Study, n_boot: int, rng: np.random.
     return out
 
 
+@stage
 @show.picture
 def plot_effects(result: show.Result, study: Study, *, language: str = "en", most: int = 30) -> tuple[Figure, show.Text]:
     """Forest of the `most` largest effects, pair by pair, one interval each (BCa where there is one)."""
@@ -312,6 +321,7 @@ def plot_effects(result: show.Result, study: Study, *, language: str = "en", mos
               f"菱形为合计；空心标记的区间包含零。{left['zh']}"}
 
 
+@stage
 @show.picture
 def plot_distributions(fit: sem.Fit, draws: Resampled | None, study: Study, *, language: str = "en",
                        most: int = 9) -> tuple[Figure, show.Text]:
@@ -428,6 +438,9 @@ def _said(table: pd.DataFrame, study: Study) -> show.Text:
     best = table[table["kind"] == "specific"].drop_duplicates(BEST)
     if best.empty:
         return {"en": "No effect asked for runs through a mediator.", "zh": "所求效应均不经由中介。"}
+    if best["std"].isna().all():
+        return {"en": f"None of {show.plural(len(best), 'specific indirect effect')} has a size: the solution gives no standardised values.",
+                "zh": f"{len(best)} 个特定间接效应均无法确定大小：该解给不出标准化值。"}
     sure = _sure(best).sum()
     top = best.loc[best["std"].abs().idxmax()]
     limits = f"[{show.number(top['ci_low'])}, {show.number(top['ci_high'])}]"

@@ -46,7 +46,8 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
         Standardised sizes such as ``{"SA ~ PV": 0.3, "TS ~~ CV": 0.5}`` (loadings then are .75); default: the study's
         truth, its answers rounded to the scale.
     sizes : sequence of int
-        Further sample sizes; default: a quarter to twice `n`.
+        Further sample sizes; default: a quarter to twice `n`, or as many as there must be at least.  Sizes of no more
+        rows than items are left out, and the warnings say so.
     reps : int
         Samples a size.
 
@@ -99,16 +100,23 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
         return float(np.prod([wald_power(exact[step] * np.sqrt(size)) for step in steps[k]]))
 
     needed = [_smallest(lambda size, k=k: formula(k, size), 0.80) if sign[k] else np.inf for k in tests.index]
-    parts = []
-    for size in sorted({int(n), *(sizes or (round(n * share) for share in (0.25, 0.5, 0.75, 1.5, 2)))}):
+    chosen, left_out = _sizes(int(n), sizes, len(cov) + 1)
+    notes, parts = [*notes, *left_out], []
+    for size in chosen:
         drawn, means = resampling.simulate_covariances(cov.to_numpy(), size, reps, rng), np.zeros((reps, len(cov)))
         refits = lockstep.refit(compiled, lockstep.given([drawn], [means], [size]), theta)
         found = refits.theta[refits.status != "failed"]
+        if not len(found):
+            notes.append({"en": f"With {size:,} respondents no sample gave a solution, so that size is left out.",
+                          "zh": f"{size:,} 名受访者时所有样本均无解，该样本量不计。"})
+            continue
         z = np.concatenate([_z(parsed, effects, found[at : at + CHUNK], size) for at in range(0, len(found), CHUNK)])
         noticed = np.column_stack([_noticed(z[:, steps[k]], sign[k]) for k in tests.index])
         low, high = proportion_confint(noticed.sum(axis=0), len(z), method="wilson")
         parts.append(tests.assign(std=std, n=size, power=noticed.mean(axis=0), ci_low=low, ci_high=high,
                                   formula=[formula(k, size) for k in tests.index], n_80=needed, samples=len(z)))
+    if not parts:
+        return show.Result(pd.DataFrame(columns=COLUMNS), notes[-1], int(n), "not computed", tuple(notes))
     table = pd.concat(parts, ignore_index=True)[COLUMNS]
     failed, drawn = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
     if failed:
@@ -116,6 +124,22 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
                       "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"})
     return show.Result(table, _sentence(table, int(n)), int(n), f"Monte-Carlo power, {reps} Wishart samples a size, "
                        "two-sided alpha 0.05", tuple(notes))
+
+
+def _sizes(n: int, sizes: Sequence[int], least: int) -> tuple[list[int], list[show.Text]]:
+    """The sample sizes that can be simulated, in order, and what is said of those that cannot."""
+    shares = (0.25, 0.5, 0.75, 1, 1.5, 2)
+    wanted = {n, *(sizes or (round(n * share) for share in shares))}
+    if n < least and not sizes:  # show at least where the curve begins
+        wanted |= {round(least * share) for share in shares}
+    chosen = sorted(size for size in wanted if size >= least)
+    if len(chosen) == len(wanted):
+        return chosen, []
+    if not sizes:
+        chosen = sorted({least, *chosen})
+    rows = {"en": f", {n:,} of this study among them" if n < least else "", "zh": f"（包括本研究的 {n:,} 人）" if n < least else ""}
+    return chosen, [{"en": f"Sizes below {least} left out: fewer rows than items, or as many, determine no model{rows['en']}.",
+                     "zh": f"未计入小于 {least} 的样本量：行数不多于题项数时无法确定模型{rows['zh']}。"}]
 
 
 def _of_constructs(study: Study, model: str) -> tuple[Model, list[str]]:
@@ -293,6 +317,10 @@ def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show
 
 
 def _sentence(table: pd.DataFrame, n: int) -> show.Text:
+    if n not in set(table["n"]):
+        least = int(table["n"].min())
+        return {"en": f"With {n:,} respondents the model cannot be estimated, so there is no power; the curve begins at {least:,}.",
+                "zh": f"{n:,} 名受访者无法估计该模型，因此没有功效可言；曲线从 {least:,} 人开始。"}
     real = table[(table["n"] == n) & np.isfinite(table["n_80"])]
     kinds = {"path": ("path", "条路径"), "effect": ("indirect effect", "个间接效应"), "total": ("total effect", "个总效应")}
     parts = [(kinds[str(kind)], int((group["power"] >= 0.80).sum()), len(group))

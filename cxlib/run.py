@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +87,16 @@ class Run:
         if isinstance(what, pd.DataFrame):
             what = show.Result(what, {"en": "", "zh": ""}, 0)
         return self._show_result(name, what, rows)
+
+    def attempt(self, stage: Callable, *args: Any, **kwargs: Any) -> Any:
+        """What a stage gives, or, if the data do not allow it, an empty result that says why."""
+        from cxlib.absent import Impossible, absent
+        from cxlib.sem import DataError, ModelError
+
+        try:
+            return stage(*args, **kwargs)
+        except (Impossible, DataError, ModelError) as error:
+            return absent(error)
 
     def _show_result(self, name: str, result: show.Result, rows: int) -> Shown:
         write(self.folder / "tables" / f"{name}.csv", result.table.to_csv(index=False, lineterminator="\n").encode())

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem, show
+from cxlib.absent import absent, reason, stage
 from cxlib.sem.discrepancy import inverted
 from cxlib.sem.paths import effect, inference, predictors, values
 from cxlib.study import Study
@@ -55,20 +56,13 @@ def sem_fit(data: pd.DataFrame, study: Study, model: str = "main", estimator: st
 
 def fit_models(data: pd.DataFrame, study: Study, estimator: str = "ML", missing: str = "listwise",
                rng: np.random.Generator | None = None) -> dict[str, sem.Fit | ValueError]:
-    """Fit every model of the study, ``main`` first; one that cannot be fitted leaves its error in its place.
-
-    Raises
-    ------
-    ModelError, DataError
-        The main model cannot be fitted.
-    """
-    fits: dict[str, sem.Fit | ValueError] = {"main": sem_fit(data, study, "main", estimator, missing, rng)}
-    for name in study.models:
-        if name != "main":
-            try:
-                fits[name] = sem_fit(data, study, name, estimator, missing, rng)
-            except (sem.ModelError, sem.DataError) as error:
-                fits[name] = error
+    """Fit every model of the study, ``main`` first; one that cannot be fitted leaves its error in its place."""
+    fits: dict[str, sem.Fit | ValueError] = {}
+    for name in ("main", *(other for other in study.models if other != "main")):
+        try:
+            fits[name] = sem_fit(data, study, name, estimator, missing, rng)
+        except (sem.ModelError, sem.DataError) as error:
+            fits[name] = error
     return fits
 
 
@@ -80,7 +74,7 @@ def status(fits: Fits, language: str = "en") -> show.Result:
     rows, notes = [], []
     for name, fit in fits.items():
         fitted = isinstance(fit, sem.Fit)
-        said = fit.warnings if fitted else [{"en": f"It cannot be fitted: {fit}", "zh": f"无法拟合：{fit}"}]
+        said = fit.warnings if fitted else [{lang: start + reason(fit)[lang] for lang, start in (("en", "It cannot be fitted: "), ("zh", "无法拟合："))}]
         english, chinese = " ".join(note["en"] for note in said), "".join(note["zh"] for note in said)
         rows.append({"model": name, "n": fit.n_used if fitted else 0} | {
             key: fitted and getattr(fit, key) for key in ("converged", "proper", "trustworthy")} | {"note": chinese if language == "zh" else english})
@@ -96,6 +90,7 @@ def status(fits: Fits, language: str = "en") -> show.Result:
         "convergence, admissibility and empirical identification", tuple(notes))
 
 
+@stage
 def fit_table(fit: sem.Fit) -> show.Result:
     """Every fit measure of a fitted model, one a row (measure, value), under lavaan's names.
 
@@ -114,6 +109,7 @@ def fit_table(fit: sem.Fit) -> show.Result:
         fit.n_used, fit.method, tuple(fit.warnings))
 
 
+@stage
 def parameters(fit: sem.Fit, study: Study) -> show.Result:
     """Estimates of every parameter: unstandardised with standard error and 95% interval, std.all beside.
 
@@ -144,6 +140,7 @@ def other_parameters(fits: Fits, study: Study) -> dict[str, show.Result]:
     return {name: parameters(fit, study) for name, fit in _fitted(fits).items() if name != "main"}
 
 
+@stage
 def r2(fit: sem.Fit, study: Study) -> show.Result:
     """Explained variance of every outcome of the structural part (construct, r2).
 
@@ -162,6 +159,7 @@ def r2(fit: sem.Fit, study: Study) -> show.Result:
                        fit.n_used, "1 − residual variance / implied variance", (*fit.warnings, *beyond))
 
 
+@stage
 def f2(fit: sem.Fit, study: Study) -> show.Result:
     """Effect size f² of every path: (R² − R² without it) / (1 − R²), from the implied covariances.
 
@@ -202,11 +200,14 @@ def compare(fits: Fits, study: Study) -> show.Result:
     -----
     R: ``lavaan::lavTestLRT(large, small)``, ``AIC(fit)``, ``BIC(fit)``.
     """
-    first, base = next(iter(_fitted(fits).items()))
+    if not (usable := _fitted(fits)):
+        return absent(fits["main"])
+    first, base = next(iter(usable.items()))
     rows, notes = [], []
     for name, fit in fits.items():
         if not isinstance(fit, sem.Fit):
-            notes.append({"en": f"Model '{name}' could not be fitted: {fit}", "zh": f"模型“{name}”无法拟合：{fit}"})
+            why = reason(fit)
+            notes.append({"en": f"Model '{name}' could not be fitted: {why['en']}", "zh": f"模型“{name}”无法拟合：{why['zh']}"})
             continue
         value = sem.reported(sem.fit_measures(fit))
         comparable = fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
@@ -236,7 +237,8 @@ def compare(fits: Fits, study: Study) -> show.Result:
 
 def side_by_side(fits: Fits) -> show.Result:
     """The standardised paths of every fitted model beside each other (lhs, rhs, one column a model, empty where it has no such path)."""
-    usable = _fitted(fits)
+    if not (usable := _fitted(fits)):
+        return absent(fits["main"])
     paths = {name: fit.parameters.query("op == '~'").set_index(["lhs", "rhs"])["std"] for name, fit in usable.items()}
     table = pd.concat(paths, axis=1, sort=False).reset_index()
     shared = table[list(paths)].dropna()
@@ -249,9 +251,10 @@ def side_by_side(fits: Fits) -> show.Result:
         "en": f"Paths in all {len(paths)} models: {len(shared)} of {len(table)}; they differ by up to {gap} between models. "
               "An empty cell: the model has no such path.",
         "zh": f"{len(paths)} 个模型共有的路径：{len(table)} 条中的 {len(shared)} 条，各模型之间最多相差 {gap}。空格表示该模型没有这条路径。"},
-        usable["main"].n_used, "standardised paths (std.all)", tuple(doubtful))
+        next(iter(usable.values())).n_used, "standardised paths (std.all)", tuple(doubtful))
 
 
+@stage
 def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.Generator) -> show.Result:
     """Exact fit tested by the Bollen–Stine bootstrap, which does not need normal items (measure, value).
 
@@ -276,6 +279,7 @@ def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.G
               f"观测值 {fit.chisq:.1f}。"}, fit.n_used, "Bollen–Stine bootstrap", (*fit.warnings, *notes[: bool(lost)]))
 
 
+@stage
 def scores(fit: sem.Fit, data: pd.DataFrame) -> show.Result:
     """Regression scores of the latent variables: Φ Λ' Σ⁻¹ (x − x̄), one row a respondent (respondent, one column a construct).
 
@@ -321,6 +325,7 @@ def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
     return rows[["lhs", "rhs"]].reset_index(drop=True).assign(std=found["est"], **found[["se", "ci_low", "ci_high"]])
 
 
+@stage
 def plot_diagram(fit: sem.Fit, study: Study, *, full: bool = False, marks: Literal["stars", "interval"] = "stars",
                  language: str = "en") -> show.Picture:
     """Path diagram with standardised coefficients and R²; options as in :func:`cxlib.sem.diagram.plot_diagram`."""

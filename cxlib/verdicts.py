@@ -128,8 +128,11 @@ def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType(
                      len(table) - len(tested))
         parts = [lead, _links(study, held), _fits(_table(tables, "sem_fit")), *parts]
     elif not study.hypotheses:
-        parts = [{"en": "The study states no hypotheses, so there is no verdict; what the model shows is in the table sem_parameters.",
-                  "zh": "该研究没有提出假设，因此没有结论；模型的结果见表 sem_parameters。"}, *parts]
+        fitted = result.n_used > 0
+        parts = [{"en": "The study states no hypotheses, so there is no verdict; "
+                        + ("what the model shows is in the table sem_parameters." if fitted else "nor was its model fitted, as model_status says."),
+                  "zh": "该研究没有提出假设，因此没有结论；" + ("模型的结果见表 sem_parameters。" if fitted else "模型也未能拟合，原因见 model_status。")},
+                 *(parts if fitted or study.origin == "simulated" else [])]
     else:
         why = table["note"].iloc[0] if len(table) else ""
         parts = [{"en": f"The question cannot be answered from these data. {why}".strip(),
@@ -140,7 +143,8 @@ def answer(study: Study, result: show.Result, tables: Tables = MappingProxyType(
 def _table(tables: Tables, name: str) -> pd.DataFrame | None:
     """A table of the run, None where there is none."""
     try:
-        return tables(name) if callable(tables) else tables[name]
+        table = tables(name) if callable(tables) else tables[name]
+        return table if len(table.columns) else None
     except (KeyError, FileNotFoundError):
         return None
 

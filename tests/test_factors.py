@@ -9,6 +9,7 @@ import pytest
 from planted import a_study, data_set
 
 from cxlib import extraction, factors, show, study
+from cxlib.absent import Absent
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +128,16 @@ def test_both_halves_say_how_many_they_are(ecsi, data):
     pd.testing.assert_frame_equal(one, again)
     assert [len(part) for part in factors.split(holed.iloc[:249], ecsi, np.random.default_rng(1))[:2]] == [125, 124]
     assert sorted([*one.index, *two.index]) == list(holed.index)
-    with pytest.raises(ValueError, match="1 row"):
-        factors.split(holed.iloc[:1], ecsi, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 30, 49])
+def test_rows_too_few_to_be_halved_all_explore_and_nobody_confirms(ecsi, data, rows):
+    all_of_them, nobody, sizes = factors.split(data.iloc[:rows], ecsi, np.random.default_rng(1))
+    assert len(all_of_them) == rows and isinstance(nobody, Absent)
+    assert list(sizes.table["half"]) == ["explore"] and list(sizes.table["n"]) == [rows]
+    assert "halved" in nobody.text["en"] and "24" in sizes.warnings[0]["en"] and "24" in sizes.warnings[0]["zh"]
+    enough, others, _ = factors.split(data.iloc[:50], ecsi, np.random.default_rng(1))
+    assert [len(enough), len(others)] == [25, 25]
 
 
 def test_ordered_answers_are_factored_by_their_polychoric_correlations(ecsi, data):

@@ -81,7 +81,7 @@ def test_a_time_column_or_another_number_is_not_the_item(tmp_path):
     for header in ("q1 time (s)", "q1time", "q_11", "q1_1", "q1.1"):
         with pytest.raises(DataError, match="1 declared in the study"):
             reading.read(write(tmp_path, SCALES, ANSWERS.rename(columns={"q1": header})))
-    with pytest.raises(DataError, match="q11: .*nearest column is 'q1_1'"):
+    with pytest.raises(DataError, match=r"q11: .*nearest column is 'q1_1'"):
         reading.read(write(tmp_path, {"Q": ["q11", "q2"], "S": ["s1"]}, ANSWERS.rename(columns={"q1": "q1_1"})))
 
 

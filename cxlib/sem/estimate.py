@@ -299,7 +299,7 @@ def _fit(model: Model, samples: list[Moments], start: np.ndarray | None, notes: 
     """Check the moments, minimise, and describe what was found."""
     if not samples:
         raise DataError(f"There are 0 complete rows for {len(model.observed)} variables. See which columns have the "
-                        "missing values.")
+                        "missing values.", f"模型的 {len(model.observed)} 个变量没有一行完整数据。请查看缺失值在哪些列。")
     if len(samples) != model.n_groups:
         raise ModelError(f"The model has {model.n_groups} groups but the data have {len(samples)}.")
     if not model.npar:
@@ -356,19 +356,22 @@ def _usable(sample: Moments, model: Model) -> None:
     s, names = sample.cov.to_numpy(), list(model.observed)
     if sample.n <= len(names):
         raise DataError(f"There are {sample.n} complete rows for {len(names)} variables; more rows than variables are "
-                        "needed. Use a smaller model, or see which columns have the missing values.")
+                        "needed. Use a smaller model, or see which columns have the missing values.",
+                        f"{len(names)} 个变量只有 {sample.n} 个完整行；行数须多于变量数。请用更小的模型，或查看缺失值在哪些列。")
     sd = np.sqrt(np.maximum(np.diag(s), 0))
     unit = np.where(sd > 0, sd, 1)
     if not np.isfinite(s).all() or not np.allclose(s / np.outer(unit, unit), s.T / np.outer(unit, unit)):
         raise DataError("The covariance matrix has missing or infinite entries, or is not symmetric.")
     size = np.zeros(len(sd)) if sample.mean is None else 1e-10 * np.abs(sample.mean.to_numpy())
     if (flat := sd <= size).any():
-        raise DataError(f"Column '{names[int(np.argmax(flat))]}' is constant. Leave it out of the model.")
+        name = names[int(np.argmax(flat))]
+        raise DataError(f"Column '{name}' is constant. Leave it out of the model.", f"列“{name}”的取值全部相同，请将其移出模型。")
     values, vectors = np.linalg.eigh(s / np.outer(sd, sd))
     if values[0] < 1e-10:
         guilty = [name for name, weight in zip(names, vectors[:, 0], strict=True) if abs(weight) > 1e-4]
         raise DataError(f"Columns {', '.join(guilty)} are identical or exact combinations of each other, so the "
-                        "covariance matrix cannot be inverted. Leave one of them out.")
+                        "covariance matrix cannot be inverted. Leave one of them out.",
+                        f"列 {'、'.join(guilty)} 相同或互为精确组合，协方差矩阵不可逆。请去掉其中一个。")
 
 
 def tested(rows: pd.DataFrame) -> pd.DataFrame:

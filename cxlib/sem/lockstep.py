@@ -181,10 +181,21 @@ def _units(model: Model) -> np.ndarray:
     return np.array([one for one in found if None not in one], dtype=int).reshape(-1, 3).T
 
 
+def _information_of_one(model: Model, theta: np.ndarray, share: Sequence[float]) -> np.ndarray:
+    """Expected information at one point (1, npar, npar), NaN where Σ is singular."""
+    try:
+        return information(model, theta[None], share)
+    except np.linalg.LinAlgError:
+        return np.full((1, len(theta), len(theta)), np.nan)
+
+
 def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np.ndarray:
     """Inverse expected information of every lane at its own point, slightly ridged, (npar, npar, R)."""
     share = [one.n.mean() / sum(other.n.mean() for other in data) for one in data]
-    curvature = information(compiled.model, theta.T, share)
+    try:
+        curvature = information(compiled.model, theta.T, share)
+    except np.linalg.LinAlgError:  # a lane stands where Σ is singular, as resamples of few rows may: it alone has no metric
+        curvature = np.concatenate([_information_of_one(compiled.model, one, share) for one in theta.T])
     scale = 1 / np.sqrt(np.einsum("rii->ri", curvature))
     outer = scale[:, :, None] * scale[:, None, :]
     inverse = np.linalg.inv(curvature * outer + 1e-6 * np.eye(len(theta))) * outer
