@@ -12,6 +12,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: $(VENV)/.installed
@@ -22,6 +23,7 @@ bench: $(VENV)/.installed
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 # Every package with its hash; the file holds no address, so it installs from whatever registry pip is set to use.
 $(VENV)/.installed: requirements.lock pyproject.toml

@@ -41,16 +41,23 @@ def sample(rng, constructs, items, n, loading=0.0, intercepts=()):
         loads = np.full((constructs, items), 0.8)
         loads[0, 2] -= loading * group
         eta = rng.multivariate_normal(np.full(constructs, 0.3 * group), phi, n)
-        x = (eta[:, :, None] * loads).reshape(n, -1) + rng.normal(size=(n, constructs * items)) * 0.6
+        x = (eta[:, :, None] * loads).reshape(n, -1) + rng.normal(
+            size=(n, constructs * items)
+        ) * 0.6
         for item, shift in intercepts:
             x[:, item] += shift * group
-        frames.append(pd.DataFrame(x, columns=[f"x{at}" for at in range(x.shape[1])]).assign(g="ab"[group]))
+        frames.append(
+            pd.DataFrame(x, columns=[f"x{at}" for at in range(x.shape[1])]).assign(g="ab"[group])
+        )
     return pd.concat(frames, ignore_index=True)
 
 
 def syntax(constructs, items):
     """The measurement model of the samples."""
-    return "\n".join(f"F{k} =~ " + " + ".join(f"x{k * items + i}" for i in range(items)) for k in range(constructs))
+    return "\n".join(
+        f"F{k} =~ " + " + ".join(f"x{k * items + i}" for i in range(items))
+        for k in range(constructs)
+    )
 
 
 def lavaan(model, data):
@@ -62,7 +69,9 @@ def lavaan(model, data):
         files[0].write_text(TIME_LAVAAN, encoding="utf-8")
         files[1].write_text(model, encoding="utf-8")
         data.to_csv(files[2], index=False)
-        done = subprocess.run(["Rscript", *map(str, files)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["Rscript", *map(str, files)], capture_output=True, text=True, check=False
+        )
     return float(done.stdout) if done.returncode == 0 else None
 
 
@@ -80,10 +89,14 @@ def times():
         found = permutation.permutation(data, fits, "g", DRAWS, rng)
         drawn.append(perf_counter() - begun)
         theirs.append(lavaan(model, data))
-    print(f"ladder of 25 items, n = 2,000: {np.median(ours):.2f} s; {DRAWS:,} permutations of it: {np.median(drawn):.2f} s "
-          f"({4 * DRAWS:,} fits, without optimum: {int(found.chisq.isna().sum().sum())})")
+    print(
+        f"ladder of 25 items, n = 2,000: {np.median(ours):.2f} s; {DRAWS:,} permutations of it: {np.median(drawn):.2f} s "
+        f"({4 * DRAWS:,} fits, without optimum: {int(found.chisq.isna().sum().sum())})"
+    )
     if theirs[0] is not None:
-        print(f"lavaan's ladder: {np.median(theirs):.2f} s, so its permutations would take {np.median(theirs) * (DRAWS + 1) / 60:.0f} min")
+        print(
+            f"lavaan's ladder: {np.median(theirs):.2f} s, so its permutations would take {np.median(theirs) * (DRAWS + 1) / 60:.0f} min"
+        )
 
 
 def alarms():
@@ -95,14 +108,31 @@ def alarms():
         fits = invariance.ladder(data, model, "g")
         table = invariance.compare(fits).to_dict("records")[1:]
         drawn = permutation.permutation(data, fits, "g", RANDOM, rng).p["p_permutation"][1:]
-        rejected.append([[row["d_p"] < 0.05, not invariance.holds(row), p <= 0.05] for row, p in zip(table, drawn, strict=True)])
+        rejected.append(
+            [
+                [row["d_p"] < 0.05, not invariance.holds(row), p <= 0.05]
+                for row, p in zip(table, drawn, strict=True)
+            ]
+        )
         for criterion, found in freed.items():
-            found.append(bool(invariance.partial(data, model, "g", criterion=criterion, known=fits)[1]))
+            found.append(
+                bool(invariance.partial(data, model, "g", criterion=criterion, known=fits)[1])
+            )
     share = np.mean(rejected, axis=0)
-    print(f"\nnothing differs, {SAMPLES} samples of 2 × 300, 10 items: share of samples in which a level is rejected")
-    print(pd.DataFrame(share, ["metric", "scalar", "strict"], ["Δχ², p < .05", "ΔCFI or ΔRMSEA", "permutation, p ≤ .05"]).to_string())
+    print(
+        f"\nnothing differs, {SAMPLES} samples of 2 × 300, 10 items: share of samples in which a level is rejected"
+    )
+    print(
+        pd.DataFrame(
+            share,
+            ["metric", "scalar", "strict"],
+            ["Δχ², p < .05", "ΔCFI or ΔRMSEA", "permutation, p ≤ .05"],
+        ).to_string()
+    )
     for criterion, found in freed.items():
-        print(f"partial search ({criterion}) freed something in {np.mean(found):.1%} of the samples")
+        print(
+            f"partial search ({criterion}) freed something in {np.mean(found):.1%} of the samples"
+        )
 
 
 def detections():
@@ -114,7 +144,9 @@ def detections():
         freed = invariance.partial(data, model, "g", criterion="chisq")[1]
         exact += freed == wanted
         more += freed > wanted
-    print(f"\none loading and two intercepts differ, {PLANTED} samples of 2 × 600: exactly these found in {exact}, these and more in {more}")
+    print(
+        f"\none loading and two intercepts differ, {PLANTED} samples of 2 × 600: exactly these found in {exact}, these and more in {more}"
+    )
 
 
 if __name__ == "__main__":

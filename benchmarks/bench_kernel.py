@@ -47,12 +47,15 @@ PV ~~ PT
 PQ ~~ ER
 PQ ~~ PT
 ER ~~ PT"""
-NINE = "\n".join(f"{f} =~ " + " + ".join(f"{f}{k}" for k in range(1, 5)) for f in "ABCDEFGHI") + """
+NINE = (
+    "\n".join(f"{f} =~ " + " + ".join(f"{f}{k}" for k in range(1, 5)) for f in "ABCDEFGHI")
+    + """
 E ~ A + B + C + D
 F ~ A + B + C + D
 G ~ E + F
 H ~ G + E + F
 I ~ H + G"""
+)
 TIME_LAVAAN = """suppressMessages(library(lavaan))
 arguments <- commandArgs(TRUE)
 fit <- sem(paste(readLines(arguments[1]), collapse = "\\n"), read.csv(arguments[2]))
@@ -65,9 +68,13 @@ def simulate(model: sem.Model, rng: np.random.Generator, n: int = N) -> pd.DataF
     theta = np.zeros(model.npar)
     for row in model.table.itertuples():
         if row.free:
-            theta[row.free - 1] = {"=~": 0.9, "~": 0.2}.get(row.op, 0.5 if row.lhs == row.rhs else 0.15)
+            theta[row.free - 1] = {"=~": 0.9, "~": 0.2}.get(
+                row.op, 0.5 if row.lhs == row.rhs else 0.15
+            )
     sigma = kernel.matrices(model, theta[None])["sigma"][0]
-    return pd.DataFrame(rng.multivariate_normal(np.zeros(len(sigma)), sigma, size=n), columns=list(model.observed))
+    return pd.DataFrame(
+        rng.multivariate_normal(np.zeros(len(sigma)), sigma, size=n), columns=list(model.observed)
+    )
 
 
 def lavaan_seconds(syntax: str, data: pd.DataFrame) -> float:
@@ -79,7 +86,12 @@ def lavaan_seconds(syntax: str, data: pd.DataFrame) -> float:
         model.write_text(syntax, encoding="utf-8")
         data.to_csv(rows, index=False)
         script.write_text(TIME_LAVAAN, encoding="utf-8")
-        done = subprocess.run(["Rscript", script, model, rows, str(LAVAAN)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["Rscript", script, model, rows, str(LAVAAN)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     return float(done.stdout) if done.returncode == 0 else np.nan
 
 
@@ -104,21 +116,36 @@ def compare(name: str, syntax: str) -> None:
         seconds["semopy"].append((process_time() - start) / SEMOPY)
         seconds["lavaan"].append(lavaan_seconds(syntax, data))
     took = {program: float(np.median(values)) for program, values in seconds.items()}
-    print(f"{name}: {len(fit.model.observed)} items, {len(fit.model.latent)} constructs, {fit.model.npar} parameters, n = {N}")
-    print("  a refit: " + " · ".join(f"{program} {1e3 * value:.3g} ms" for program, value in took.items() if np.isfinite(value)))
+    print(
+        f"{name}: {len(fit.model.observed)} items, {len(fit.model.latent)} constructs, {fit.model.npar} parameters, n = {N}"
+    )
+    print(
+        "  a refit: "
+        + " · ".join(
+            f"{program} {1e3 * value:.3g} ms"
+            for program, value in took.items()
+            if np.isfinite(value)
+        )
+    )
     for program, least in (("semopy", 75), ("lavaan", 150)):
         if np.isfinite(took[program]):
-            print(f"  {took[program] / took['kernel']:.0f} times as fast as {program} (aim: {least})")
+            print(
+                f"  {took[program] / took['kernel']:.0f} times as fast as {program} (aim: {least})"
+            )
 
     start = process_time()
     draws = resampling.bootstrap(data, fit, 5000, rng)
     left_out = resampling.jackknife(data, fit)
     resampling.intervals(draws.theta, fit.theta, left_out.theta)
-    print(f"  5,000 draws, {N} leave-one-out fits and BCa intervals of all parameters: {process_time() - start:.2f} s, "
-          f"{draws.converged} converged ({draws.improper} improper), largest gradient {np.nanmax(draws.gradient):.1e}")
+    print(
+        f"  5,000 draws, {N} leave-one-out fits and BCa intervals of all parameters: {process_time() - start:.2f} s, "
+        f"{draws.converged} converged ({draws.improper} improper), largest gradient {np.nanmax(draws.gradient):.1e}"
+    )
     start = process_time()
     sigma = kernel.matrices(fit.model, fit.theta[None])["sigma"][0]
-    drawn = lockstep.given([resampling.simulate_covariances(sigma, N, 1000, rng)], [np.zeros((1000, len(sigma)))], [N])
+    drawn = lockstep.given(
+        [resampling.simulate_covariances(sigma, N, 1000, rng)], [np.zeros((1000, len(sigma)))], [N]
+    )
     lockstep.refit(kernel.compile(fit.model), drawn, fit.theta)
     print(f"  1,000 simulated samples fitted: {process_time() - start:.2f} s")
 
@@ -132,8 +159,10 @@ def million(draws: int = 100) -> None:
     fit, process = sem.fit(data, VAS), psutil.Process()
     before, start = process.memory_info().rss, process_time()
     found = resampling.bootstrap(data, fit, draws, rng)
-    print(f"a million rows: {draws} draws in {process_time() - start:.0f} s, {found.converged} converged; memory grew by "
-          f"{(process.memory_info().rss - before) / 2**20:.0f} MB")
+    print(
+        f"a million rows: {draws} draws in {process_time() - start:.0f} s, {found.converged} converged; memory grew by "
+        f"{(process.memory_info().rss - before) / 2**20:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

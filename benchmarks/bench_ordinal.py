@@ -22,7 +22,9 @@ import pandas as pd
 from cxlib import sem
 
 FACTORS, ITEMS, CATEGORIES, ROWS = 5, 5, 6, 2800
-SYNTAX = "\n".join(f"f{f} =~ " + " + ".join(f"y{f}{i}" for i in range(1, ITEMS + 1)) for f in range(1, FACTORS + 1))
+SYNTAX = "\n".join(
+    f"f{f} =~ " + " + ".join(f"y{f}{i}" for i in range(1, ITEMS + 1)) for f in range(1, FACTORS + 1)
+)
 R = """suppressMessages(library(lavaan))
 data <- read.csv("{data}")
 lines <- file("stdin", "r")
@@ -53,14 +55,19 @@ def timed(task: str, data: pd.DataFrame) -> tuple[float, float]:
     if task == "correlations":
         sem.polychoric(data)
         return time.perf_counter() - begun, 0.0
-    measures = sem.fit_measures(sem.fit(data, SYNTAX, estimator="WLSMV")).set_index("measure")["value"]
+    measures = sem.fit_measures(sem.fit(data, SYNTAX, estimator="WLSMV")).set_index("measure")[
+        "value"
+    ]
     return time.perf_counter() - begun, measures["chisq_scaled"]
 
 
 def lavaan_is_here() -> bool:
     """Whether there is an Rscript with lavaan."""
     ask = ["Rscript", "-e", "library(lavaan)"]
-    return shutil.which("Rscript") is not None and subprocess.run(ask, check=False, capture_output=True).returncode == 0
+    return (
+        shutil.which("Rscript") is not None
+        and subprocess.run(ask, check=False, capture_output=True).returncode == 0
+    )
 
 
 def main(turns: int) -> None:
@@ -72,7 +79,9 @@ def main(turns: int) -> None:
         if lavaan_is_here():
             script = Path(folder) / "bench.R"
             script.write_text(R.format(data=path.as_posix(), syntax=SYNTAX), encoding="utf-8")
-            theirs = subprocess.Popen(["Rscript", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            theirs = subprocess.Popen(
+                ["Rscript", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
         for task in ("correlations", "fit"):
             ours, lavaan, chisq = [], [], [0.0, 0.0]
             for turn in range(turns + 1):

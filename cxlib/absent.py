@@ -53,7 +53,9 @@ def stage(function: Stage) -> Stage:
             return function(*args, **kwargs)
         if not function.__name__.startswith("plot_"):
             return found
-        return show.picture(lambda *, language: show.blank(found.text, language))(language=kwargs.get("language", "en"))
+        return show.picture(lambda *, language: show.blank(found.text, language))(
+            language=kwargs.get("language", "en")
+        )
 
     return wrapped
 

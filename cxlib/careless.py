@@ -30,7 +30,9 @@ def longstring(frame: pd.DataFrame) -> pd.Series:
         edges = np.flatnonzero(np.diff(row) != 0)
         return int(np.diff(np.concatenate([[-1], edges, [len(row) - 1]])).max())
 
-    return pd.Series([longest(row) for row in frame.to_numpy(float)], index=frame.index, dtype=float)
+    return pd.Series(
+        [longest(row) for row in frame.to_numpy(float)], index=frame.index, dtype=float
+    )
 
 
 def irv(frame: pd.DataFrame) -> pd.Series:
@@ -56,15 +58,16 @@ def even_odd(frame: pd.DataFrame, scales: Mapping[str, list[str]]) -> pd.Series:
     if len(usable) < 3:
         return pd.Series(np.nan, index=frame.index)
     halves = [
-        pd.concat([frame[items[start::2]].mean(axis=1) for items in usable], axis=1).to_numpy() for start in (0, 1)
+        pd.concat([frame[items[start::2]].mean(axis=1) for items in usable], axis=1).to_numpy()
+        for start in (0, 1)
     ]
     both = ~np.isnan(halves[0] + halves[1])
     odd, even = (np.ma.masked_array(half, ~both) for half in halves)
     odd, even = odd - odd.mean(axis=1)[:, None], even - even.mean(axis=1)[:, None]
     scale = np.ma.sqrt((odd**2).sum(axis=1) * (even**2).sum(axis=1))
-    r = np.ma.masked_where((scale < 1e-12) | (both.sum(axis=1) < 3), (odd * even).sum(axis=1)) / np.ma.masked_less(
-        scale, 1e-12
-    )
+    r = np.ma.masked_where(
+        (scale < 1e-12) | (both.sum(axis=1) < 3), (odd * even).sum(axis=1)
+    ) / np.ma.masked_less(scale, 1e-12)
     r = np.ma.filled(r, np.nan).clip(-1, 1)
     return pd.Series(np.maximum(2 * r / np.maximum(1 + r, 1e-12), -1), index=frame.index)
 
@@ -96,6 +99,8 @@ def mahalanobis(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> p
         for rows, seen in pattern_rows(answered):
             if seen.any():
                 off = frame.to_numpy(float)[np.ix_(rows, seen)] - mean[seen]
-                distance[rows] = (off * np.linalg.solve(covariance[np.ix_(seen, seen)], off.T).T).sum(axis=1)
+                distance[rows] = (
+                    off * np.linalg.solve(covariance[np.ix_(seen, seen)], off.T).T
+                ).sum(axis=1)
     p = np.where(np.isnan(distance), np.nan, chi2.sf(distance, np.maximum(answered.sum(axis=1), 1)))
     return pd.DataFrame({"mahalanobis": distance, "mahalanobis_p": p}, index=frame.index)

@@ -15,11 +15,19 @@ from cxlib.study import Column
 from cxlib.words import _
 
 BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
-FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(("0", "no", "false", "n", "否", "无"), 0.0)
+FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(
+    ("0", "no", "false", "n", "否", "无"), 0.0
+)
 THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
-NUMBERED = re.compile(r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)")  # a code and its words in one answer: 5-very satisfied
-TIMES = (("seconds", "second", "sec", "s", "秒", "秒钟"), ("minutes", "minute", "min", "分钟", "分"), ("hours", "hour", "h", "小时", "时"),
-         ("days", "day", "d", "天", "日"))  # a declared unit also as others write it: survey sites export "256秒"
+NUMBERED = re.compile(
+    r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)"
+)  # a code and its words in one answer: 5-very satisfied
+TIMES = (
+    ("seconds", "second", "sec", "s", "秒", "秒钟"),
+    ("minutes", "minute", "min", "分钟", "分"),
+    ("hours", "hour", "h", "小时", "时"),
+    ("days", "day", "d", "天", "日"),
+)  # a declared unit also as others write it: survey sites export "256秒"
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
@@ -37,26 +45,44 @@ def as_text(value: object) -> str | float:
 def unblank(cells: pd.Series, declared: Iterable[str] = ()) -> pd.Series:
     """The usual words for an empty cell as NaN, except where the study declares the word as a level."""
     empty = BLANK - set(declared)
-    return cells.mask(cells.map(lambda v: isinstance(v, str) and (v.lower() in empty and plain(v) in empty)), np.nan)
+    return cells.mask(
+        cells.map(lambda v: isinstance(v, str) and (v.lower() in empty and plain(v) in empty)),
+        np.nan,
+    )
 
 
 def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dict:
     """What may stand in a cell → its level, or its number; `labelled` are the file's own value labels."""
     if column.kind == "number":
         meant = {plain(word): number for word, number in column.answers.items()}
-        return meant | {plain(code): meant[plain(label)] for code, label in labelled.items() if plain(label) in meant}
+        return meant | {
+            plain(code): meant[plain(label)]
+            for code, label in labelled.items()
+            if plain(label) in meant
+        }
     if column.kind not in ("category", "flag"):
         return {}
     allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
     for code, words in column.levels.items():
         level = code if column.kind == "category" else FLAGS.get(code, np.nan)
         allowed |= {plain(word): level for word in (code, words.en, words.zh)}
-    allowed |= {plain(word): allowed.get(plain(level), level) for word, level in column.spellings.items()}
+    allowed |= {
+        plain(word): allowed.get(plain(level), level) for word, level in column.spellings.items()
+    }
     for code, label in labelled.items():
         level = allowed.get(plain(label))
         if level is not None and allowed.setdefault(plain(code), level) != level:
-            raise DataError(_("{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not {other}. Correct "
-                              "levels: in the study file.", name=name, code=code, label=label, level=level, other=allowed[plain(code)]))
+            raise DataError(
+                _(
+                    "{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not {other}. Correct "
+                    "levels: in the study file.",
+                    name=name,
+                    code=code,
+                    label=label,
+                    level=level,
+                    other=allowed[plain(code)],
+                )
+            )
     return allowed
 
 
@@ -72,10 +98,17 @@ def convert(
         return cells, {}
     cells = cells.map(lambda v: unicodedata.normalize("NFKC", v).strip(), na_action="ignore")
     given = cells.notna().to_numpy()
-    coded = cells.isin({unicodedata.normalize("NFKC", str(as_text(code))) for code in missing}).to_numpy()
+    coded = cells.isin(
+        {unicodedata.normalize("NFKC", str(as_text(code))) for code in missing}
+    ).to_numpy()
     if column.kind == "date":
-        values = pd.to_datetime(cells, errors="coerce", format="mixed", utc=True).dt.tz_localize(None)
-        zoned = cells.astype("string").str.contains(OFFSET).fillna(False).to_numpy(bool) & values.notna().to_numpy()
+        values = pd.to_datetime(cells, errors="coerce", format="mixed", utc=True).dt.tz_localize(
+            None
+        )
+        zoned = (
+            cells.astype("string").str.contains(OFFSET).fillna(False).to_numpy(bool)
+            & values.notna().to_numpy()
+        )
         return values, {"date": given & values.isna().to_numpy(), "offset": zoned}
     if column.kind in ("category", "flag"):
         if column.kind == "category" and not allowed:
@@ -108,7 +141,11 @@ def _numbered(cells: pd.Series, answers: Mapping[str, float]) -> pd.Series:
     """The number before the words ("5-very satisfied"), if in the column each has one wording and none contradicts `answers`."""
     read = cells.str.casefold().str.extract(f"^{NUMBERED.pattern}$")
     number, pairs = read[0].astype(float), read.dropna().drop_duplicates()
-    unsure = pairs[0].duplicated().any() or pairs[1].duplicated().any() or (pairs[1].map(answers).fillna(number) != number[pairs.index]).any()
+    unsure = (
+        pairs[0].duplicated().any()
+        or pairs[1].duplicated().any()
+        or (pairs[1].map(answers).fillna(number) != number[pairs.index]).any()
+    )
     return number * np.nan if unsure else number
 
 
@@ -125,13 +162,27 @@ def _commas(cells: pd.Series) -> tuple[list[str], list[str]]:
 
 def comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
     """How a comma before three digits was read, which could be either."""
-    decimal, either = _commas(cells.map(lambda v: unicodedata.normalize("NFKC", v), na_action="ignore"))
+    decimal, either = _commas(
+        cells.map(lambda v: unicodedata.normalize("NFKC", v), na_action="ignore")
+    )
     if not either:
         return ()
     if decimal:
-        return (_("{name}: the comma was read as the decimal point in the whole column ({because}), as in {example}.", name=name,
-                  because=decimal[0], example=either[0]),)
-    return (_("{name}: the comma was read as parting thousands in the whole column, as in {example}.", name=name, example=either[0]),)
+        return (
+            _(
+                "{name}: the comma was read as the decimal point in the whole column ({because}), as in {example}.",
+                name=name,
+                because=decimal[0],
+                example=either[0],
+            ),
+        )
+    return (
+        _(
+            "{name}: the comma was read as parting thousands in the whole column, as in {example}.",
+            name=name,
+            example=either[0],
+        ),
+    )
 
 
 def _number(cell: object, column: Column, point: str = "") -> float:
@@ -141,5 +192,9 @@ def _number(cell: object, column: Column, point: str = "") -> float:
         return np.nan
     unit = column.unit.casefold()
     same = next((names for names in TIMES if unit in names), (unit,))
-    factors = {"": 1.0, **dict.fromkeys(same, 1.0), **{k.casefold(): v for k, v in column.units.items()}}
+    factors = {
+        "": 1.0,
+        **dict.fromkeys(same, 1.0),
+        **{k.casefold(): v for k, v in column.units.items()},
+    }
     return float(read[1]) * factors.get((read[2] or "").strip().casefold(), np.nan)

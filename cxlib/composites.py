@@ -62,16 +62,26 @@ def correlations(data: pd.DataFrame, study: Study) -> Result:
             found = pearsonr(pair[a], pair[b])
             r, p, (low, high) = found.statistic, found.pvalue, found.confidence_interval()
         rows.append((a, b, r, low, high, p, len(pair)))
-    table = pd.DataFrame(rows, columns=["construct_a", "construct_b", "r", "ci_low", "ci_high", "p", "n"])
+    table = pd.DataFrame(
+        rows, columns=["construct_a", "construct_b", "r", "ci_low", "ci_high", "p", "n"]
+    )
     table.insert(6, "p_holm", holm(table["p"]))
-    without = ", ".join(f"{row.construct_a}–{row.construct_b}" for row in table[table["r"].isna()].itertuples())
+    without = ", ".join(
+        f"{row.construct_a}–{row.construct_b}" for row in table[table["r"].isna()].itertuples()
+    )
     warnings = [{"en": f"No correlation for {without}: fewer than four common rows, or a constant score.",
                  "zh": f"{without} 无法计算相关：共同样本不足四行，或得分为常数。"}] if without else []  # fmt: skip
     if table["r"].isna().all():
-        text = {"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"}
+        text = {
+            "en": "There is no pair of constructs to correlate.",
+            "zh": "没有可计算相关的构念。",
+        }
         return Result(table, text, len(data), method, (text, *warnings))
     top, named = _strongest(table, study)
-    clear, ci = int((table["p_holm"] < 0.05).sum()), f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}]"
+    clear, ci = (
+        int((table["p_holm"] < 0.05).sum()),
+        f"[{show.number(top['ci_low'], 2)}, {show.number(top['ci_high'], 2)}]",
+    )
     text = {"en": f"{clear} of {show.plural(len(table), 'correlation')} differ from zero after Holm's correction; the strongest is "
                   f"{named['en']} {ci}, n = {top['n']}.",
             "zh": f"经 Holm 校正，{len(table)} 个相关中有 {clear} 个不为零；最强的是{named['zh']} {ci}，n = {top['n']}。"}  # fmt: skip
@@ -79,17 +89,24 @@ def correlations(data: pd.DataFrame, study: Study) -> Result:
 
 
 @show.picture
-def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
+def plot_correlations(
+    table: pd.DataFrame | Result, study: Study, *, language: str = "en"
+) -> tuple[Figure, Text]:
     """Heat map of the construct correlations, lower triangle; those that Holm's correction leaves unclear are grey."""
     import seaborn
     from matplotlib import pyplot
 
     pairs = table.table if isinstance(table, Result) else table
     if pairs["r"].isna().all():
-        return show.blank({"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"}, language)
+        return show.blank(
+            {"en": "There is no pair of constructs to correlate.", "zh": "没有可计算相关的构念。"},
+            language,
+        )
     codes = list(dict.fromkeys([*pairs["construct_a"], *pairs["construct_b"]]))
     wide = pairs.pivot_table(["r", "p_holm"], "construct_b", "construct_a", sort=False)
-    grid, p = (wide[value].reindex(index=codes[1:], columns=codes[:-1]) for value in ("r", "p_holm"))
+    grid, p = (
+        wide[value].reindex(index=codes[1:], columns=codes[:-1]) for value in ("r", "p_holm")
+    )
     small = len(codes) > 12
     cell = 0.42 if small else 0.62
     size = max(4.5, 2.4 + cell * len(codes)), max(2.5, 0.9 + cell * len(codes) * 0.8)
@@ -100,9 +117,13 @@ def plot_correlations(table: pd.DataFrame | Result, study: Study, *, language: s
     axes.set(xlabel="", ylabel="")
     axes.grid(False)
     axes.set_xticklabels(codes[:-1], rotation=90 if small else 0)
-    axes.set_yticklabels([f"{study.name(code, language)}  {code}" for code in codes[1:]], rotation=0)
+    axes.set_yticklabels(
+        [f"{study.name(code, language)}  {code}" for code in codes[1:]], rotation=0
+    )
     shown = grid.notna().to_numpy()
-    for text, own, unclear in zip(axes.texts, grid.to_numpy()[shown], p.to_numpy()[shown] >= 0.05, strict=True):
+    for text, own, unclear in zip(
+        axes.texts, grid.to_numpy()[shown], p.to_numpy()[shown] >= 0.05, strict=True
+    ):
         text.set_color("white" if abs(own) > 0.6 else show.MUTED if unclear else show.INK)
     n, (_, strongest) = pairs["n"], _strongest(pairs, study)
     size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")

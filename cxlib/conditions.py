@@ -34,7 +34,13 @@ def where(frame: pd.DataFrame, condition: str) -> pd.Series:
             case ast.Name(id=name) if name in frame:
                 return frame[name]
             case ast.Name(id=name):
-                raise DataError(_("Condition '{condition}': there is no column '{name}'.", condition=condition, name=name))
+                raise DataError(
+                    _(
+                        "Condition '{condition}': there is no column '{name}'.",
+                        condition=condition,
+                        name=name,
+                    )
+                )
             case ast.Constant(value=int() | float() | str() as constant):
                 return pd.Series(constant, frame.index)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
@@ -50,8 +56,13 @@ def where(frame: pd.DataFrame, condition: str) -> pd.Series:
                 if one.dtype.kind not in "fibM" and other.dtype.kind in "fi":
                     other = other.map("{:g}".format)  # the codes of a category are texts
                 return OPERATORS[type(op)](one, other) & one.notna() & other.notna()
-        raise DataError(_("Condition '{condition}' cannot be read. Allowed: columns, numbers, quoted texts, == != < <= > >=, and, or, not; write "
-                          "'low <= x and x <= high' for a range.", condition=condition))
+        raise DataError(
+            _(
+                "Condition '{condition}' cannot be read. Allowed: columns, numbers, quoted texts, == != < <= > >=, and, or, not; write "
+                "'low <= x and x <= high' for a range.",
+                condition=condition,
+            )
+        )
 
     def truth(node: ast.AST) -> pd.Series:
         return value(node).fillna(0).astype(bool)
@@ -59,5 +70,9 @@ def where(frame: pd.DataFrame, condition: str) -> pd.Series:
     try:
         return truth(ast.parse(condition.strip(), mode="eval").body)
     except SyntaxError:
-        raise DataError(_("Condition '{condition}' cannot be read. Write for example \"fb_given == 0 and reply_h > 0\".",
-                          condition=condition)) from None
+        raise DataError(
+            _(
+                "Condition '{condition}' cannot be read. Write for example \"fb_given == 0 and reply_h > 0\".",
+                condition=condition,
+            )
+        ) from None

@@ -40,7 +40,9 @@ class Draw(Declared):
     always: float | None = None
     share: float | None = None  # of ones
     shares: dict[str, float] | None = None  # of levels, in rising order of the score
-    likert: tuple[float, float] | None = None  # (an answer, the share that gives it or a higher one)
+    likert: tuple[float, float] | None = (
+        None  # (an answer, the share that gives it or a higher one)
+    )
     normal: tuple[float, float] | None = None  # mean, standard deviation
     lognormal: tuple[float, float] | None = None  # median, standard deviation of the logarithm
     poisson: float | None = None  # mean
@@ -53,7 +55,9 @@ class Draw(Declared):
     after: str = ""  # a time: the number drawn is then the delay in `unit`
     unit: Literal["seconds", "minutes", "hours", "days"] = "hours"
     level: Literal["respondent", "cluster"] = "respondent"
-    weights: dict[str, float] = Field({}, alias="from")  # of constructs and earlier columns in the score
+    weights: dict[str, float] = Field(
+        {}, alias="from"
+    )  # of constructs and earlier columns in the score
     times: dict[str, float] = {}  # condition → factor of the mean or share
     plus: dict[str, float] = {}  # condition → what is added to the share, or days to a time
     given: dict[str, dict[str, float]] = {}  # condition → other shares
@@ -66,7 +70,9 @@ class Draw(Declared):
         known = [name for name, declared in Draw.model_fields.items() if declared.default is None]
         found = [name for name in known if getattr(self, name) is not None]
         if len(found) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(known)}; it has {', '.join(found) or 'none'}")
+            raise ValueError(
+                f"needs exactly one of {', '.join(known)}; it has {', '.join(found) or 'none'}"
+            )
         return self
 
     @property
@@ -101,7 +107,9 @@ class Stream:
 
     def uniform(self, name: str, *shape: int) -> np.ndarray:
         """Numbers in (0, 1)."""
-        source = np.random.default_rng([self.seed, zlib.crc32((self.prefix + name).encode()), self.block])
+        source = np.random.default_rng(
+            [self.seed, zlib.crc32((self.prefix + name).encode()), self.block]
+        )
         return np.maximum(source.random(shape), 2.0**-54)
 
     def normal(self, name: str, *shape: int) -> np.ndarray:
@@ -126,7 +134,8 @@ class Rows:
     def take(self, index: np.ndarray, first: int = 0) -> Rows:
         """Rows below these: respondents of clusters, tickets of respondents."""
         below = (
-            {name: values[index] for name, values in part.items()} for part in (self.cells, self.scores, self.lifted)
+            {name: values[index] for name, values in part.items()}
+            for part in (self.cells, self.scores, self.lifted)
         )
         return Rows(len(index), self.stream, first, *below)
 
@@ -134,7 +143,11 @@ class Rows:
         """Which rows meet a condition; all meet an empty one."""
         if not condition:
             return np.ones(self.n, bool)
-        named = {name: self.cells[name] for name in re.findall(r"[A-Za-z_]\w*", condition) if name in self.cells}
+        named = {
+            name: self.cells[name]
+            for name in re.findall(r"[A-Za-z_]\w*", condition)
+            if name in self.cells
+        }
         return where(pd.DataFrame(named, index=range(self.n)), condition).to_numpy()
 
     def draw(self, name: str, planned: Planned) -> None:
@@ -145,9 +158,15 @@ class Rows:
             own = ndtri((np.argsort(order, kind="stable") + 0.5) / self.n)
         else:
             own = self.stream.normal(code, self.n)
-        z = planned.chance * own + sum(weight * self.scores[source] for source, weight in planned.weights.items())
-        if draw.times or draw.plus:  # what they say of groups is all there is: none comes by way of the constructs
-            z = z - sum(weight * self.lifted.get(source, 0.0) for source, weight in planned.weights.items())
+        z = planned.chance * own + sum(
+            weight * self.scores[source] for source, weight in planned.weights.items()
+        )
+        if (
+            draw.times or draw.plus
+        ):  # what they say of groups is all there is: none comes by way of the constructs
+            z = z - sum(
+                weight * self.lifted.get(source, 0.0) for source, weight in planned.weights.items()
+            )
         values = self._values(planned, z)
         if not (asked := self.holds(column.only_if)).all():
             values = pd.Series(values).where(asked).to_numpy()
@@ -167,7 +186,9 @@ class Rows:
             case "shares", shares:
                 return self._levels(shares, draw.given, z)
             case "id", pattern:
-                return np.array([pattern.format(self.first + i) for i in range(1, self.n + 1)], object)
+                return np.array(
+                    [pattern.format(self.first + i) for i in range(1, self.n + 1)], object
+                )
             case "hash", digits:
                 every = self.stream.uniform(code, self.n)
                 return np.array([f"{int(u * 16**digits):0{digits}x}" for u in every], object)
@@ -177,7 +198,9 @@ class Rows:
                 seconds = np.floor((ndtr(z) * days + added) * 86400)
                 return np.datetime64(day, "s") + seconds.astype("timedelta64[s]")
             case "likert", (answer, share):
-                numbers = answer - 0.5 + ANSWER_SD * (ndtri(np.clip(share * factor + added, 0, 1)) + z)
+                numbers = (
+                    answer - 0.5 + ANSWER_SD * (ndtri(np.clip(share * factor + added, 0, 1)) + z)
+                )
             case "normal", (mean, sd):
                 numbers = mean * factor + sd * z
             case "lognormal", (median, sd):
@@ -193,10 +216,17 @@ class Rows:
             case "always", number:
                 numbers = np.full(self.n, number)
         if draw.after:
-            return self.cells[draw.after] + np.rint(numbers * HOURS[draw.unit] * 3600).astype("timedelta64[s]")
-        return np.clip(np.round(numbers + draw.least, draw.digits), *(planned.column.range or (-np.inf, np.inf)))
+            return self.cells[draw.after] + np.rint(numbers * HOURS[draw.unit] * 3600).astype(
+                "timedelta64[s]"
+            )
+        return np.clip(
+            np.round(numbers + draw.least, draw.digits),
+            *(planned.column.range or (-np.inf, np.inf)),
+        )
 
-    def _levels(self, shares: Mapping[str, float], given: Mapping[str, Mapping], z: np.ndarray) -> np.ndarray:
+    def _levels(
+        self, shares: Mapping[str, float], given: Mapping[str, Mapping], z: np.ndarray
+    ) -> np.ndarray:
         """Levels by cutting the score; `given` are other shares, for the rows that meet its condition."""
         every = np.tile(list(shares.values()), (self.n, 1))
         for condition, other in given.items():
@@ -207,7 +237,11 @@ class Rows:
     def _sentences(self, code: str, texts: Mapping[str, Any]) -> np.ndarray:
         """A text of an opening, a sentence of its tone and theme, and a close."""
         out = np.empty(self.n, object)
-        chosen = zip(*(self.cells[name] for name in LABELS), self.stream.uniform(f"{code} words", self.n, 3), strict=True)
+        chosen = zip(
+            *(self.cells[name] for name in LABELS),
+            self.stream.uniform(f"{code} words", self.n, 3),
+            strict=True,
+        )
         for i, (tone, theme, u) in enumerate(chosen):
             parts = texts["open"], texts[tone][theme], texts["close"][tone]
             out[i] = "".join(part[int(v * len(part))] for part, v in zip(parts, u, strict=True))

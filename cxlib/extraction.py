@@ -54,16 +54,34 @@ class EFA:
     @property
     def variance(self) -> pd.DataFrame:
         """What each factor explains of the items' variance: factor, ss_loadings, proportion, cumulative."""
-        explained, p = _explained(self.loadings.to_numpy(), self.correlations.to_numpy()), len(self.loadings)
-        return pd.DataFrame({"factor": list(self.loadings), "ss_loadings": explained, "proportion": explained / p,
-                             "cumulative": explained.cumsum() / p})
+        explained, p = (
+            _explained(self.loadings.to_numpy(), self.correlations.to_numpy()),
+            len(self.loadings),
+        )
+        return pd.DataFrame(
+            {
+                "factor": list(self.loadings),
+                "ss_loadings": explained,
+                "proportion": explained / p,
+                "cumulative": explained.cumsum() / p,
+            }
+        )
 
     @property
     def cross(self) -> pd.DataFrame:
         """The items whose second loading is flagged: item, first, second, loading, second_loading."""
-        two = {item: row.loc[row.abs().sort_values(ascending=False, kind="stable").index[:2]] for item, row in self.loadings.iterrows()}
-        return pd.DataFrame([(item, *row.index, *row) for item, row in two.items() if len(row) > 1 and abs(row.iloc[1]) >= CROSS_LOADING],
-                            columns=["item", "first", "second", "loading", "second_loading"])
+        two = {
+            item: row.loc[row.abs().sort_values(ascending=False, kind="stable").index[:2]]
+            for item, row in self.loadings.iterrows()
+        }
+        return pd.DataFrame(
+            [
+                (item, *row.index, *row)
+                for item, row in two.items()
+                if len(row) > 1 and abs(row.iloc[1]) >= CROSS_LOADING
+            ],
+            columns=["item", "first", "second", "loading", "second_loading"],
+        )
 
     @property
     def heywood(self) -> tuple[str, ...]:
@@ -135,8 +153,13 @@ def bartlett(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple
     return value, df, float(chi2.sf(value, df))
 
 
-def parallel(frame: pd.DataFrame, rng: np.random.Generator, draws: int = 500, quantile: float = 0.95,
-             method: Literal["pca", "fa"] = "pca") -> pd.DataFrame:
+def parallel(
+    frame: pd.DataFrame,
+    rng: np.random.Generator,
+    draws: int = 500,
+    quantile: float = 0.95,
+    method: Literal["pca", "fa"] = "pca",
+) -> pd.DataFrame:
     """Parallel analysis: observed eigenvalues beside those of uncorrelated normal items of the same size.
 
     As many factors are retained as lead in an unbroken run above the quantile of the random ones (Horn 1965,
@@ -177,8 +200,13 @@ def parallel(frame: pd.DataFrame, rng: np.random.Generator, draws: int = 500, qu
     p = len(r)
     noise = np.array([np.corrcoef(rng.standard_normal((n, p)), rowvar=False) for _ in range(draws)])
     observed, random = _spectrum(r[None], method)[0], _spectrum(noise, method)
-    return pd.DataFrame({"factor": np.arange(1, p + 1), "observed": observed,
-                         "random": np.quantile(random, quantile, axis=0)})
+    return pd.DataFrame(
+        {
+            "factor": np.arange(1, p + 1),
+            "observed": observed,
+            "random": np.quantile(random, quantile, axis=0),
+        }
+    )
 
 
 def map_test(frame: pd.DataFrame, correlation: Correlation = "pearson") -> pd.DataFrame:
@@ -221,8 +249,14 @@ def map_test(frame: pd.DataFrame, correlation: Correlation = "pearson") -> pd.Da
     return pd.DataFrame(out, columns=["factors", "map", "map4"])
 
 
-def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotation: Rotation = "oblimin",
-        kaiser: bool | None = None, correlation: Correlation = "pearson") -> EFA:
+def efa(
+    frame: pd.DataFrame,
+    factors: int,
+    method: Extraction = "minres",
+    rotation: Rotation = "oblimin",
+    kaiser: bool | None = None,
+    correlation: Correlation = "pearson",
+) -> EFA:
     """Exploratory factor analysis of the correlations.
 
     Extraction runs to full convergence: "minres" minimises the squared residual correlations, "ml" is maximum
@@ -259,16 +293,20 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     R: ``psych::fa(frame, factors, fm = "minres", rotate = "oblimin")``, whose default tolerances stop at about
     four digits (Harman and Jones 1966, doi:10.1007/BF02289468; Jennrich 2002, doi:10.1007/BF02294706).
     """
-    for value, allowed, name in ((method, ("minres", "ml", "pa"), "method"),
-                                 (rotation, ("oblimin", "promax", "varimax", "none"), "rotation")):
+    for value, allowed, name in (
+        (method, ("minres", "ml", "pa"), "method"),
+        (rotation, ("oblimin", "promax", "varimax", "none"), "rotation"),
+    ):
         if value not in allowed:
             raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
     r, n, notes = correlations(frame, correlation)
     p = len(r)
     most = int(np.floor(p + 0.5 - np.sqrt(2 * p + 0.25)))
     if not 1 <= factors <= most:
-        raise ValueError(f"factors={factors} is not possible with {p} items: allowed are 1 to {most}, beyond which the model "
-                         "has more unknowns than correlations.")
+        raise ValueError(
+            f"factors={factors} is not possible with {p} items: allowed are 1 to {most}, beyond which the model "
+            "has more unknowns than correlations."
+        )
     unique, converged = _extract(r, factors, method)
     raw = _axes(r, unique, factors, method)
     raw = raw * np.where(raw.sum(axis=0) < 0, -1, 1)
@@ -279,13 +317,26 @@ def efa(frame: pd.DataFrame, factors: int, method: Extraction = "minres", rotati
     names, items = [f"F{j + 1}" for j in range(factors)], list(frame.columns)
     residual = (r - raw @ raw.T)[~np.eye(p, dtype=bool)]
     normal = rotation in ("varimax", "promax") if kaiser is None else kaiser
-    turning = "no rotation" if rotation == "none" or factors == 1 else f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"
-    return EFA(pd.DataFrame(pattern, items, names), pd.DataFrame(phi, names, names),
-               pd.Series((raw**2).sum(axis=1), items, name="communality"), float(np.sqrt((residual**2).mean())), converged and turned, n,
-               f"{method} extraction of {correlation.capitalize()} correlations, {turning}", notes)
+    turning = (
+        "no rotation"
+        if rotation == "none" or factors == 1
+        else f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"
+    )
+    return EFA(
+        pd.DataFrame(pattern, items, names),
+        pd.DataFrame(phi, names, names),
+        pd.Series((raw**2).sum(axis=1), items, name="communality"),
+        float(np.sqrt((residual**2).mean())),
+        converged and turned,
+        n,
+        f"{method} extraction of {correlation.capitalize()} correlations, {turning}",
+        notes,
+    )
 
 
-def rotate(loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None) -> tuple[np.ndarray, np.ndarray, bool]:
+def rotate(
+    loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Rotate loadings (items × factors): the pattern, the factor correlations, and whether the rotation converged.
 
     Parameters
@@ -319,25 +370,35 @@ def rotate(loadings: np.ndarray, rotation: Rotation, kaiser: bool | None = None)
     return scale * (pattern @ u), back @ back.T, converged
 
 
-def correlations(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[np.ndarray, int, tuple]:
+def correlations(
+    frame: pd.DataFrame, correlation: Correlation = "pearson"
+) -> tuple[np.ndarray, int, tuple]:
     """The correlations of the complete rows, how many rows these are, and warnings; raises ValueError as :func:`kmo`."""
     if correlation not in ("pearson", "polychoric"):
         raise ValueError(f"correlation='{correlation}' is unknown. Allowed: pearson, polychoric.")
     rows = complete_rows(frame)
     ordinal = sem.polychoric(rows) if correlation == "polychoric" else None
-    r, notes = (rows.corr().to_numpy(), ()) if ordinal is None else (ordinal.correlations.to_numpy(), ordinal.warnings)
+    r, notes = (
+        (rows.corr().to_numpy(), ())
+        if ordinal is None
+        else (ordinal.correlations.to_numpy(), ordinal.warnings)
+    )
     if np.linalg.eigvalsh(r)[0] <= 0:
-        raise Impossible(f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
-                         "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.",
-                         f"这些题项的相关矩阵（{correlation}）不正定，任何因子模型都不可能产生它。请去掉近乎重复的题项或罕见类别，或用 correlation='pearson'。")
+        raise Impossible(
+            f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
+            "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.",
+            f"这些题项的相关矩阵（{correlation}）不正定，任何因子模型都不可能产生它。请去掉近乎重复的题项或罕见类别，或用 correlation='pearson'。",
+        )
     return r, len(rows), notes
 
 
 def too_few(complete: int, rows: int, items: int) -> Impossible:
     """The refusal to factor more items than there are complete rows."""
-    return Impossible(f"Only {complete} of {rows} rows are complete, for {items} items. More rows than items are needed; take fewer "
-                      "items or look at the missing answers.",
-                      f"{rows} 行中只有 {complete} 行完整，而题项有 {items} 个。行数须多于题项数；请减少题项，或查看缺失的答案。")
+    return Impossible(
+        f"Only {complete} of {rows} rows are complete, for {items} items. More rows than items are needed; take fewer "
+        "items or look at the missing answers.",
+        f"{rows} 行中只有 {complete} 行完整，而题项有 {items} 个。行数须多于题项数；请减少题项，或查看缺失的答案。",
+    )
 
 
 def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -350,21 +411,31 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """
     n, p = len(frame.dropna()), frame.shape[1]
     if p < 3:
-        raise Impossible(f"There are {p} items: {list(frame.columns)}. Factoring needs at least 3.",
-                         f"只有 {p} 个题项：{'、'.join(map(str, frame.columns))}。因子分析至少需要 3 个。")
+        raise Impossible(
+            f"There are {p} items: {list(frame.columns)}. Factoring needs at least 3.",
+            f"只有 {p} 个题项：{'、'.join(map(str, frame.columns))}。因子分析至少需要 3 个。",
+        )
     if n <= p:
         raise too_few(n, len(frame), p)
     rows = numbers(frame)
     r = rows.corr().to_numpy()
-    pairs = [f"{frame.columns[i]} and {frame.columns[j]}" for i, j in zip(*np.triu_indices(p, 1), strict=True)
-             if abs(r[i, j]) > 1 - 1e-12]
+    pairs = [
+        f"{frame.columns[i]} and {frame.columns[j]}"
+        for i, j in zip(*np.triu_indices(p, 1), strict=True)
+        if abs(r[i, j]) > 1 - 1e-12
+    ]
     if pairs:
-        raise Impossible(f"Identical (or mirrored) items: {'; '.join(pairs)}. Their correlation matrix is singular. Perhaps a "
-                         "column was copied; leave one out.",
-                         f"题项相同（或互为镜像）：{'；'.join(pairs)}。相关矩阵奇异。可能复制了列，请去掉一个。")
+        raise Impossible(
+            f"Identical (or mirrored) items: {'; '.join(pairs)}. Their correlation matrix is singular. Perhaps a "
+            "column was copied; leave one out.",
+            f"题项相同（或互为镜像）：{'；'.join(pairs)}。相关矩阵奇异。可能复制了列，请去掉一个。",
+        )
     if np.linalg.eigvalsh(r)[0] < 1e-10:
-        raise Impossible("The correlation matrix is singular: some item is a combination of others, such as a sum score. "
-                         "Leave it out.", "相关矩阵奇异：某个题项是其他题项的组合（例如总分），请将其去掉。")
+        raise Impossible(
+            "The correlation matrix is singular: some item is a combination of others, such as a sum score. "
+            "Leave it out.",
+            "相关矩阵奇异：某个题项是其他题项的组合（例如总分），请将其去掉。",
+        )
     return rows
 
 
@@ -378,9 +449,9 @@ def _axes(r: np.ndarray, unique: np.ndarray, m: int, method: str) -> np.ndarray:
     if method == "ml":
         root = np.sqrt(unique)
         values, vectors = np.linalg.eigh(r / np.outer(root, root))
-        return root[:, None] * (vectors * np.sqrt(np.maximum(values - 1, 0)))[:, :-m - 1:-1]
+        return root[:, None] * (vectors * np.sqrt(np.maximum(values - 1, 0)))[:, : -m - 1 : -1]
     values, vectors = np.linalg.eigh(r - np.diag(unique))
-    return (vectors * np.sqrt(np.maximum(values, 0)))[:, :-m - 1:-1]
+    return (vectors * np.sqrt(np.maximum(values, 0)))[:, : -m - 1 : -1]
 
 
 def _extract(r: np.ndarray, m: int, method: str, limit: int = 20_000) -> tuple[np.ndarray, bool]:
@@ -405,8 +476,14 @@ def _extract(r: np.ndarray, m: int, method: str, limit: int = 20_000) -> tuple[n
         rest, axes = values[:-m], vectors[:, :-m]
         return (rest - np.log(rest) - 1).sum(), (axes**2 * (1 - rest)).sum(axis=1) / unique
 
-    found = minimize(discrepancy, start, jac=True, method="L-BFGS-B", bounds=[(LOWEST, 1.0)] * len(r),
-                     options={**EXACT, "gtol": 1e-9})
+    found = minimize(
+        discrepancy,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(LOWEST, 1.0)] * len(r),
+        options={**EXACT, "gtol": 1e-9},
+    )
     slope = discrepancy(found.x)[1]
     inside = np.clip(found.x - slope, LOWEST, 1.0) - found.x
     return found.x, bool(np.abs(inside).max() < 1e-6)
@@ -438,9 +515,13 @@ def _oblimin(a: np.ndarray) -> tuple[np.ndarray, bool]:
         pattern = a @ back.T
         others = (pattern**2).sum(axis=1, keepdims=True) - pattern**2
         slope = -(pattern.T @ (pattern * others) @ back).T
-        return (pattern**2 * others).sum() / 4, ((slope - t * (t * slope).sum(axis=0)) / length).ravel()
+        return (pattern**2 * others).sum() / 4, (
+            (slope - t * (t * slope).sum(axis=0)) / length
+        ).ravel()
 
-    found = minimize(at, np.eye(m).ravel(), jac=True, method="L-BFGS-B", options={**EXACT, "gtol": 1e-10})
+    found = minimize(
+        at, np.eye(m).ravel(), jac=True, method="L-BFGS-B", options={**EXACT, "gtol": 1e-10}
+    )
     x = found.x.reshape(m, m)
     return x / np.linalg.norm(x, axis=0), bool(np.abs(found.jac).max() < 1e-6)
 

@@ -33,10 +33,14 @@ STRETCHES = ["low", "high", "low_sd", "high_sd", "significant", "sign", "share"]
 CLOSE = 0.8
 """Correlation of X and W from which their product is hard to tell from the square of either (our convention; the
 problem: MacCallum & Mar 1995, doi:10.1037/0033-2909.118.3.405)."""
-NONE = {"en": "No outcome of the model has two predictors with items, so no interaction was tested.",
-        "zh": "模型中没有哪个结果变量有两个带题项的预测变量，因此未检验交互作用。"}
-DOUBT = {"en": "The solution cannot be trusted, so nothing is said about the interaction.",
-         "zh": "该解不可信，因此不对交互作用下结论。"}
+NONE = {
+    "en": "No outcome of the model has two predictors with items, so no interaction was tested.",
+    "zh": "模型中没有哪个结果变量有两个带题项的预测变量，因此未检验交互作用。",
+}
+DOUBT = {
+    "en": "The solution cannot be trusted, so nothing is said about the interaction.",
+    "zh": "该解不可信，因此不对交互作用下结论。",
+}
 
 
 class InteractionError(ValueError):
@@ -76,16 +80,26 @@ def candidates(data: pd.DataFrame, study: Study, model: str = "main") -> pd.Data
 
     The outcome is the satisfaction with most predictors, else the construct with most; second-order ones do not count.
     """
-    table = sem.fit(data, study.syntax(model)).parameters.rename(columns={"lhs": "outcome", "rhs": "predictor"})
+    table = sem.fit(data, study.syntax(model)).parameters.rename(
+        columns={"lhs": "outcome", "rhs": "predictor"}
+    )
     plain = {code for code, construct in study.constructs.items() if construct.items}
-    paths = table[(table["op"] == "~") & table["outcome"].isin(plain) & table["predictor"].isin(plain)]
+    paths = table[
+        (table["op"] == "~") & table["outcome"].isin(plain) & table["predictor"].isin(plain)
+    ]
     many = paths["outcome"].value_counts(sort=False).loc[lambda count: count > 1]
-    best = max(many.index, key=lambda code: (study.role(code) == "satisfaction", many[code]), default="")
-    paths = paths[paths["outcome"] == best].sort_values("std", key=lambda std: -std.abs(), kind="stable")
+    best = max(
+        many.index, key=lambda code: (study.role(code) == "satisfaction", many[code]), default=""
+    )
+    paths = paths[paths["outcome"] == best].sort_values(
+        "std", key=lambda std: -std.abs(), kind="stable"
+    )
     return paths[["outcome", "predictor", "std"]].reset_index(drop=True)
 
 
-def products(data: pd.DataFrame, first: Sequence[str], second: Sequence[str], match: bool = True) -> pd.DataFrame:
+def products(
+    data: pd.DataFrame, first: Sequence[str], second: Sequence[str], match: bool = True
+) -> pd.DataFrame:
     """Centre items, multiply them, centre the products (columns "x1.w1"): matched one to one, or all pairs.
 
     Raises
@@ -98,18 +112,31 @@ def products(data: pd.DataFrame, first: Sequence[str], second: Sequence[str], ma
     Rows must be complete.  R: ``semTools::indProd(data, first, second, match = match, doubleMC = TRUE)``.
     """
     if match and len(first) != len(second):
-        raise InteractionError(f"match=True pairs items one to one, but there are {len(first)} and {len(second)}. Give as "
-                               "many of each, or match=False for all pairs.")
+        raise InteractionError(
+            f"match=True pairs items one to one, but there are {len(first)} and {len(second)}. Give as "
+            "many of each, or match=False for all pairs."
+        )
     centred = data[[*first, *second]] - data[[*first, *second]].mean()
     pairs = zip(first, second, strict=True) if match else product(first, second)
     out = pd.DataFrame({f"{a}.{b}": centred[a] * centred[b] for a, b in pairs}, index=data.index)
     return out - out.mean()
 
 
-def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: str = "", moderator: str = "", *,
-                covariates: Sequence[str] = (), method: Literal["product", "two_stage"] = "product", match: bool = True,
-                estimator: Literal["MLR", "ML"] = "MLR", model: str = "main", rng: np.random.Generator | None = None,
-                n_boot: int = 1000) -> Interaction:
+def interaction(
+    data: pd.DataFrame,
+    study: Study,
+    outcome: str = "",
+    predictor: str = "",
+    moderator: str = "",
+    *,
+    covariates: Sequence[str] = (),
+    method: Literal["product", "two_stage"] = "product",
+    match: bool = True,
+    estimator: Literal["MLR", "ML"] = "MLR",
+    model: str = "main",
+    rng: np.random.Generator | None = None,
+    n_boot: int = 1000,
+) -> Interaction:
     """Estimate whether the slope of `predictor` on `outcome` depends on `moderator`.
 
     Parameters
@@ -161,48 +188,94 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     if method not in ("product", "two_stage"):
         raise InteractionError(f"method='{method}' is unknown. Use 'product' or 'two_stage'.")
     if method == "two_stage" and rng is None:
-        raise InteractionError("method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=.")
+        raise InteractionError(
+            "method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=."
+        )
     if not (outcome or predictor or moderator):
         found = candidates(data, study, model)
         if found.empty:
             return Interaction(table=pd.DataFrame(columns=COLUMNS), text=NONE, n_used=0)
         first, second, *others = dict.fromkeys([*found["predictor"], *covariates])
         try:
-            return interaction(data, study, found["outcome"][0], first, second, covariates=others, method=method, match=match,
-                               estimator=estimator, rng=rng, n_boot=n_boot)
+            return interaction(
+                data,
+                study,
+                found["outcome"][0],
+                first,
+                second,
+                covariates=others,
+                method=method,
+                match=match,
+                estimator=estimator,
+                rng=rng,
+                n_boot=n_boot,
+            )
         except (sem.ModelError, sem.DataError) as error:
-            return Interaction(table=pd.DataFrame(columns=COLUMNS), n_used=0, text={
-                "en": f"The interaction of {first} and {second} cannot be estimated: {error}",
-                "zh": f"无法估计 {first} 与 {second} 的交互作用：{error}"})
+            return Interaction(
+                table=pd.DataFrame(columns=COLUMNS),
+                n_used=0,
+                text={
+                    "en": f"The interaction of {first} and {second} cannot be estimated: {error}",
+                    "zh": f"无法估计 {first} 与 {second} 的交互作用：{error}",
+                },
+            )
     codes = [outcome, predictor, moderator, *covariates]
     items = {code: _items(data, study, code) for code in codes}
     listed = [item for code in codes for item in items[code]]
     if len(set(listed)) < len(listed):
-        raise InteractionError(f"Of {', '.join(codes)} two are the same or share an item. Give different ones.")
-    alone = {code: f"{code}.observed" for code in codes if items[code] == [code]}  # a factor and its item need two names
+        raise InteractionError(
+            f"Of {', '.join(codes)} two are the same or share an item. Give different ones."
+        )
+    alone = {
+        code: f"{code}.observed" for code in codes if items[code] == [code]
+    }  # a factor and its item need two names
     whole = [study.cluster] if study.cluster and method == "two_stage" else []
     frame = data[list(dict.fromkeys([*listed, *whole]))].dropna().rename(columns=alone)
     items = {code: [alone.get(item, item) for item in names] for code, names in items.items()}
     measured = sem.fit(frame, _measurement(items))
-    strength = measured.parameters.query("op == '=~'").set_index("rhs")["std"].abs().round(12)  # ties: order of the file
+    strength = (
+        measured.parameters.query("op == '=~'").set_index("rhs")["std"].abs().round(12)
+    )  # ties: order of the file
     items = {code: sorted(names, key=lambda item: -strength[item]) for code, names in items.items()}
-    names, words = (predictor, moderator, f"{predictor}.{moderator}", *covariates), {
-        code: {lang: study.name(code, lang) for lang in ("en", "zh")} for code in codes}
+    names, words = (
+        (predictor, moderator, f"{predictor}.{moderator}", *covariates),
+        {code: {lang: study.name(code, lang) for lang in ("en", "zh")} for code in codes},
+    )
     notes, lost = [], len(data) - len(frame)
     if lost:
-        notes.append({"en": f"{lost} of {len(data)} rows have a missing value in a variable used and were left out.",
-                      "zh": f"{len(data)} 行中有 {lost} 行在所用变量上有缺失值，已剔除。"})
+        notes.append(
+            {
+                "en": f"{lost} of {len(data)} rows have a missing value in a variable used and were left out.",
+                "zh": f"{len(data)} 行中有 {lost} 行在所用变量上有缺失值，已剔除。",
+            }
+        )
     if method == "product":
         pairs = min(len(items[predictor]), len(items[moderator]))
         match = match and pairs > 1
         chosen = [items[code][:pairs] if match else items[code] for code in names[:2]]
-        fit, est, vcov, phi = _product(frame, items, products(frame, *chosen, match), outcome, names, estimator)
-        notes += [*fit.warnings, *([_unused(items[code], pairs, words[code]) for code in names[:2] if len(items[code]) > pairs]
-                                   if match else [])]
+        fit, est, vcov, phi = _product(
+            frame, items, products(frame, *chosen, match), outcome, names, estimator
+        )
+        notes += [
+            *fit.warnings,
+            *(
+                [
+                    _unused(items[code], pairs, words[code])
+                    for code in names[:2]
+                    if len(items[code]) > pairs
+                ]
+                if match
+                else []
+            ),
+        ]
         if study.cluster:
-            notes.append({"en": f"Standard errors take respondents of one {study.cluster} as independent; method='two_stage' with "
-                                "rng= resamples whole clusters.",
-                          "zh": f"标准误把同一 {study.cluster} 的受访者视为独立；method='two_stage' 并给出 rng= 则整群重抽样。"})
+            notes.append(
+                {
+                    "en": f"Standard errors take respondents of one {study.cluster} as independent; method='two_stage' with "
+                    "rng= resamples whole clusters.",
+                    "zh": f"标准误把同一 {study.cluster} 的受访者视为独立；method='two_stage' 并给出 rng= 则整群重抽样。",
+                }
+            )
         what = f"product indicators ({'matched pairs' if match else 'all pairs'}, double mean-centred), {fit.method}"
     else:
         fit = sem.fit(frame, _measurement(items))
@@ -215,20 +288,44 @@ def interaction(data: pd.DataFrame, study: Study, outcome: str = "", predictor: 
     r = phi.loc[predictor, moderator] / sd[names[2]]
     if abs(r) >= CLOSE:
         x, w = words[predictor], words[moderator]
-        notes.append({"en": f"{x['en']} and {w['en']} correlate {show.number(r, 2)}: an interaction can then hardly be told from a "
-                            "curved effect of either.",
-                      "zh": f"{x['zh']}与{w['zh']}相关 {show.number(r, 2)}：此时交互作用很难与其中任一变量的曲线效应区分。"})
+        notes.append(
+            {
+                "en": f"{x['en']} and {w['en']} correlate {show.number(r, 2)}: an interaction can then hardly be told from a "
+                "curved effect of either.",
+                "zh": f"{x['zh']}与{w['zh']}相关 {show.number(r, 2)}：此时交互作用很难与其中任一变量的曲线效应区分。",
+            }
+        )
     order = list(names)
     table = tested(pd.DataFrame({"est": est, "se": np.sqrt(np.diag(vcov))})).assign(
-        outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates],
+        outcome=outcome,
+        predictor=[*names[:2], f"{predictor}:{moderator}", *covariates],
         std=est * sd[order].to_numpy() / sd[outcome],
-        delta_r2=est**2 / np.diag(inverted(phi.loc[order, order].to_numpy())) / phi.loc[outcome, outcome])
-    mean, values = float(frame[items[moderator][0]].mean()), scores(measured, frame).table[moderator]
+        delta_r2=est**2
+        / np.diag(inverted(phi.loc[order, order].to_numpy()))
+        / phi.loc[outcome, outcome],
+    )
+    mean, values = (
+        float(frame[items[moderator][0]].mean()),
+        scores(measured, frame).table[moderator],
+    )
     shown = Interaction(
-        table=table[COLUMNS], text=DOUBT, n_used=len(frame), method=what, warnings=tuple(notes), outcome=outcome, words=words,
-        predictor=predictor, moderator=moderator, slope=est[[0, 2]], vcov=vcov[np.ix_([0, 2], [0, 2])], mean=mean,
-        sd=float(sd[moderator]), values=mean + (values / values.std(ddof=0) * sd[moderator]).to_numpy(),
-        scale=float(sd[predictor] / sd[outcome]), fit=fit)
+        table=table[COLUMNS],
+        text=DOUBT,
+        n_used=len(frame),
+        method=what,
+        warnings=tuple(notes),
+        outcome=outcome,
+        words=words,
+        predictor=predictor,
+        moderator=moderator,
+        slope=est[[0, 2]],
+        vcov=vcov[np.ix_([0, 2], [0, 2])],
+        mean=mean,
+        sd=float(sd[moderator]),
+        values=mean + (values / values.std(ddof=0) * sd[moderator]).to_numpy(),
+        scale=float(sd[predictor] / sd[outcome]),
+        fit=fit,
+    )
     return replace(shown, text=_said(shown)) if fit.trustworthy else shown
 
 
@@ -242,18 +339,39 @@ def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> show
     R: ``semTools::probe2WayMC(fit, c("X", "W", "XW"), "Y", "W", sd * at)``.
     """
     if np.isnan(result.sd):
-        return show.Result(pd.DataFrame(columns=SLOPES), result.text, result.n_used, warnings=result.warnings)
+        return show.Result(
+            pd.DataFrame(columns=SLOPES), result.text, result.n_used, warnings=result.warnings
+        )
     at = np.asarray(list(at), float)
-    table = tested(pd.DataFrame(dict(zip(("est", "se"), result.at(at * result.sd), strict=True)))).assign(at=at, moderator=result.mean + at * result.sd)
+    table = tested(
+        pd.DataFrame(dict(zip(("est", "se"), result.at(at * result.sd), strict=True)))
+    ).assign(at=at, moderator=result.mean + at * result.sd)
     table["std"] = table["est"] * result.scale
     x, w, y = (result.words[code] for code in (result.predictor, result.moderator, result.outcome))
-    said = [(f"{row.at:+g}".replace("-", "−").replace("+0", "0"), show.number(row.std, 2), show.p_text(row.p)) for row in table.itertuples()]
-    return show.Result(table[SLOPES], DOUBT if not result.fit.trustworthy else {
-        "en": f"Standardised slope of {x['en']} on {y['en']}, by standard deviations of {w['en']} from its mean: "
-              + ", ".join(f"{std} at {where} ({p})" for where, std, p in said) + ".",
-        "zh": f"{x['zh']}对{y['zh']}的标准化斜率，按{w['zh']}距均值的标准差数："
-              + "，".join(f"{where} 处为 {std}（{p}）" for where, std, p in said) + "。"},
-        result.n_used, "simple slopes, delta method", result.warnings)
+    said = [
+        (
+            f"{row.at:+g}".replace("-", "−").replace("+0", "0"),
+            show.number(row.std, 2),
+            show.p_text(row.p),
+        )
+        for row in table.itertuples()
+    ]
+    return show.Result(
+        table[SLOPES],
+        DOUBT
+        if not result.fit.trustworthy
+        else {
+            "en": f"Standardised slope of {x['en']} on {y['en']}, by standard deviations of {w['en']} from its mean: "
+            + ", ".join(f"{std} at {where} ({p})" for where, std, p in said)
+            + ".",
+            "zh": f"{x['zh']}对{y['zh']}的标准化斜率，按{w['zh']}距均值的标准差数："
+            + "，".join(f"{where} 处为 {std}（{p}）" for where, std, p in said)
+            + "。",
+        },
+        result.n_used,
+        "simple slopes, delta method",
+        result.warnings,
+    )
 
 
 def bounds(slope: np.ndarray, vcov: np.ndarray) -> np.ndarray:
@@ -266,7 +384,9 @@ def bounds(slope: np.ndarray, vcov: np.ndarray) -> np.ndarray:
         return np.array([-c / (2 * half)]) if half else np.empty(0)
     if not half**2 - a * c > 0:  # nor is there a bound where there are no standard errors
         return np.empty(0)
-    far = -(half + np.copysign(np.sqrt(half**2 - a * c), half))  # no cancellation; the other root follows from their product
+    far = -(
+        half + np.copysign(np.sqrt(half**2 - a * c), half)
+    )  # no cancellation; the other root follows from their product
     return np.sort([far / a, c / far])
 
 
@@ -286,22 +406,42 @@ def johnson_neyman(result: Interaction) -> show.Result:
     R: ``interactions::johnson_neyman(lm(y ~ x * w), x, w)`` for observed variables, up to t for z.
     """
     if np.isnan(result.sd):
-        return show.Result(pd.DataFrame(columns=STRETCHES), result.text, result.n_used, warnings=result.warnings)
+        return show.Result(
+            pd.DataFrame(columns=STRETCHES), result.text, result.n_used, warnings=result.warnings
+        )
     w = bounds(result.slope, result.vcov)
-    est, se = result.at(np.concatenate([[w[0] - result.sd], (w[:-1] + w[1:]) / 2, [w[-1] + result.sd]]) if len(w) else np.zeros(1))
+    est, se = result.at(
+        np.concatenate([[w[0] - result.sd], (w[:-1] + w[1:]) / 2, [w[-1] + result.sd]])
+        if len(w)
+        else np.zeros(1)
+    )
     ends, sure = np.concatenate([[-np.inf], w, [np.inf]]), np.abs(est) > Z95 * se
     place = np.searchsorted(w, result.values - result.mean, side="right")
-    table = pd.DataFrame({"low": result.mean + ends[:-1], "high": result.mean + ends[1:], "low_sd": ends[:-1] / result.sd,
-                          "high_sd": ends[1:] / result.sd, "significant": sure,
-                          "sign": np.where(~sure, "", np.where(est > 0, "+", "-")),
-                          "share": np.bincount(place, minlength=len(est)) / len(place)})
-    return show.Result(table, _where(result, table) if result.fit.trustworthy else DOUBT, result.n_used,
-                       "Johnson-Neyman, 95% confidence", result.warnings)
+    table = pd.DataFrame(
+        {
+            "low": result.mean + ends[:-1],
+            "high": result.mean + ends[1:],
+            "low_sd": ends[:-1] / result.sd,
+            "high_sd": ends[1:] / result.sd,
+            "significant": sure,
+            "sign": np.where(~sure, "", np.where(est > 0, "+", "-")),
+            "share": np.bincount(place, minlength=len(est)) / len(place),
+        }
+    )
+    return show.Result(
+        table,
+        _where(result, table) if result.fit.trustworthy else DOUBT,
+        result.n_used,
+        "Johnson-Neyman, 95% confidence",
+        result.warnings,
+    )
 
 
 @stage
 @show.picture
-def plot_interaction(result: Interaction, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
+def plot_interaction(
+    result: Interaction, study: Study, *, language: str = "en"
+) -> tuple[Figure, show.Text]:
     """Johnson–Neyman figure: slope of X against W with its band and bounds; below, where the respondents are."""
     from matplotlib import pyplot
 
@@ -311,43 +451,77 @@ def plot_interaction(result: Interaction, study: Study, *, language: str = "en")
         return figure, result.text
     found, z = johnson_neyman(result), (result.values - result.mean) / result.sd
     left, right = min(z.min(), -2), max(z.max(), 2)
-    figure, (axes, people) = pyplot.subplots(2, 1, sharex=True, figsize=(7.5, 4.8), height_ratios=(4, 1))
-    colour = show.ROLES[study.role(result.predictor)] if result.predictor in study.constructs else show.INK
+    figure, (axes, people) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(7.5, 4.8), height_ratios=(4, 1)
+    )
+    colour = (
+        show.ROLES[study.role(result.predictor)]
+        if result.predictor in study.constructs
+        else show.INK
+    )
     for row in found.table.itertuples():
         at = np.linspace(max(row.low_sd, left), min(row.high_sd, right), 200)
         if at[0] < at[-1]:
             est, se = result.at(at * result.sd)
             tone, line = (colour, "-") if row.significant else (show.MUTED, "--")
-            axes.fill_between(at, est - Z95 * se, est + Z95 * se, color=tone, alpha=0.2, linewidth=0)
+            axes.fill_between(
+                at, est - Z95 * se, est + Z95 * se, color=tone, alpha=0.2, linewidth=0
+            )
             axes.plot(at, est, color=tone, linewidth=2, linestyle=line)
     axes.axhline(0, color=show.MUTED, linewidth=1)
     edges = found.table["low_sd"].to_numpy()[1:]
     seen = edges[(edges > left) & (edges < right)]
-    for place, side in zip(seen, ("right", "left") if len(seen) == 2 else ("center",), strict=False):
+    for place, side in zip(
+        seen, ("right", "left") if len(seen) == 2 else ("center",), strict=False
+    ):
         axes.axvline(place, color=show.INK, linewidth=1, linestyle=":")
-        axes.annotate(f"{show.number(place, 2)} {'SD' if language == 'en' else '标准差'}", (place, 1), (0, 4), fontsize=9, ha=side,
-                      xycoords=("data", "axes fraction"), textcoords="offset points")
+        axes.annotate(
+            f"{show.number(place, 2)} {'SD' if language == 'en' else '标准差'}",
+            (place, 1),
+            (0, 4),
+            fontsize=9,
+            ha=side,
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+        )
     people.hist(z, bins=30, range=(left, right), color=show.MUTED, linewidth=0)
     people.set_yticks([])
     people.grid(visible=False)
-    x, y, w = (study.name(code, language) for code in (result.predictor, result.outcome, result.moderator))
-    axes.set_ylabel(show.fold({"en": f"slope of {x} on {y}", "zh": f"{x}对{y}的斜率"}[language], 36), linespacing=show.LEADING)
-    people.set_xlabel(show.fold({"en": f"{w} (standard deviations from its mean)", "zh": f"{w}（距均值的标准差数）"}[language], 72),
-                      linespacing=show.LEADING)
+    x, y, w = (
+        study.name(code, language) for code in (result.predictor, result.outcome, result.moderator)
+    )
+    axes.set_ylabel(
+        show.fold({"en": f"slope of {x} on {y}", "zh": f"{x}对{y}的斜率"}[language], 36),
+        linespacing=show.LEADING,
+    )
+    people.set_xlabel(
+        show.fold(
+            {"en": f"{w} (standard deviations from its mean)", "zh": f"{w}（距均值的标准差数）"}[
+                language
+            ],
+            72,
+        ),
+        linespacing=show.LEADING,
+    )
     return figure, {
         "en": f"Slope with its 95% band, n = {result.n_used:,}: dashed and grey where the band holds zero, dotted "
-              f"lines where that begins or ends; below, the respondents. {found.text['en']}",
+        f"lines where that begins or ends; below, the respondents. {found.text['en']}",
         "zh": f"斜率及其 95% 置信带，n = {result.n_used:,}：灰色虚线处置信带包含零，点线为起止之处；下方为受访者的分布。"
-              f"{found.text['zh']}"}
+        f"{found.text['zh']}",
+    }
 
 
 def _items(data: pd.DataFrame, study: Study, code: str) -> list[str]:
     """The items of a construct, or a column as its own item."""
     construct = study.constructs.get(code)
     if construct is None and code not in data.columns:
-        raise InteractionError(f"'{code}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.")
+        raise InteractionError(
+            f"'{code}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}."
+        )
     if construct is not None and not construct.items:
-        raise InteractionError(f"'{code}' has no items of its own to be multiplied. Use one of its parts: {', '.join(construct.of)}.")
+        raise InteractionError(
+            f"'{code}' has no items of its own to be multiplied. Use one of its parts: {', '.join(construct.of)}."
+        )
     return [code] if construct is None else list(construct.items)
 
 
@@ -355,40 +529,77 @@ def _measurement(items: Mapping[str, list[str]]) -> str:
     return "\n".join(f"{code} =~ " + " + ".join(names) for code, names in items.items())
 
 
-def _product(frame: pd.DataFrame, items: Mapping[str, list[str]], multiplied: pd.DataFrame, outcome: str, names: Sequence[str],
-             estimator: str) -> tuple[sem.Fit, np.ndarray, np.ndarray, pd.DataFrame]:
+def _product(
+    frame: pd.DataFrame,
+    items: Mapping[str, list[str]],
+    multiplied: pd.DataFrame,
+    outcome: str,
+    names: Sequence[str],
+    estimator: str,
+) -> tuple[sem.Fit, np.ndarray, np.ndarray, pd.DataFrame]:
     """Fit, paths in the order of `names`, their covariances, and the covariances of the latent variables."""
-    pairs = [(f"{a}.{b}", {a, b}) for a, b in product(items[names[0]], items[names[1]]) if f"{a}.{b}" in multiplied]
-    shared = [f"{one} ~~ {other}" for (one, mine), (other, theirs) in combinations(pairs, 2) if mine & theirs]
+    pairs = [
+        (f"{a}.{b}", {a, b})
+        for a, b in product(items[names[0]], items[names[1]])
+        if f"{a}.{b}" in multiplied
+    ]
+    shared = [
+        f"{one} ~~ {other}"
+        for (one, mine), (other, theirs) in combinations(pairs, 2)
+        if mine & theirs
+    ]
     # the first product is that of the two markers, so the latent product has the unit of X times that of W
-    syntax = [_measurement({**items, names[2]: list(multiplied)}), f"{outcome} ~ " + " + ".join(names), *shared]
+    syntax = [
+        _measurement({**items, names[2]: list(multiplied)}),
+        f"{outcome} ~ " + " + ".join(names),
+        *shared,
+    ]
     fit = sem.fit(pd.concat([frame, multiplied], axis=1), "\n".join(syntax), estimator=estimator)
     at = fit.model.table.query("op == '~'").set_index("rhs").loc[list(names), "free"].to_numpy() - 1
     return fit, fit.theta[at], fit.vcov[np.ix_(at, at)], fit.latent_covariance()
 
 
-def _two_stage(frame: pd.DataFrame, fit: sem.Fit, names: Sequence[str], cluster: str, rng: np.random.Generator,
-               n_boot: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, list[show.Text]]:
+def _two_stage(
+    frame: pd.DataFrame,
+    fit: sem.Fit,
+    names: Sequence[str],
+    cluster: str,
+    rng: np.random.Generator,
+    n_boot: int,
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, list[show.Text]]:
     """Paths in the order of `names`, their covariances, covariances of the latent variables, warnings."""
     from cxlib.sem.resampling import bootstrap
 
     draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
     if not draws.counts:
-        raise InteractionError(f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product'.")
+        raise InteractionError(
+            f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product'."
+        )
     values, phi = frame[list(fit.model.observed)].to_numpy(float), fit.latent_covariance()
     unit = pd.factorize(frame[cluster])[0] if cluster else np.arange(len(frame))
-    drawn = [_second_stage(fit.model, theta, values, counts[unit]) for theta, counts, status in zip(
-        draws.theta, draws.counts[0], draws.status, strict=True) if status != "failed"]
-    notes = [{"en": f"Of {n_boot:,} draws {draws.failed} found no optimum and were left out, {draws.improper} are improper and kept.",
-              "zh": f"{n_boot:,} 次抽样中有 {draws.failed} 次没有最优解，已剔除；{draws.improper} 次的解不恰当，予以保留。"}]
+    drawn = [
+        _second_stage(fit.model, theta, values, counts[unit])
+        for theta, counts, status in zip(draws.theta, draws.counts[0], draws.status, strict=True)
+        if status != "failed"
+    ]
+    notes = [
+        {
+            "en": f"Of {n_boot:,} draws {draws.failed} found no optimum and were left out, {draws.improper} are improper and kept.",
+            "zh": f"{n_boot:,} 次抽样中有 {draws.failed} 次没有最优解，已剔除；{draws.improper} 次的解不恰当，予以保留。",
+        }
+    ]
     first, second, both = names[:3]
     phi[both] = phi.loc[both] = 0.0  # of normal variables: the product covaries with none of them
-    phi.loc[both, both] = phi.loc[first, first] * phi.loc[second, second] + phi.loc[first, second] ** 2
+    phi.loc[both, both] = (
+        phi.loc[first, first] * phi.loc[second, second] + phi.loc[first, second] ** 2
+    )
     est = _second_stage(fit.model, fit.theta, values, np.ones(len(values)))
     return est, np.cov(np.transpose(drawn)), phi, notes if draws.failed or draws.improper else []
 
 
-def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _second_stage(
+    model: sem.Model, theta: np.ndarray, values: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     """Coefficients of X, W, XW and covariates.
 
     Weighted regression of Bartlett's scores of the first factor on regression scores of the others from their items.
@@ -396,31 +607,49 @@ def _second_stage(model: sem.Model, theta: np.ndarray, values: np.ndarray, weigh
     part, centred = model.matrices(theta), values - np.average(values, axis=0, weights=weight)
     rest, own = np.diag(part["theta"]), part["lambda"][:, 0] != 0
     loading, phi, mine = part["lambda"][~own, 1:], part["psi"][1:, 1:], part["lambda"][own, 0]
-    scores = centred[:, ~own] @ np.linalg.solve(loading @ phi @ loading.T + np.diag(rest[~own]), loading @ phi)
+    scores = centred[:, ~own] @ np.linalg.solve(
+        loading @ phi @ loading.T + np.diag(rest[~own]), loading @ phi
+    )
     by = mine / rest[own] if len(mine) > 1 else mine  # a single item has no residual
     y = centred[:, own] @ by / (by @ mine)
-    x = np.column_stack([np.ones(len(y)), scores[:, :2], scores[:, 0] * scores[:, 1], scores[:, 2:]])
+    x = np.column_stack(
+        [np.ones(len(y)), scores[:, :2], scores[:, 0] * scores[:, 1], scores[:, 2:]]
+    )
     return (inverted(x.T @ (x * weight[:, None])) @ (x.T @ (y * weight)))[1:]
 
 
 def _unused(names: Sequence[str], pairs: int, words: show.Text) -> show.Text:
     left = len(names) - pairs
-    return {"en": f"The products leave out {left} of the {len(names)} items of {words['en']}, by loading the weakest; match=False uses all.",
-            "zh": f"{words['zh']}的 {len(names)} 个题项中，载荷最弱的 {left} 个未进入乘积；match=False 则全部使用。"}
+    return {
+        "en": f"The products leave out {left} of the {len(names)} items of {words['en']}, by loading the weakest; match=False uses all.",
+        "zh": f"{words['zh']}的 {len(names)} 个题项中，载荷最弱的 {left} 个未进入乘积；match=False 则全部使用。",
+    }
 
 
 def _said(result: Interaction) -> show.Text:
     """What the interaction says, from its row."""
-    row, (x, w, y) = result.table.iloc[2], (result.words[c] for c in (result.predictor, result.moderator, result.outcome))
-    std, size, gain, p = row["std"], show.number(abs(row["std"]), 2), f"{row['delta_r2'] * 100:.1f}%", show.p_text(row["p"])
+    row, (x, w, y) = (
+        result.table.iloc[2],
+        (result.words[c] for c in (result.predictor, result.moderator, result.outcome)),
+    )
+    std, size, gain, p = (
+        row["std"],
+        show.number(abs(row["std"]), 2),
+        f"{row['delta_r2'] * 100:.1f}%",
+        show.p_text(row["p"]),
+    )
     if row["p"] >= 0.05:
-        return {"en": f"There is no clear evidence that the slope of {x['en']} on {y['en']} depends on {w['en']} (standardised "
-                      f"interaction {show.number(std, 2)}, {p}; {gain} of the variance).",
-                "zh": f"没有明确证据表明{x['zh']}对{y['zh']}的斜率取决于{w['zh']}（标准化交互作用 {show.number(std, 2)}，{p}；占方差的 {gain}）。"}
-    return {"en": f"With each standard deviation more of {w['en']}, the standardised slope of {x['en']} on {y['en']} is {size} "
-                  f"{'higher' if std > 0 else 'lower'} ({p}); the interaction explains {gain} of the variance.",
-            "zh": f"{w['zh']}每高一个标准差，{x['zh']}对{y['zh']}的标准化斜率就{'高' if std > 0 else '低'} {size}（{p}）；"
-                  f"交互作用解释 {gain} 的方差。"}
+        return {
+            "en": f"There is no clear evidence that the slope of {x['en']} on {y['en']} depends on {w['en']} (standardised "
+            f"interaction {show.number(std, 2)}, {p}; {gain} of the variance).",
+            "zh": f"没有明确证据表明{x['zh']}对{y['zh']}的斜率取决于{w['zh']}（标准化交互作用 {show.number(std, 2)}，{p}；占方差的 {gain}）。",
+        }
+    return {
+        "en": f"With each standard deviation more of {w['en']}, the standardised slope of {x['en']} on {y['en']} is {size} "
+        f"{'higher' if std > 0 else 'lower'} ({p}); the interaction explains {gain} of the variance.",
+        "zh": f"{w['zh']}每高一个标准差，{x['zh']}对{y['zh']}的标准化斜率就{'高' if std > 0 else '低'} {size}（{p}）；"
+        f"交互作用解释 {gain} 的方差。",
+    }
 
 
 def _where(result: Interaction, table: pd.DataFrame) -> show.Text:
@@ -429,13 +658,30 @@ def _where(result: Interaction, table: pd.DataFrame) -> show.Text:
     en, zh = [], []
     for row in table[table["significant"] & (table["share"] > 0)].itertuples():
         open_low, open_high = row.low <= result.values.min(), row.high > result.values.max()
-        low, high, share = show.number(row.low, 2), show.number(row.high, 2), f"{row.share * 100:.0f}%"
-        place = (("at every level that occurs", "在出现的各个水平上") if open_low and open_high else
-                 (f"below {high}", f"低于 {high} 时") if open_low else (f"above {low}", f"高于 {low} 时") if open_high else
-                 (f"between {low} and {high}", f"在 {low} 与 {high} 之间"))
-        en.append(f"{'positive' if row.sign == '+' else 'negative'} {place[0]} ({share} of the respondents)")
+        low, high, share = (
+            show.number(row.low, 2),
+            show.number(row.high, 2),
+            f"{row.share * 100:.0f}%",
+        )
+        place = (
+            ("at every level that occurs", "在出现的各个水平上")
+            if open_low and open_high
+            else (f"below {high}", f"低于 {high} 时")
+            if open_low
+            else (f"above {low}", f"高于 {low} 时")
+            if open_high
+            else (f"between {low} and {high}", f"在 {low} 与 {high} 之间")
+        )
+        en.append(
+            f"{'positive' if row.sign == '+' else 'negative'} {place[0]} ({share} of the respondents)"
+        )
         zh.append(f"{place[1]}为{'正' if row.sign == '+' else '负'}（{share} 的受访者）")
     if not en:
-        return {"en": f"The slope of {x['en']} differs from zero at no level of {w['en']} that occurs.",
-                "zh": f"在出现的任何{w['zh']}水平上，{x['zh']}的斜率都不能与零区分。"}
-    return {"en": f"Along {w['en']}, the slope of {x['en']} is {' and '.join(en)}.", "zh": f"沿{w['zh']}来看，{x['zh']}的斜率{'，'.join(zh)}。"}
+        return {
+            "en": f"The slope of {x['en']} differs from zero at no level of {w['en']} that occurs.",
+            "zh": f"在出现的任何{w['zh']}水平上，{x['zh']}的斜率都不能与零区分。",
+        }
+    return {
+        "en": f"Along {w['en']}, the slope of {x['en']} is {' and '.join(en)}.",
+        "zh": f"沿{w['zh']}来看，{x['zh']}的斜率{'，'.join(zh)}。",
+    }

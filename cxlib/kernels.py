@@ -46,11 +46,26 @@ class Warm:
         self._socket, theirs = socket.socketpair()
         with theirs:
             code = "import sys; sys.path.insert(0, sys.argv[1]); from cxlib import kernels; kernels.serve(int(sys.argv[2]))"
-            command = [sys.executable, "-c", code, str(Path(__file__).resolve().parent.parent), str(theirs.fileno())]
-            environment = {**SINGLE_THREAD, **os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+            command = [
+                sys.executable,
+                "-c",
+                code,
+                str(Path(__file__).resolve().parent.parent),
+                str(theirs.fileno()),
+            ]
+            environment = {
+                **SINGLE_THREAD,
+                **os.environ,
+                "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            }
             # A session of its own: Ctrl-C in the terminal is for the run, which then ends this process.
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
-                                             env=environment)
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=environment,
+            )
 
     def fork(self, arguments: Sequence[str], environment: Mapping[str, str], folder: str) -> Forked:
         """A kernel with these command-line arguments.
@@ -67,7 +82,9 @@ class Warm:
             except OSError:
                 ours.close()
                 raise
-        return Forked(ours, {"arguments": list(arguments), "environment": dict(environment), "folder": folder})
+        return Forked(
+            ours, {"arguments": list(arguments), "environment": dict(environment), "folder": folder}
+        )
 
     def close(self) -> None:
         """End the warm process, and with it every kernel that still runs."""
@@ -173,7 +190,9 @@ def serve(number: int) -> None:
     """The warm process: import, fork on request until the socket closes.  Returns in a forked kernel when that has ended."""
     control = socket.socket(fileno=number)
     control.set_inheritable(False)
-    sys.path.remove(sys.argv[1])  # it was there to find cxlib, whose modules are found without it from now on
+    sys.path.remove(
+        sys.argv[1]
+    )  # it was there to find cxlib, whose modules are found without it from now on
     if "" in sys.path:
         sys.path.remove("")
     _import()
@@ -205,7 +224,9 @@ def _fork_on_request(control: socket.socket) -> socket.socket | None:
     for end in (woken, wake):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the end of a kernel wakes the loop below
+    signal.signal(
+        signal.SIGCHLD, lambda *_: None
+    )  # a handler, so that the end of a kernel wakes the loop below
     running: dict[int, socket.socket] = {}
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
@@ -226,7 +247,9 @@ def _fork_on_request(control: socket.socket) -> socket.socket | None:
                 connection = socket.socket(fileno=numbers[0])
                 try:
                     pid = os.fork()
-                except OSError:  # no process or memory left: the run starts a plain kernel, which says so
+                except (
+                    OSError
+                ):  # no process or memory left: the run starts a plain kernel, which says so
                     connection.close()
                     continue
                 if pid == 0:
@@ -265,7 +288,9 @@ def _become_kernel(connection: socket.socket) -> None:
     sys.argv = [LAUNCHER, *request["arguments"]]
     from ipykernel.kernelapp import IPKernelApp
 
-    IPKernelApp.launch_instance(argv=[*request["arguments"], f"--IPKernelApp.parent_handle={parent}"])
+    IPKernelApp.launch_instance(
+        argv=[*request["arguments"], f"--IPKernelApp.parent_handle={parent}"]
+    )
 
 
 def _end_with_parent() -> None:

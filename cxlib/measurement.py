@@ -37,8 +37,19 @@ if TYPE_CHECKING:
 
     Words = dict[str, str]
 
-__all__ = ["cfa", "fit_table", "fornell_larcker", "loadings", "method_bias", "modification", "parameters", "plot_loadings",
-           "plot_residuals", "residuals", "validity"]
+__all__ = [
+    "cfa",
+    "fit_table",
+    "fornell_larcker",
+    "loadings",
+    "method_bias",
+    "modification",
+    "parameters",
+    "plot_loadings",
+    "plot_residuals",
+    "residuals",
+    "validity",
+]
 FIT_CONVENTIONS = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}
 """At least, at most, at most: Hu & Bentler (1999), doi:10.1080/10705519909540118."""
 VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
@@ -46,8 +57,14 @@ VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
 
 
 @stage
-def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = "ML", missing: str = "listwise",
-        rng: np.random.Generator | None = None) -> Fit:
+def cfa(
+    data: pd.DataFrame,
+    study: Study,
+    model: str = "main",
+    estimator: str = "ML",
+    missing: str = "listwise",
+    rng: np.random.Generator | None = None,
+) -> Fit:
     """Fit the measurement part of a model: every construct by its items, all constructs correlated.
 
     Parameters
@@ -72,17 +89,28 @@ def cfa(data: pd.DataFrame, study: Study, model: str = "main", estimator: str = 
     -----
     A construct of one item enters as that item, taken as free of error.  R: ``lavaan::cfa(syntax, data)``.
     """
-    parts = {c: study.constructs[c].of or tuple(study.constructs[c].items) for c in study.model_constructs(model)}
+    parts = {
+        c: study.constructs[c].of or tuple(study.constructs[c].items)
+        for c in study.model_constructs(model)
+    }
     latent = [code for code, own in parts.items() if own != (code,)]
     if not any(len(own) > 1 for own in parts.values()):
         codes = ", ".join(study.constructs)
-        raise Impossible(f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
-                         f"nothing to measure. Name some of these in it: {codes}.",
-                         f"研究“{study.id}”的模型“{model}”中没有两题及以上的构念，因此无可测量。可在模型中使用：{codes}。")
+        raise Impossible(
+            f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
+            f"nothing to measure. Name some of these in it: {codes}.",
+            f"研究“{study.id}”的模型“{model}”中没有两题及以上的构念，因此无可测量。可在模型中使用：{codes}。",
+        )
     alone = [code for code in parts if code not in latent]
     observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
-    return sem.fit(data, "\n".join([study.measurement(model), *observed]), estimator=estimator, missing=missing, rng=rng,
-                   cluster=study.cluster or None)
+    return sem.fit(
+        data,
+        "\n".join([study.measurement(model), *observed]),
+        estimator=estimator,
+        missing=missing,
+        rng=rng,
+        cluster=study.cluster or None,
+    )
 
 
 @stage
@@ -97,17 +125,29 @@ def fit_table(fit: Fit) -> Result:
     """
     table = sem.fit_measures(fit)
     value, scaled = sem.reported(table), fit.estimator != "ML"
-    failed = [m.upper() for m, limit in FIT_CONVENTIONS.items()
-              if not (value[m] >= limit if m == "cfi" else value[m] <= limit)]
-    said = (f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}; CFI {number(value['cfi'])}, "
-            f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}; RMSEA ≤ .05: "
-            f"{p_text(value['rmsea_pvalue'])}], SRMR {number(value['srmr'])}")
-    met = {"en": f"not met: {', '.join(failed)}" if failed else "all three are met",
-           "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到"}
-    return of_fit(fit, table, {
-        "en": f"{said}{' (χ² scaled, CFI and RMSEA robust)' if scaled else ''}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
-        "zh": f"{said}{'（χ² 经校正，CFI 与 RMSEA 为稳健值）' if scaled else ''}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。"},
-        fit.method)
+    failed = [
+        m.upper()
+        for m, limit in FIT_CONVENTIONS.items()
+        if not (value[m] >= limit if m == "cfi" else value[m] <= limit)
+    ]
+    said = (
+        f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}; CFI {number(value['cfi'])}, "
+        f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}; RMSEA ≤ .05: "
+        f"{p_text(value['rmsea_pvalue'])}], SRMR {number(value['srmr'])}"
+    )
+    met = {
+        "en": f"not met: {', '.join(failed)}" if failed else "all three are met",
+        "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到",
+    }
+    return of_fit(
+        fit,
+        table,
+        {
+            "en": f"{said}{' (χ² scaled, CFI and RMSEA robust)' if scaled else ''}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
+            "zh": f"{said}{'（χ² 经校正，CFI 与 RMSEA 为稳健值）' if scaled else ''}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。",
+        },
+        fit.method,
+    )
 
 
 @stage
@@ -121,14 +161,34 @@ def parameters(fit: Fit) -> Result:
     table = fit.parameters[["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]]
     fixed, ordinal = int((fit.model.table["free"] == 0).sum()), fit.estimator == "WLSMV"
     bare = int(table["se"].isna().sum()) - fixed
-    estimated = len(table) - fixed - (bare if ordinal else 0)  # of ordered answers, residual variances follow from the loadings
-    en, zh = ((f"; {bare} residual variances follow from the loadings.", f"；{bare} 个残差方差由载荷推得。") if ordinal else
-              (f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own.",
-               f"；估计的参数中有 {bare} 个没有自己的标准误。")) if bare else (".", "。")
-    return of_fit(fit, table.reset_index(drop=True), {
-        "en": f"{plural(estimated, 'parameter')} estimated, {fixed} fixed in advance (such as the first loading of each construct)"
-              f"{en}{fit.clustering['en']}",
-        "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}{fit.clustering['zh']}"}, fit.method)
+    estimated = (
+        len(table) - fixed - (bare if ordinal else 0)
+    )  # of ordered answers, residual variances follow from the loadings
+    en, zh = (
+        (
+            (
+                f"; {bare} residual variances follow from the loadings.",
+                f"；{bare} 个残差方差由载荷推得。",
+            )
+            if ordinal
+            else (
+                f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own.",
+                f"；估计的参数中有 {bare} 个没有自己的标准误。",
+            )
+        )
+        if bare
+        else (".", "。")
+    )
+    return of_fit(
+        fit,
+        table.reset_index(drop=True),
+        {
+            "en": f"{plural(estimated, 'parameter')} estimated, {fixed} fixed in advance (such as the first loading of each construct)"
+            f"{en}{fit.clustering['en']}",
+            "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}{fit.clustering['zh']}",
+        },
+        fit.method,
+    )
 
 
 @stage
@@ -143,16 +203,41 @@ def loadings(fit: Fit) -> Result:
     """
     rows = fit.model.table[fit.model.table["op"] == "=~"]
     std = _std_loadings(fit, fit.theta)
-    slopes = np.array([_std_loadings(fit, step).imag for step in fit.theta + 1e-30j * np.eye(len(fit.theta))]) / 1e-30
-    se = np.where(np.isnan(std), np.nan, np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", slopes, fit.vcov, slopes), 0)))
-    table = pd.DataFrame({"construct": rows["lhs"].to_numpy(), "item": rows["rhs"].to_numpy(), "std": std, "se": se,
-                          "ci_low": std - Z95 * se, "ci_high": std + Z95 * se, "r2": std**2})
-    weak = ", ".join(f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples())
+    slopes = (
+        np.array(
+            [_std_loadings(fit, step).imag for step in fit.theta + 1e-30j * np.eye(len(fit.theta))]
+        )
+        / 1e-30
+    )
+    se = np.where(
+        np.isnan(std),
+        np.nan,
+        np.sqrt(np.maximum(np.einsum("ai,ab,bi->i", slopes, fit.vcov, slopes), 0)),
+    )
+    table = pd.DataFrame(
+        {
+            "construct": rows["lhs"].to_numpy(),
+            "item": rows["rhs"].to_numpy(),
+            "std": std,
+            "se": se,
+            "ci_low": std - Z95 * se,
+            "ci_high": std + Z95 * se,
+            "r2": std**2,
+        }
+    )
+    weak = ", ".join(
+        f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples()
+    )
     strong = f"{(table['std'] >= 0.5).sum()}", len(table)
-    return of_fit(fit, table, {
-        "en": f"{strong[0]} of {strong[1]} standardised loadings are .50 or more{'; below: ' + weak if weak else ''}.",
-        "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{'；低于的有：' + weak if weak else ''}。"},
-        "completely standardised loadings, delta-method standard errors")
+    return of_fit(
+        fit,
+        table,
+        {
+            "en": f"{strong[0]} of {strong[1]} standardised loadings are .50 or more{'; below: ' + weak if weak else ''}.",
+            "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{'；低于的有：' + weak if weak else ''}。",
+        },
+        "completely standardised loadings, delta-method standard errors",
+    )
 
 
 @stage
@@ -190,34 +275,80 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     for code in own:
         s = rows[items_of(code, own)].cov().to_numpy()
         others = [o for o in own if o != code and o not in own[code] and code not in own[o]]
-        table.loc[code, "alpha"] = len(s) / (len(s) - 1) * (1 - np.trace(s) / s.sum()) if len(s) > 1 else np.nan
+        table.loc[code, "alpha"] = (
+            len(s) / (len(s) - 1) * (1 - np.trace(s) / s.sum()) if len(s) > 1 else np.nan
+        )
         table.loc[code, "msv"] = (latent.loc[code, others] ** 2).max()
         table.loc[code, "max_htmt"] = ratio[code].drop(code).max() if code in first else np.nan
-    notes = [caution([c for c in own if len(own[c]) == 1], "{} has one item: no reliability can be estimated, the model takes "
-                   "it as free of error.", "{} 只有一个题项：无法估计信度，模型把它当作没有误差。"),
-             caution([c for c in own if len(own[c]) == 2], "{} has two items: alpha rests on one correlation, and the loadings "
-                   "are told apart only by other constructs.", "{} 只有两个题项：α 只依赖一个相关，载荷要靠其他构念才能区分。"),
-             caution([c for c in own if c not in first], "{} is of second order: it shares items with its parts and has no HTMT.",
-                   "{} 是二阶构念：与其组成部分共用题项，没有 HTMT。"),
-             caution([str(len(rows))] if fit.missing in ("fiml", "mi") else [], "Alpha and HTMT rest on the {} complete rows.",
-                     "α 与 HTMT 只用 {} 行完整数据。"),
-             caution(list(table.index[table["msv"].isna()]), "{} has no other construct to be compared with: no MSV.",
-                     "{} 没有可比较的其他构念：没有 MSV。")]
+    notes = [
+        caution(
+            [c for c in own if len(own[c]) == 1],
+            "{} has one item: no reliability can be estimated, the model takes "
+            "it as free of error.",
+            "{} 只有一个题项：无法估计信度，模型把它当作没有误差。",
+        ),
+        caution(
+            [c for c in own if len(own[c]) == 2],
+            "{} has two items: alpha rests on one correlation, and the loadings "
+            "are told apart only by other constructs.",
+            "{} 只有两个题项：α 只依赖一个相关，载荷要靠其他构念才能区分。",
+        ),
+        caution(
+            [c for c in own if c not in first],
+            "{} is of second order: it shares items with its parts and has no HTMT.",
+            "{} 是二阶构念：与其组成部分共用题项，没有 HTMT。",
+        ),
+        caution(
+            [str(len(rows))] if fit.missing in ("fiml", "mi") else [],
+            "Alpha and HTMT rest on the {} complete rows.",
+            "α 与 HTMT 只用 {} 行完整数据。",
+        ),
+        caution(
+            list(table.index[table["msv"].isna()]),
+            "{} has no other construct to be compared with: no MSV.",
+            "{} 没有可比较的其他构念：没有 MSV。",
+        ),
+    ]
     text = {}
     for language, good, bad, shared, comma, stop in (
-            ("en", "{} is {} or more for every construct", "{} is below {} for {}", "MSV exceeds AVE (its items say less about it "
-             "than another construct does) for {}", ", ", ". "),
-            ("zh", "所有构念的 {} 都不低于 {}", "{} 低于 {} 的有：{}", "MSV 大于 AVE（另一构念比它自己的题项更能说明它）：{}", "、", "。")):
+        (
+            "en",
+            "{} is {} or more for every construct",
+            "{} is below {} for {}",
+            "MSV exceeds AVE (its items say less about it than another construct does) for {}",
+            ", ",
+            ". ",
+        ),
+        (
+            "zh",
+            "所有构念的 {} 都不低于 {}",
+            "{} 低于 {} 的有：{}",
+            "MSV 大于 AVE（另一构念比它自己的题项更能说明它）：{}",
+            "、",
+            "。",
+        ),
+    ):
         parts = []
         for name, limit in VALIDITY_CONVENTIONS.items():
-            low = comma.join(f"{study.name(c, language)} ({number(v, 2)})" for c, v in table[name].items() if v < limit)
+            low = comma.join(
+                f"{study.name(c, language)} ({number(v, 2)})"
+                for c, v in table[name].items()
+                if v < limit
+            )
             parts.append((bad if low else good).format(name.upper(), f"{limit:.2f}"[1:], low))
         if over := [study.name(c, language) for c in table.index[table["msv"] > table["ave"]]]:
             parts.append(shared.format(comma.join(over)))
         text[language] = stop.join(parts) + stop.strip()
-    table = table[["alpha", "omega", "cr", "ave", "msv", "max_htmt"]].rename_axis("construct").reset_index()
-    method = ("alpha of the answers as numbers; omega, CR and AVE of the continuous answers behind the ordered categories"
-              if fit.estimator == "WLSMV" else "alpha and omega of the raw sum score; CR and AVE from standardised loadings")
+    table = (
+        table[["alpha", "omega", "cr", "ave", "msv", "max_htmt"]]
+        .rename_axis("construct")
+        .reset_index()
+    )
+    method = (
+        "alpha of the answers as numbers; omega, CR and AVE of the continuous answers behind the ordered categories"
+        if fit.estimator == "WLSMV"
+        else "alpha and omega of the raw sum score; CR and AVE from standardised loadings"
+    )
     return of_fit(fit, table, text, method, notes)
 
 
@@ -231,23 +362,52 @@ def modification(fit: Fit, top: int = 20) -> Result:
     -----
     R: ``lavaan::modificationIndices(fit, sort. = TRUE)``, sepc.all.
     """
-    every = sem.modification_indices(fit).rename(columns={"sepc_all": "std"}).replace({"std": [np.inf, -np.inf]}, np.nan)
+    every = (
+        sem.modification_indices(fit)
+        .rename(columns={"sepc_all": "std"})
+        .replace({"std": [np.inf, -np.inf]}, np.nan)
+    )
     text = {"en": "Nothing was left out that could be added.", "zh": "没有可以再加入的参数。"}
     if len(every):
-        first, counts = every.iloc[0], ((every["mi"] > 3.84).sum(), len(every), round(0.05 * len(every)))
-        name, mi, std = f"{first['lhs']} {first['op']} {first['rhs']}", number(first["mi"], 1), number(first["std"], 2)
-        text = {"en": f"The largest index is {mi}, for {name} (expected standardised value {std}). Of all {counts[1]} indices "
-                      f"{counts[0]} exceed 3.84, where chance alone would give about {counts[2]}.",
-                "zh": f"最大的修正指数是 {name} 的 {mi}（预期标准化值 {std}）。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84，"
-                      f"单凭偶然约有 {counts[2]} 个。"}
-    exact = [f"{row.lhs} {row.op} {row.rhs}" for row in every.head(top).itertuples() if np.isnan(row.std)]
-    note = {"en": "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. "
-                  "1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, "
-                  "report it, and test it on new data.",
-            "zh": "这些是众多指数中的最大者，因指数大而改模型会把本样本的偶然也拟合进去（MacCallum 等，1992，"
-                  "doi:10.1037/0033-2909.111.3.490）。只有不看指数也站得住的理由才可改，并须报告、用新数据检验。"}
-    return of_fit(fit, every.head(top), text, "modification indices (score test)", [note, caution(
-        exact, "No standardised value for {}: one side has no variance to be correlated.", "{} 没有标准化值：一侧没有可相关的方差。")])
+        first, counts = (
+            every.iloc[0],
+            ((every["mi"] > 3.84).sum(), len(every), round(0.05 * len(every))),
+        )
+        name, mi, std = (
+            f"{first['lhs']} {first['op']} {first['rhs']}",
+            number(first["mi"], 1),
+            number(first["std"], 2),
+        )
+        text = {
+            "en": f"The largest index is {mi}, for {name} (expected standardised value {std}). Of all {counts[1]} indices "
+            f"{counts[0]} exceed 3.84, where chance alone would give about {counts[2]}.",
+            "zh": f"最大的修正指数是 {name} 的 {mi}（预期标准化值 {std}）。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84，"
+            f"单凭偶然约有 {counts[2]} 个。",
+        }
+    exact = [
+        f"{row.lhs} {row.op} {row.rhs}" for row in every.head(top).itertuples() if np.isnan(row.std)
+    ]
+    note = {
+        "en": "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. "
+        "1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, "
+        "report it, and test it on new data.",
+        "zh": "这些是众多指数中的最大者，因指数大而改模型会把本样本的偶然也拟合进去（MacCallum 等，1992，"
+        "doi:10.1037/0033-2909.111.3.490）。只有不看指数也站得住的理由才可改，并须报告、用新数据检验。",
+    }
+    return of_fit(
+        fit,
+        every.head(top),
+        text,
+        "modification indices (score test)",
+        [
+            note,
+            caution(
+                exact,
+                "No standardised value for {}: one side has no variance to be correlated.",
+                "{} 没有标准化值：一侧没有可相关的方差。",
+            ),
+        ],
+    )
 
 
 @stage
@@ -262,22 +422,33 @@ def residuals(fit: Fit) -> Result:
     pairs = below_diagonal(square)
     a, b, value = max(pairs, key=lambda pair: abs(pair[2]))
     large = sum(abs(pair[2]) > 0.10 for pair in pairs)
-    return of_fit(fit, with_names(square, "item"), {
-        "en": f"{large} of {plural(len(pairs), 'residual correlation')} exceed .10 in size; the largest is {number(value, 2)} ({a}, {b}).",
-        "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10；最大的是 {number(value, 2)}（{a}、{b}）。"},
-        "residual correlations (sample less implied)")
+    return of_fit(
+        fit,
+        with_names(square, "item"),
+        {
+            "en": f"{large} of {plural(len(pairs), 'residual correlation')} exceed .10 in size; the largest is {number(value, 2)} ({a}, {b}).",
+            "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10；最大的是 {number(value, 2)}（{a}、{b}）。",
+        },
+        "residual correlations (sample less implied)",
+    )
 
 
 @stage
 @show.picture
 def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
     """Draw :func:`loadings`: one row an item, its interval, the colour of the construct's role."""
-    figure = forests.by_construct(result.table.rename(columns={"std": "est"}), study, 0.7,
-                                  {"en": "standardised loading, 95% interval", "zh": "标准化载荷，95% 区间"}[language], language)
+    figure = forests.by_construct(
+        result.table.rename(columns={"std": "est"}),
+        study,
+        0.7,
+        {"en": "standardised loading, 95% interval", "zh": "标准化载荷，95% 区间"}[language],
+        language,
+    )
     return figure, {
         "en": f"Standardised loadings (n = {result.n_used:,}). Left of the dashed line at .70 a construct explains less than half of "
-              f"its item. {result.text['en']}",
-        "zh": f"标准化载荷（n = {result.n_used:,}）。虚线 .70 左侧，构念解释的方差不到题项的一半。{result.text['zh']}"}
+        f"its item. {result.text['en']}",
+        "zh": f"标准化载荷（n = {result.n_used:,}）。虚线 .70 左侧，构念解释的方差不到题项的一半。{result.text['zh']}",
+    }
 
 
 @stage
@@ -291,24 +462,53 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
     items, count = list(square), len(square)
     shown = square.where(np.tri(count, k=-1, dtype=bool))
     limit, side = max(0.2, shown.abs().max(axis=None)), max(6.0, 1.5 + 0.21 * count)
-    words = shown.map(lambda r: number(r, 2).replace("0.", ".") if count <= 20 and abs(r) > 0.10 else "")
+    words = shown.map(
+        lambda r: number(r, 2).replace("0.", ".") if count <= 20 and abs(r) > 0.10 else ""
+    )
     figure, axis = pyplot.subplots(figsize=(side + 1, side))
     bar = axis.inset_axes((0.62, 0.93, 0.36, 0.025))
-    seaborn.heatmap(shown, annot=words, fmt="", cmap="RdBu_r", vmin=-limit, vmax=limit, annot_kws={"fontsize": 7}, square=True, ax=axis,
-                    xticklabels=True, yticklabels=True, cbar_ax=bar, cbar_kws={"orientation": "horizontal"})
-    bar.set_xlabel({"en": "sample − implied correlation", "zh": "样本相关 − 模型相关"}[language], fontsize=9)
+    seaborn.heatmap(
+        shown,
+        annot=words,
+        fmt="",
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        annot_kws={"fontsize": 7},
+        square=True,
+        ax=axis,
+        xticklabels=True,
+        yticklabels=True,
+        cbar_ax=bar,
+        cbar_kws={"orientation": "horizontal"},
+    )
+    bar.set_xlabel(
+        {"en": "sample − implied correlation", "zh": "样本相关 − 模型相关"}[language], fontsize=9
+    )
     owner = [study.items.get(item, item) for item in items]
     for code in dict.fromkeys(owner):
-        first, last, colour = owner.index(code), count - owner[::-1].index(code), show.ROLES[study.role(code)]
+        first, last, colour = (
+            owner.index(code),
+            count - owner[::-1].index(code),
+            show.ROLES[study.role(code)],
+        )
         axis.plot([first, first, last], [first, last, last], color=colour, lw=1.5)
-        axis.text((first + last) / 2 + 1, (first + last) / 2, study.name(code, language), color=colour, weight="bold", va="center")
+        axis.text(
+            (first + last) / 2 + 1,
+            (first + last) / 2,
+            study.name(code, language),
+            color=colour,
+            weight="bold",
+            va="center",
+        )
     axis.set(xlabel="", ylabel="")
     axis.grid(visible=False)
     axis.tick_params(labelsize=8 if count <= 25 else 6.5)
     return figure, {
         "en": f"Residual correlations (n = {result.n_used:,}). Red: two items go together more than the model says; blue: less. "
-              f"{result.text['en']}",
-        "zh": f"残差相关（n = {result.n_used:,}）。红色：两题项的相关高于模型所说；蓝色：低于。{result.text['zh']}"}
+        f"{result.text['en']}",
+        "zh": f"残差相关（n = {result.n_used:,}）。红色：两题项的相关高于模型所说；蓝色：低于。{result.text['zh']}",
+    }
 
 
 def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:
@@ -317,5 +517,9 @@ def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         sd = dict(zip(model.observed, np.sqrt(np.diag(at.sigma)), strict=True))
         sd |= dict(zip(model.state, np.sqrt(np.diag(at.phi)), strict=True))
-    return np.array([(theta[row.free - 1] if row.free else row.value) * sd[row.lhs] / sd[row.rhs]
-                     for row in model.table[model.table["op"] == "=~"].itertuples()])
+    return np.array(
+        [
+            (theta[row.free - 1] if row.free else row.value) * sd[row.lhs] / sd[row.rhs]
+            for row in model.table[model.table["op"] == "=~"].itertuples()
+        ]
+    )

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from cxlib import kernels
-from cxlib.run import NOTEBOOKS, ROOT, Run, RunError, notebook_folder, open_run, stamp, study_argument, write
+from cxlib.run import (
+    NOTEBOOKS,
+    ROOT,
+    Run,
+    RunError,
+    notebook_folder,
+    open_run,
+    stamp,
+    study_argument,
+    write,
+)
 from cxlib.study import load
 from cxlib.words import _, c_, listed
 
@@ -23,7 +33,12 @@ FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
 OWN_OPTIONS = ("study", "out", "language")
 LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
 """The smallest values that make sense."""
-KINDS = {bool: c_("parameter", "true or false"), int: c_("parameter", "a whole number"), float: c_("parameter", "a number"), str: c_("parameter", "a text")}
+KINDS = {
+    bool: c_("parameter", "true or false"),
+    int: c_("parameter", "a whole number"),
+    float: c_("parameter", "a number"),
+    str: c_("parameter", "a text"),
+}
 """The kinds of parameters, in words."""
 
 
@@ -35,8 +50,14 @@ def notebooks() -> list[str]:
 def declared(notebook: str) -> dict[str, Any]:
     """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
     cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
-    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign)}
+    source = next(
+        "".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])
+    )
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+    }
 
 
 def choose(only: str | None) -> list[str]:
@@ -51,9 +72,19 @@ def choose(only: str | None) -> list[str]:
         return notebooks()
     chosen = []
     for wanted in (part.strip() for part in only.split(",")):
-        match = [name for name in notebooks() if wanted and (name == wanted or name.split("_")[0] == wanted.zfill(2))]
+        match = [
+            name
+            for name in notebooks()
+            if wanted and (name == wanted or name.split("_")[0] == wanted.zfill(2))
+        ]
         if not match:
-            raise RunError(_("--only: there is no notebook '{wanted}'. Allowed: {names}, or their numbers.", wanted=wanted, names=notebooks()))
+            raise RunError(
+                _(
+                    "--only: there is no notebook '{wanted}'. Allowed: {names}, or their numbers.",
+                    wanted=wanted,
+                    names=notebooks(),
+                )
+            )
         chosen += match
     return sorted(set(chosen))
 
@@ -73,10 +104,21 @@ def settings(pairs: list[str], chosen: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise RunError(_("--set {pair}: write it as name=value, for example --set seed=1.", pair=pair))
+            raise RunError(
+                _("--set {pair}: write it as name=value, for example --set seed=1.", pair=pair)
+            )
         if name not in allowed:
-            known = [_("{name} ({kind}, default {value})", name=k, kind=KINDS[type(v)], value=repr(v)) for k, v in sorted(allowed.items())]
-            raise RunError(_("--set {name}: no chosen notebook has this parameter. Allowed: {known}.", name=name, known=listed(known)))
+            known = [
+                _("{name} ({kind}, default {value})", name=k, kind=KINDS[type(v)], value=repr(v))
+                for k, v in sorted(allowed.items())
+            ]
+            raise RunError(
+                _(
+                    "--set {name}: no chosen notebook has this parameter. Allowed: {known}.",
+                    name=name,
+                    known=listed(known),
+                )
+            )
         out[name] = _typed(name, text, allowed[name])
     return out
 
@@ -88,15 +130,38 @@ def _typed(name: str, text: str, default: Any) -> Any:
             return {"true": True, "false": False}[text.lower()]
         value = kind(text)
     except (KeyError, ValueError):
-        raise RunError(_("--set {name}={text}: {kind} is wanted, such as {value}.", name=name, text=text, kind=KINDS[kind],
-                         value=repr(default))) from None
+        raise RunError(
+            _(
+                "--set {name}={text}: {kind} is wanted, such as {value}.",
+                name=name,
+                text=text,
+                kind=KINDS[kind],
+                value=repr(default),
+            )
+        ) from None
     if name in LEAST and value < LEAST[name]:
-        raise RunError(_("--set {name}={text}: at least {least} is wanted, such as {value}.", name=name, text=text, least=LEAST[name], value=repr(default)))
+        raise RunError(
+            _(
+                "--set {name}={text}: at least {least} is wanted, such as {value}.",
+                name=name,
+                text=text,
+                least=LEAST[name],
+                value=repr(default),
+            )
+        )
     return value
 
 
-def execute(study: str, *, out: str = "", only: str | None = None, language: str = "en", pairs: list[str] | None = None,
-            jobs: int = 2, progress: bool = True) -> Path:
+def execute(
+    study: str,
+    *,
+    out: str = "",
+    only: str | None = None,
+    language: str = "en",
+    pairs: list[str] | None = None,
+    jobs: int = 2,
+    progress: bool = True,
+) -> Path:
     """Run the notebooks of a study: 01 first, 14 last, the rest side by side.
 
     Everything is written to a staging folder that replaces the run folder when all notebooks have ended, so a run
@@ -130,12 +195,24 @@ def execute(study: str, *, out: str = "", only: str | None = None, language: str
         stamp(stage, parameters=given)
         begun = time.time()
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
-        seconds = _in_order(chosen, stage, lambda name: {k: v for k, v in values.items() if k in declared(name)}, jobs, progress)
+        seconds = _in_order(
+            chosen,
+            stage,
+            lambda name: {k: v for k, v in values.items() if k in declared(name)},
+            jobs,
+            progress,
+        )
         failed = failures.failures(stage)
         if failed and not (stage / "notes" / f"done_{LAST}.json").is_file():
             _report_without_notebook(run, chosen)
-        stamp(stage, seconds={**seconds, "all": round(time.time() - begun, 1)}, failed=failures.detail(failed))
-        for copy in (stage / "notebooks").glob("*.ipynb"):  # they name the folder they were executed in
+        stamp(
+            stage,
+            seconds={**seconds, "all": round(time.time() - begun, 1)},
+            failed=failures.detail(failed),
+        )
+        for copy in (stage / "notebooks").glob(
+            "*.ipynb"
+        ):  # they name the folder they were executed in
             write(copy, copy.read_bytes().replace(stage.name.encode(), final.name.encode()))
         _replace(stage, final)
     finally:
@@ -148,46 +225,84 @@ def _report_without_notebook(run: Run, chosen: list[str]) -> None:
     from cxlib.failures import clear
 
     clear(run.folder, LAST, wholly=False)
-    run.write_report({
-        "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
-        "zh": "未能对假设作出判断：最后一个笔记本（14）未能完成。"} if LAST in chosen else {
-        "en": "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only.",
-        "zh": "未对假设作出判断：本次没有要求运行最后一个笔记本（14）。请不带 --only 重新运行。"})
+    run.write_report(
+        {
+            "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
+            "zh": "未能对假设作出判断：最后一个笔记本（14）未能完成。",
+        }
+        if LAST in chosen
+        else {
+            "en": "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only.",
+            "zh": "未对假设作出判断：本次没有要求运行最后一个笔记本（14）。请不带 --only 重新运行。",
+        }
+    )
 
 
 def _stage(final: Path) -> Path:
     """A staging folder beside the run folder; those of runs that died are cleared away."""
     import psutil
 
-    if final.exists() and not (final.is_dir() and ((final / "run.json").is_file() or not any(final.iterdir()))):
-        raise RunError(_("--out {folder}: this is not an empty folder and not a run. Give a new folder.", folder=final))
+    if final.exists() and not (
+        final.is_dir() and ((final / "run.json").is_file() or not any(final.iterdir()))
+    ):
+        raise RunError(
+            _(
+                "--out {folder}: this is not an empty folder and not a run. Give a new folder.",
+                folder=final,
+            )
+        )
     for old in final.parent.glob(f".{final.name}.part*"):
         owner = int(old.name.rpartition("part")[2])
         if owner != os.getpid() and psutil.pid_exists(owner):
-            raise RunError(_("--out {folder}: another run (process {owner}) is writing there. Wait for it, or give another folder.", folder=final,
-                             owner=owner))
+            raise RunError(
+                _(
+                    "--out {folder}: another run (process {owner}) is writing there. Wait for it, or give another folder.",
+                    folder=final,
+                    owner=owner,
+                )
+            )
         shutil.rmtree(old, ignore_errors=True)
     stage = final.with_name(f".{final.name}.part{os.getpid()}")
     try:
         (stage / "notebooks").mkdir(parents=True)
     except OSError as error:
-        raise RunError(_("--out {folder}: no folder can be made there ({reason}). Give another place.", folder=final, reason=error.strerror)) from None
+        raise RunError(
+            _(
+                "--out {folder}: no folder can be made there ({reason}). Give another place.",
+                folder=final,
+                reason=error.strerror,
+            )
+        ) from None
     return stage
 
 
-def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool) -> dict[str, float]:
+def _in_order(
+    chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool
+) -> dict[str, float]:
     """Execute the graph and note what fails; on Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
 
     from cxlib.failures import clear, note, skipped
 
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # many small problems: one thread each is several times faster
-    waves = [[n for n in chosen if n == FIRST], [n for n in chosen if n not in (FIRST, LAST)], [n for n in chosen if n == LAST]]
+        os.environ.setdefault(
+            name, "1"
+        )  # many small problems: one thread each is several times faster
+    waves = [
+        [n for n in chosen if n == FIRST],
+        [n for n in chosen if n not in (FIRST, LAST)],
+        [n for n in chosen if n == LAST],
+    ]
     seconds: dict[str, float] = {}
     open_: dict[Future, tuple[str, float]] = {}
     failed: set[str] = set()
-    bar = tqdm(total=len(chosen), disable=not progress, unit="notebook", desc="cxlib run", dynamic_ncols=True)
+    bar = tqdm(
+        total=len(chosen),
+        disable=not progress,
+        unit="notebook",
+        desc="cxlib run",
+        dynamic_ncols=True,
+    )
     pool, warm = ThreadPoolExecutor(max(jobs, 1)), kernels.start()
     try:
         for wave in waves:
@@ -201,7 +316,10 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
             while queue or open_:
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
-                    open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (name, time.time())
+                    open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (
+                        name,
+                        time.time(),
+                    )
                 bar.set_postfix_str(" ".join(name for name, _start in open_.values()))
                 done, _rest = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -223,7 +341,9 @@ def _in_order(chosen: list[str], stage: Path, parameters: Callable[[str], Mappin
     return dict(sorted(seconds.items()))
 
 
-def _in_thread(name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None) -> None:
+def _in_thread(
+    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None
+) -> None:
     """One notebook in a thread of the pool, whose event loop is closed behind it."""
     from jupyter_core.utils import ensure_event_loop
 
@@ -233,7 +353,9 @@ def _in_thread(name: str, folder: Path, parameters: Mapping[str, Any], warm: ker
         ensure_event_loop().close()
 
 
-def execute_one(name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None) -> None:
+def execute_one(
+    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None
+) -> None:
     """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has ended, whole or not.
 
     Raises
@@ -248,16 +370,29 @@ def execute_one(name: str, folder: Path, parameters: Mapping[str, Any], warm: ke
 
     from cxlib.failures import clear, failure, note
 
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what a kernel died of is told by the failure
+    logging.getLogger("papermill").setLevel(
+        logging.CRITICAL
+    )  # what a kernel died of is told by the failure
     clear(folder, name)
     target = folder / "notebooks" / f"{name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        source, part = notebook_folder(parameters.get("language", "en")) / f"{name}.ipynb", Path(work) / "out.ipynb"
+        source, part = (
+            notebook_folder(parameters.get("language", "en")) / f"{name}.ipynb",
+            Path(work) / "out.ipynb",
+        )
         try:
-            papermill.execute_notebook(str(source), str(part), dict(parameters), progress_bar=False, log_output=False,
-                                       cwd=str(source.parent), kernel_name="python3", config=_transport(Path(work)),
-                                       kernel_manager_class=kernels.manager(_quiet_kernels(), warm))
+            papermill.execute_notebook(
+                str(source),
+                str(part),
+                dict(parameters),
+                progress_bar=False,
+                log_output=False,
+                cwd=str(source.parent),
+                kernel_name="python3",
+                config=_transport(Path(work)),
+                kernel_manager_class=kernels.manager(_quiet_kernels(), warm),
+            )
         except Exception as error:  # a cell that raises, a kernel that dies or does not start: all end in a sentence
             found = failure(name, error, part)
             note(folder, found)
@@ -273,7 +408,9 @@ def _transport(work: Path) -> Any:
     from traitlets.config import Config
 
     address = str(work / "kernel")
-    if sys.platform == "win32" or len(os.fsencode(f"{address}-5")) > zmq.IPC_PATH_MAX_LEN:  # a kernel has five sockets
+    if (
+        sys.platform == "win32" or len(os.fsencode(f"{address}-5")) > zmq.IPC_PATH_MAX_LEN
+    ):  # a kernel has five sockets
         return Config()
     return Config({"KernelManager": {"transport": "ipc", "ip": address}})
 
@@ -284,7 +421,9 @@ def _quiet_kernels() -> type:
 
     class QuietKernelManager(AsyncKernelManager):
         def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-            return super().format_kernel_cmd([*(extra_arguments or []), "--IPKernelApp.log_level=50"])
+            return super().format_kernel_cmd(
+                [*(extra_arguments or []), "--IPKernelApp.log_level=50"]
+            )
 
     return QuietKernelManager
 

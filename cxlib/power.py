@@ -28,8 +28,16 @@ COLUMNS = ["kind", "name", "std", "n", "power", "ci_low", "ci_high", "formula", 
 CHUNK = 200
 
 
-def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.random.Generator,
-          population: Mapping[str, float] | None = None, sizes: Sequence[int] = (), reps: int = 1000) -> show.Result:
+def power(
+    study: Study,
+    model: str = "main",
+    n: int | None = None,
+    *,
+    rng: np.random.Generator,
+    population: Mapping[str, float] | None = None,
+    sizes: Sequence[int] = (),
+    reps: int = 1000,
+) -> show.Result:
     """Monte-Carlo power of every path of a model and of its indirect effects, over sample sizes.
 
     Columns in the model (controls) have no population: their paths are left out, and the warnings name them.
@@ -77,15 +85,29 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
 
     n = n or (study.truth or {}).get("n")
     if n is None:
-        raise ValueError("n= is not given, and no truth says how many respondents there are. Give n=.")
+        raise ValueError(
+            "n= is not given, and no truth says how many respondents there are. Give n=."
+        )
     parsed, columns = _of_constructs(study, model)
     listed = ", ".join(columns)
-    notes = [{"en": f"Power leaves out {listed} and the paths from and to it: no population says how it goes with the constructs.",
-              "zh": f"功效分析不含 {listed} 及其路径：没有总体说明它与各构念的关系。"}] if columns else []
+    notes = (
+        [
+            {
+                "en": f"Power leaves out {listed} and the paths from and to it: no population says how it goes with the constructs.",
+                "zh": f"功效分析不含 {listed} 及其路径：没有总体说明它与各构念的关系。",
+            }
+        ]
+        if columns
+        else []
+    )
     if not (parsed.table["op"] == "~").any():
-        text = {"en": f"There is no power to compute: model '{model}' has no path between constructs.",
-                "zh": f"无功效可算：模型“{model}”没有构念之间的路径。"}
-        return show.Result(pd.DataFrame(columns=COLUMNS), text, int(n), "not computed", (text, *notes))
+        text = {
+            "en": f"There is no power to compute: model '{model}' has no path between constructs.",
+            "zh": f"无功效可算：模型“{model}”没有构念之间的路径。",
+        }
+        return show.Result(
+            pd.DataFrame(columns=COLUMNS), text, int(n), "not computed", (text, *notes)
+        )
     cov = _covariance(study, model, population)
     cov, compiled = cov.loc[list(parsed.observed), list(parsed.observed)], kernel.compile(parsed)
     theta = sem.fit_moments(cov, 100_000, parsed).theta
@@ -99,31 +121,67 @@ def power(study: Study, model: str = "main", n: int | None = None, *, rng: np.ra
         """Power of a test in large samples."""
         return float(np.prod([wald_power(exact[step] * np.sqrt(size)) for step in steps[k]]))
 
-    needed = [_smallest(lambda size, k=k: formula(k, size), 0.80) if sign[k] else np.inf for k in tests.index]
+    needed = [
+        _smallest(lambda size, k=k: formula(k, size), 0.80) if sign[k] else np.inf
+        for k in tests.index
+    ]
     chosen, left_out = _sizes(int(n), sizes, len(cov) + 1)
     notes, parts = [*notes, *left_out], []
     for size in chosen:
-        drawn, means = resampling.simulate_covariances(cov.to_numpy(), size, reps, rng), np.zeros((reps, len(cov)))
+        drawn, means = (
+            resampling.simulate_covariances(cov.to_numpy(), size, reps, rng),
+            np.zeros((reps, len(cov))),
+        )
         refits = lockstep.refit(compiled, lockstep.given([drawn], [means], [size]), theta)
         found = refits.theta[refits.status != "failed"]
         if not len(found):
-            notes.append({"en": f"With {size:,} respondents no sample gave a solution, so that size is left out.",
-                          "zh": f"{size:,} 名受访者时所有样本均无解，该样本量不计。"})
+            notes.append(
+                {
+                    "en": f"With {size:,} respondents no sample gave a solution, so that size is left out.",
+                    "zh": f"{size:,} 名受访者时所有样本均无解，该样本量不计。",
+                }
+            )
             continue
-        z = np.concatenate([_z(parsed, effects, found[at : at + CHUNK], size) for at in range(0, len(found), CHUNK)])
+        z = np.concatenate(
+            [
+                _z(parsed, effects, found[at : at + CHUNK], size)
+                for at in range(0, len(found), CHUNK)
+            ]
+        )
         noticed = np.column_stack([_noticed(z[:, steps[k]], sign[k]) for k in tests.index])
         low, high = proportion_confint(noticed.sum(axis=0), len(z), method="wilson")
-        parts.append(tests.assign(std=std, n=size, power=noticed.mean(axis=0), ci_low=low, ci_high=high,
-                                  formula=[formula(k, size) for k in tests.index], n_80=needed, samples=len(z)))
+        parts.append(
+            tests.assign(
+                std=std,
+                n=size,
+                power=noticed.mean(axis=0),
+                ci_low=low,
+                ci_high=high,
+                formula=[formula(k, size) for k in tests.index],
+                n_80=needed,
+                samples=len(z),
+            )
+        )
     if not parts:
-        return show.Result(pd.DataFrame(columns=COLUMNS), notes[-1], int(n), "not computed", tuple(notes))
+        return show.Result(
+            pd.DataFrame(columns=COLUMNS), notes[-1], int(n), "not computed", tuple(notes)
+        )
     table = pd.concat(parts, ignore_index=True)[COLUMNS]
     failed, drawn = sum(reps - part["samples"].iloc[0] for part in parts), reps * len(parts)
     if failed:
-        notes.append({"en": f"{failed} of {drawn} samples gave no solution; they are left out.",
-                      "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。"})
-    return show.Result(table, _sentence(table, int(n)), int(n), f"Monte-Carlo power, {reps} Wishart samples a size, "
-                       "two-sided alpha 0.05", tuple(notes))
+        notes.append(
+            {
+                "en": f"{failed} of {drawn} samples gave no solution; they are left out.",
+                "zh": f"{drawn} 个样本中有 {failed} 个无解，未计入。",
+            }
+        )
+    return show.Result(
+        table,
+        _sentence(table, int(n)),
+        int(n),
+        f"Monte-Carlo power, {reps} Wishart samples a size, two-sided alpha 0.05",
+        tuple(notes),
+    )
 
 
 def _sizes(n: int, sizes: Sequence[int], least: int) -> tuple[list[int], list[show.Text]]:
@@ -137,9 +195,16 @@ def _sizes(n: int, sizes: Sequence[int], least: int) -> tuple[list[int], list[sh
         return chosen, []
     if not sizes:
         chosen = sorted({least, *chosen})
-    rows = {"en": f", {n:,} of this study among them" if n < least else "", "zh": f"（包括本研究的 {n:,} 人）" if n < least else ""}
-    return chosen, [{"en": f"Sizes below {least} left out: fewer rows than items, or as many, determine no model{rows['en']}.",
-                     "zh": f"未计入小于 {least} 的样本量：行数不多于题项数时无法确定模型{rows['zh']}。"}]
+    rows = {
+        "en": f", {n:,} of this study among them" if n < least else "",
+        "zh": f"（包括本研究的 {n:,} 人）" if n < least else "",
+    }
+    return chosen, [
+        {
+            "en": f"Sizes below {least} left out: fewer rows than items, or as many, determine no model{rows['en']}.",
+            "zh": f"未计入小于 {least} 的样本量：行数不多于题项数时无法确定模型{rows['zh']}。",
+        }
+    ]
 
 
 def _of_constructs(study: Study, model: str) -> tuple[Model, list[str]]:
@@ -149,7 +214,10 @@ def _of_constructs(study: Study, model: str) -> tuple[Model, list[str]]:
     if not columns:
         return parsed, columns
     rows = parsed.table[~parsed.table[["lhs", "rhs"]].isin(columns).any(axis=1)]
-    lines = [f"{row.lhs} {row.op} {row.label or 'NA' if row.free else row.value}*{row.rhs}" for row in rows.itertuples()]
+    lines = [
+        f"{row.lhs} {row.op} {row.label or 'NA' if row.free else row.value}*{row.rhs}"
+        for row in rows.itertuples()
+    ]
     return sem.parse("\n".join(lines)), columns
 
 
@@ -162,18 +230,39 @@ def _tests(study: Study, model: str, parsed: Model) -> pd.DataFrame:
 
     rows = parsed.table[(parsed.table["op"] == "~") & (parsed.table["free"] > 0)]
     drawn = list(zip(rows["rhs"], rows["lhs"], strict=True))
-    stated = [h for h in study.hypotheses.values()
-              if h.model == model and (words := h.effect or h.total) and {code for step in steps(words) for code in step} <= {*parsed.state}]
+    stated = [
+        h
+        for h in study.hypotheses.values()
+        if h.model == model
+        and (words := h.effect or h.total)
+        and {code for step in steps(words) for code in step} <= {*parsed.state}
+    ]
     more = [paths.effect(parsed, h.effect) for h in stated if h.effect]
-    more += [paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total]
-    more += [paths.effect(parsed, f"{a} -> {m} -> {y}") for a, m in drawn for start, y in drawn if start == m]
+    more += [
+        paths.effect(parsed, h.total, "total") for h in stated if h.total and "+" not in h.total
+    ]
+    more += [
+        paths.effect(parsed, f"{a} -> {m} -> {y}")
+        for a, m in drawn
+        for start, y in drawn
+        if start == m
+    ]
     tests = [("path", f"{y} ~ {a}", paths.effect(parsed, f"{a} -> {y}")) for a, y in drawn]
-    tests += [("total" if effect.kind == "total" else "effect", effect.name, effect)
-              for effect in {effect.name + effect.kind: effect for effect in more}.values()]
+    tests += [
+        ("total" if effect.kind == "total" else "effect", effect.name, effect)
+        for effect in {effect.name + effect.kind: effect for effect in more}.values()
+    ]
     table = pd.DataFrame(tests, columns=["kind", "name", "effect"])
-    chains = [effect.chains[0] if kind != "total" and len(effect.chains) == 1 else () for kind, _, effect in tests]
-    return table.assign(steps=[[drawn.index(step) for step in pairwise(chain) if step in drawn] or [k]
-                               for k, chain in enumerate(chains)])
+    chains = [
+        effect.chains[0] if kind != "total" and len(effect.chains) == 1 else ()
+        for kind, _, effect in tests
+    ]
+    return table.assign(
+        steps=[
+            [drawn.index(step) for step in pairwise(chain) if step in drawn] or [k]
+            for k, chain in enumerate(chains)
+        ]
+    )
 
 
 def _z(model: Model, effects: list[Effect], theta: np.ndarray, n: int) -> np.ndarray:
@@ -188,12 +277,16 @@ def _z(model: Model, effects: list[Effect], theta: np.ndarray, n: int) -> np.nda
         shifted[:, column] += 1e-20j
         slopes[:, :, k] = paths.values(model, effects, shifted).imag / 1e-20
     vcov = resampling.vcov(model, theta, n)[:, free[:, None], free]
-    return estimate / np.sqrt(np.maximum(np.einsum("rek,rkl,rel->re", slopes, vcov, slopes), 1e-300))
+    return estimate / np.sqrt(
+        np.maximum(np.einsum("rek,rkl,rel->re", slopes, vcov, slopes), 1e-300)
+    )
 
 
 def _noticed(z: np.ndarray, sign: int) -> np.ndarray:
     """In which samples all steps are significant with the population's sign, if there is one."""
-    return (np.abs(z) > -ndtri(0.025)).all(axis=1) & ((np.sign(z).prod(axis=1) == sign) | (sign == 0))
+    return (np.abs(z) > -ndtri(0.025)).all(axis=1) & (
+        (np.sign(z).prod(axis=1) == sign) | (sign == 0)
+    )
 
 
 def _smallest(power_of: Callable[[int], float], wanted: float, low: int = 1) -> int:
@@ -227,11 +320,20 @@ def _covariance(study: Study, model: str, sizes: Mapping[str, float] | None) -> 
             left, op, right = words.split()
             lines.append(f"{left} {op} {value:.10f}*{right}")
         loads = [(code, part) for code in named for part in study.constructs[code].of]
-        lines += [f"{code} =~ 0.75*{part}" for code, part in loads if f"{code} =~ {part}" not in sizes]
+        lines += [
+            f"{code} =~ 0.75*{part}" for code, part in loads if f"{code} =~ {part}" not in sizes
+        ]
         constructs = {code: study.constructs[code] for code in named}
-        study = study.model_copy(update={"truth": {"n": 1, "seed": 0, "paths": "\n".join(lines)}, "constructs": constructs})
+        study = study.model_copy(
+            update={
+                "truth": {"n": 1, "seed": 0, "paths": "\n".join(lines)},
+                "constructs": constructs,
+            }
+        )
     elif study.truth is None:
-        raise ValueError(f"The study '{study.id}' declares no truth. Give population=: standardised sizes such as {{'SA ~ PV': 0.3}}.")
+        raise ValueError(
+            f"The study '{study.id}' declares no truth. Give population=: standardised sizes such as {{'SA ~ PV': 0.3}}."
+        )
     return truth.population(study).covariance(rounded=sizes is None)
 
 
@@ -246,7 +348,14 @@ def wald_power(ratio: float) -> float:
     return float(ndtr(abs(ratio) + ndtri(0.025))) if abs(ratio) > 1e-9 else 0.05
 
 
-def power_rmsea(n: float, df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, alpha: float = 0.05, groups: int = 1) -> float:
+def power_rmsea(
+    n: float,
+    df: int,
+    rmsea0: float = 0.05,
+    rmsea1: float = 0.08,
+    alpha: float = 0.05,
+    groups: int = 1,
+) -> float:
     """Power to tell a population of RMSEA `rmsea1` from one of `rmsea0`.
 
     Parameters
@@ -272,14 +381,18 @@ def power_rmsea(n: float, df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, a
     from scipy.stats import chi2, ncx2
 
     if df < 1 or rmsea0 == rmsea1 or min(rmsea0, rmsea1) < 0:
-        raise ValueError(f"df= is {df}, rmsea0= {rmsea0}, rmsea1= {rmsea1}: df is at least 1, and the two RMSEA differ and "
-                         "are not negative.")
+        raise ValueError(
+            f"df= is {df}, rmsea0= {rmsea0}, rmsea1= {rmsea1}: df is at least 1, and the two RMSEA differ and "
+            "are not negative."
+        )
     centre = [(n - 1) * df * rmsea**2 / groups for rmsea in (rmsea0, rmsea1)]
     null, true = (ncx2(df, nc) if nc > 0 else chi2(df) for nc in centre)
     return float(true.sf(null.isf(alpha)) if rmsea0 < rmsea1 else true.cdf(null.ppf(alpha)))
 
 
-def n_for_rmsea(df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, power: float = 0.80, alpha: float = 0.05) -> int:
+def n_for_rmsea(
+    df: int, rmsea0: float = 0.05, rmsea1: float = 0.08, power: float = 0.80, alpha: float = 0.05
+) -> int:
     """Smallest number of respondents whose power to tell `rmsea1` from `rmsea0` exceeds `power` (at least 5).
 
     Notes
@@ -301,9 +414,13 @@ def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show
     rows = []
     for name in study.models:
         parsed = sem.parse(study.syntax(name))
-        needed = n_for_rmsea(parsed.df, power=power) if parsed.df > 0 else np.inf  # a saturated model always fits
+        needed = (
+            n_for_rmsea(parsed.df, power=power) if parsed.df > 0 else np.inf
+        )  # a saturated model always fits
         given = {"n": n, "power": power_rmsea(n, parsed.df) if parsed.df > 0 else 0.0} if n else {}
-        rows.append({"model": name, "df": parsed.df, "npar": parsed.npar, "n_needed": needed} | given)
+        rows.append(
+            {"model": name, "df": parsed.df, "npar": parsed.npar, "n_needed": needed} | given
+        )
     table = pd.DataFrame(rows)
     main = table.set_index("model").loc["main"]
     text = {"en": "With 0 degrees of freedom the main model fits any data: no number of respondents can test its fit.",
@@ -313,33 +430,52 @@ def rmsea_table(study: Study, n: int | None = None, power: float = 0.80) -> show
                   "parameters, and the paths one wants to see, ask for more.",
             "zh": f"主模型有 {main['df']:.0f} 个自由度，要以 {power:.2f} 的功效区分 RMSEA .08 与 .05，需要 {main['n_needed']:,.0f} 名受访者；"
                   f"而它的 {main['npar']:.0f} 个自由参数以及所关心的路径需要更大的样本。"}  # fmt: skip
-    return show.Result(table, text, int(n or 0), "power of the test of close fit (MacCallum, Browne and Sugawara 1996)")
+    return show.Result(
+        table,
+        text,
+        int(n or 0),
+        "power of the test of close fit (MacCallum, Browne and Sugawara 1996)",
+    )
 
 
 def _sentence(table: pd.DataFrame, n: int) -> show.Text:
     if n not in set(table["n"]):
         least = int(table["n"].min())
-        return {"en": f"With {n:,} respondents the model cannot be estimated, so there is no power; the curve begins at {least:,}.",
-                "zh": f"{n:,} 名受访者无法估计该模型，因此没有功效可言；曲线从 {least:,} 人开始。"}
+        return {
+            "en": f"With {n:,} respondents the model cannot be estimated, so there is no power; the curve begins at {least:,}.",
+            "zh": f"{n:,} 名受访者无法估计该模型，因此没有功效可言；曲线从 {least:,} 人开始。",
+        }
     real = table[(table["n"] == n) & np.isfinite(table["n_80"])]
-    kinds = {"path": ("path", "条路径"), "effect": ("indirect effect", "个间接效应"), "total": ("total effect", "个总效应")}
+    kinds = {
+        "path": ("path", "条路径"),
+        "effect": ("indirect effect", "个间接效应"),
+        "total": ("total effect", "个总效应"),
+    }
     parts = [(kinds[str(kind)], int((group["power"] >= 0.80).sum()), len(group))
              for kind, group in real.groupby("kind", sort=False)]  # fmt: skip
     if real.empty:
-        return {"en": "Nothing the study asks about exists in the population: there is nothing to notice.",
-                "zh": "研究所问的路径与效应在总体中都不存在：没有可发现的。"}
+        return {
+            "en": "Nothing the study asks about exists in the population: there is nothing to notice.",
+            "zh": "研究所问的路径与效应在总体中都不存在：没有可发现的。",
+        }
     hard = real.sort_values("n_80").iloc[-1]
-    return {"en": f"With {n:,} respondents the power is at least .80 for "
-                  + ", ".join(f"{found} of {show.plural(total, words[0])}" for words, found, total in parts)
-                  + f" that exist in the population. The hardest to notice, {hard['name']} "
-                    f"({show.number(hard['std'], 2)}), needs {hard['n_80']:,.0f}.",
-            "zh": f"{n:,} 名受访者时，总体中存在的"
-                  + "、".join(f" {total} {words[1]}中有 {found} {words[1][0]}" for words, found, total in parts)
-                  + f"功效达到 .80。最难发现的 {hard['name']}（{show.number(hard['std'], 2)}）需要 {hard['n_80']:,.0f} 人。"}
+    return {
+        "en": f"With {n:,} respondents the power is at least .80 for "
+        + ", ".join(f"{found} of {show.plural(total, words[0])}" for words, found, total in parts)
+        + f" that exist in the population. The hardest to notice, {hard['name']} "
+        f"({show.number(hard['std'], 2)}), needs {hard['n_80']:,.0f}.",
+        "zh": f"{n:,} 名受访者时，总体中存在的"
+        + "、".join(
+            f" {total} {words[1]}中有 {found} {words[1][0]}" for words, found, total in parts
+        )
+        + f"功效达到 .80。最难发现的 {hard['name']}（{show.number(hard['std'], 2)}）需要 {hard['n_80']:,.0f} 人。",
+    }
 
 
 @show.picture
-def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tuple[Figure, show.Text]:
+def plot_power(
+    result: show.Result, study: Study, *, language: str = "en"
+) -> tuple[Figure, show.Text]:
     """Power over the number of respondents: paths left, single effects right, each curve with its name."""
     from matplotlib import pyplot
 
@@ -348,20 +484,39 @@ def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tu
     if result.table.empty:
         return show.blank(result.text, language)
     table = result.table[~result.table["name"].str.contains("+", regex=False)]
-    sides = [side for side in (table[table["kind"] == "path"], table[table["kind"] != "path"]) if len(side)]
+    sides = [
+        side
+        for side in (table[table["kind"] == "path"], table[table["kind"] != "path"])
+        if len(side)
+    ]
     labels = max(int(np.isfinite(side.drop_duplicates("name")["n_80"]).sum()) for side in sides)
-    figure, axes = pyplot.subplots(1, len(sides), figsize=(6 * len(sides), max(4.2, 0.2 * labels + 1)), squeeze=False)
+    figure, axes = pyplot.subplots(
+        1, len(sides), figsize=(6 * len(sides), max(4.2, 0.2 * labels + 1)), squeeze=False
+    )
     for axis, side, title in zip(axes[0], sides, words, strict=False):
         last, ends, absent = side["n"].max(), [], []
         for name, curve in side.groupby("name", sort=False):
-            codes = [code for step in steps(name) for code in step] if "->" in name else path(name)[::-1]
+            codes = (
+                [code for step in steps(name) for code in step]
+                if "->" in name
+                else path(name)[::-1]
+            )
             there = np.isfinite(curve["n_80"].iloc[0])
             colour = show.ROLES[study.role(codes[-1])] if there else show.MUTED
-            axis.plot(curve["n"], curve["power"], color=colour, lw=1.3, ls="-" if there else ":", alpha=0.85)
+            axis.plot(
+                curve["n"],
+                curve["power"],
+                color=colour,
+                lw=1.3,
+                ls="-" if there else ":",
+                alpha=0.85,
+            )
             end = curve["power"].iloc[-1], -curve["n_80"].iloc[0], "→".join(codes), colour
             (ends if there else absent).append(end)
         if absent:
-            ends.append((np.mean([end[0] for end in absent]), 0, words[4].format(len(absent)), show.MUTED))
+            ends.append(
+                (np.mean([end[0] for end in absent]), 0, words[4].format(len(absent)), show.MUTED)
+            )
         ends.sort()
         places = show.apart([end[0] for end in ends], min(0.045, 1.06 / max(len(ends), 1)), 1.06)
         for (end, _, label, colour), at in zip(ends, places, strict=True):
@@ -369,7 +524,13 @@ def plot_power(result: show.Result, study: Study, *, language: str = "en") -> tu
             axis.text(last * 1.06, at, label, color=colour, va="center", fontsize=7.5)
         axis.axhline(0.80, color=show.INK, lw=0.8, ls="--")
         axis.axvline(result.n_used, color=show.GRID, lw=4, zorder=0)
-        axis.set(title=title, xlabel=words[2], ylabel=words[3], ylim=(0, 1.06), xlim=(side["n"].min(), last))
+        axis.set(
+            title=title,
+            xlabel=words[2],
+            ylabel=words[3],
+            ylim=(0, 1.06),
+            xlim=(side["n"].min(), last),
+        )
         axis.set_yticks(np.linspace(0, 1, 6))
     samples = int(result.table["samples"].min())
     return figure, {

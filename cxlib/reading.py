@@ -28,7 +28,12 @@ from cxlib.words import Sentence, _, joined, listed, n_
 
 MOST_WORDS = 30
 """More different answers than this are not listed: they do not come from a scale."""
-FORMATS = {".csv": _("a table of cells"), ".xlsx": _("an Excel workbook"), ".sav": "SPSS", ".parquet": "Parquet"}
+FORMATS = {
+    ".csv": _("a table of cells"),
+    ".xlsx": _("an Excel workbook"),
+    ".sav": "SPSS",
+    ".parquet": "Parquet",
+}
 AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
 
 
@@ -60,18 +65,43 @@ def read(study: Study) -> Reading:
         `screening: {out_of_range: missing}`; there is no row, or no answer to any item.
     """
     columns = {name: c for name, c in study.columns.items() if c.kind != "private"}
-    for name in study.screening.attention.keys() & columns.keys():  # answered on the scale of the items
-        columns[name] = columns[name].model_copy(update={"answers": study.answers | columns[name].answers})
-    items = {item: Column(kind="number", range=study.scale_of(item), answers=study.answers_of(item)) for item in study.items}
-    wordings = {name: (study.name(name, "en"), study.name(name, "zh")) for name in (*items, *study.columns)}
+    for name in (
+        study.screening.attention.keys() & columns.keys()
+    ):  # answered on the scale of the items
+        columns[name] = columns[name].model_copy(
+            update={"answers": study.answers | columns[name].answers}
+        )
+    items = {
+        item: Column(kind="number", range=study.scale_of(item), answers=study.answers_of(item))
+        for item in study.items
+    }
+    wordings = {
+        name: (study.name(name, "en"), study.name(name, "zh")) for name in (*items, *study.columns)
+    }
     file, path = study.responses.file, locate(study.responses.file, study, study.responses.package)
     reading = _typed(path, study.responses.header, {**items, **columns}, wordings, study)
     if reading.frame.empty:
-        raise DataError(joined(_("'{file}' has a header and no row of answers below it. Export the answers again, or correct 'file:'.", file=file),
-                               _where(study, "responses")))
+        raise DataError(
+            joined(
+                _(
+                    "'{file}' has a header and no row of answers below it. Export the answers again, or correct 'file:'.",
+                    file=file,
+                ),
+                _where(study, "responses"),
+            )
+        )
     if reading.frame[list(items)].isna().all(axis=None):
-        raise DataError(joined(_("None of the {items} items has an answer in any of the {rows:,} rows of '{file}': look into the file.",
-                                 items=len(items), rows=len(reading.frame), file=file), *reading.notes))
+        raise DataError(
+            joined(
+                _(
+                    "None of the {items} items has an answer in any of the {rows:,} rows of '{file}': look into the file.",
+                    items=len(items),
+                    rows=len(reading.frame),
+                    file=file,
+                ),
+                *reading.notes,
+            )
+        )
     return reading
 
 
@@ -84,16 +114,32 @@ def linked(study: Study, name: str) -> Reading:
         No such table; `rows: one` and a key comes twice; or as in :func:`read`.
     """
     if name not in study.tables:
-        raise DataError(_("The study '{study}' declares no table '{name}'. Declared: {names}.", study=study.id, name=name,
-                          names=list(study.tables) or _("none")))
+        raise DataError(
+            _(
+                "The study '{study}' declares no table '{name}'. Declared: {names}.",
+                study=study.id,
+                name=name,
+                names=list(study.tables) or _("none"),
+            )
+        )
     table = study.tables[name]
-    columns = {table.key: Column(kind="id"), **{k: c for k, c in table.columns.items() if c.kind != "private"}}
+    columns = {
+        table.key: Column(kind="id"),
+        **{k: c for k, c in table.columns.items() if c.kind != "private"},
+    }
     wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
     reading = _typed(locate(table.file, study), table.header, columns, wordings, study)
     key = reading.frame[table.key]
     if table.rows == "one" and key.duplicated().any():
-        raise DataError(_("Table '{name}': '{key}' repeats ({values}), but the study declares rows: one. Remove the repeated rows, or declare rows: "
-                          "many.", name=name, key=table.key, values=_names(key[key.duplicated()].unique())))
+        raise DataError(
+            _(
+                "Table '{name}': '{key}' repeats ({values}), but the study declares rows: one. Remove the repeated rows, or declare rows: "
+                "many.",
+                name=name,
+                key=table.key,
+                values=_names(key[key.duplicated()].unique()),
+            )
+        )
     return reading
 
 
@@ -114,17 +160,36 @@ def joins(study: Study, data: pd.DataFrame) -> Result:
     rows, notes = [], []
     for name, table in study.tables.items():
         if table.key not in data:
-            raise DataError(_("Table '{name}' is joined by '{key}', which is not a column of the responses. Declare it under columns: as kind: id.",
-                              name=name, key=table.key))
+            raise DataError(
+                _(
+                    "Table '{name}' is joined by '{key}', which is not a column of the responses. Declare it under columns: as kind: id.",
+                    name=name,
+                    key=table.key,
+                )
+            )
         reading = linked(study, name)
-        have, wanted = reading.frame[table.key].dropna().astype(str), data[table.key].dropna().astype(str)  # no key is nobody's
-        rows.append((name, table.key, len(reading.frame), int(have.isin(wanted).sum()), len(data), len(data) - int(wanted.isin(have).sum())))
+        have, wanted = (
+            reading.frame[table.key].dropna().astype(str),
+            data[table.key].dropna().astype(str),
+        )  # no key is nobody's
+        rows.append(
+            (
+                name,
+                table.key,
+                len(reading.frame),
+                int(have.isin(wanted).sum()),
+                len(data),
+                len(data) - int(wanted.isin(have).sum()),
+            )
+        )
         notes += reading.notes
     table = pd.DataFrame(rows, columns=["table", "key", "rows", "joined", "respondents", "without"])
     used, held = int(table["joined"].sum()), int(table["rows"].sum())
-    text = {"en": f"{len(rows)} linked tables; {used:,} of their {held:,} rows belong to respondents of the analysis. Rows of respondents who "
-                  "were screened out stay unused.",
-            "zh": f"共 {len(rows)} 张关联表；其 {held:,} 行中有 {used:,} 行属于分析样本。被筛除者的记录不使用。"}
+    text = {
+        "en": f"{len(rows)} linked tables; {used:,} of their {held:,} rows belong to respondents of the analysis. Rows of respondents who "
+        "were screened out stay unused.",
+        "zh": f"共 {len(rows)} 张关联表；其 {held:,} 行中有 {used:,} 行属于分析样本。被筛除者的记录不使用。",
+    }
     if not rows:
         text = {"en": "The study declares no linked tables.", "zh": "本研究没有声明关联表。"}
     return Result(table, text, len(data), "joins checked by key", tuple(notes))
@@ -145,14 +210,26 @@ def check_items(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
         answers = frame[item].dropna()
         first = seen.setdefault(frame[item].to_numpy(float).tobytes(), item)
         if answers.empty:
-            found.append({"en": f"Item {item} has no answer in any row: leave it out of the study, or look for its answers in the file.",
-                "zh": f"题项 {item} 没有任何回答：请从研究文件中删去该题，或在数据文件中查找其回答。"})
+            found.append(
+                {
+                    "en": f"Item {item} has no answer in any row: leave it out of the study, or look for its answers in the file.",
+                    "zh": f"题项 {item} 没有任何回答：请从研究文件中删去该题，或在数据文件中查找其回答。",
+                }
+            )
         elif answers.min() == answers.max():
-            found.append({"en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
-                "zh": f"题项 {item} 的所有回答都相同，不含信息，无法进入因子。"})
+            found.append(
+                {
+                    "en": f"Item {item} has the same answer in every row: it carries no information and cannot load on a factor.",
+                    "zh": f"题项 {item} 的所有回答都相同，不含信息，无法进入因子。",
+                }
+            )
         elif first != item:
-            found.append({"en": f"Items {first} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
-                "zh": f"题项 {first} 与 {item} 在全部 {len(frame):,} 行中完全相同：其中一题是复制的。"})
+            found.append(
+                {
+                    "en": f"Items {first} and {item} have identical answers in all {len(frame):,} rows: one is a copy.",
+                    "zh": f"题项 {first} 与 {item} 在全部 {len(frame):,} 行中完全相同：其中一题是复制的。",
+                }
+            )
     return tuple(found) + _unused_ends(frame, study)
 
 
@@ -166,7 +243,11 @@ def _unused_ends(frame: pd.DataFrame, study: Study) -> tuple[Text, ...]:
             for item in answers.columns.intersection(frame.attrs.get("recoded", [])):
                 answers[item] = low + high - answers[item]  # as it was answered
             first, last = answers.min().min(), answers.max().max()
-            if answers.notna().any(axis=1).sum() >= 50 and high - low <= 10 and (first > low or last < high):
+            if (
+                answers.notna().any(axis=1).sum() >= 50
+                and high - low <= 10
+                and (first > low or last < high)
+            ):
                 narrow.setdefault((low, high, first, last), []).append(code)
     return tuple(
         {
@@ -192,83 +273,170 @@ def locate(file: str, study: Study, package: str = "") -> Path:
         top, *inner = package.split(".")
         spec = importlib.util.find_spec(top)
         if spec is None or not spec.submodule_search_locations:
-            raise DataError(_("The responses are in the Python package '{package}', which is not installed. Run: pip install {package}", package=top))
+            raise DataError(
+                _(
+                    "The responses are in the Python package '{package}', which is not installed. Run: pip install {package}",
+                    package=top,
+                )
+            )
         folder = Path(spec.submodule_search_locations[0], *inner)
     path = folder / file
     if not path.is_file():
         there = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in FORMATS)
-        raise DataError(joined(_("There is no file '{file}' in {folder}. Data files there: {names}. Put the file there or correct 'file:' in the study "
-                                 "file.", file=file, folder=folder, names=there or _("none")), _where(study, "responses")))
+        raise DataError(
+            joined(
+                _(
+                    "There is no file '{file}' in {folder}. Data files there: {names}. Put the file there or correct 'file:' in the study "
+                    "file.",
+                    file=file,
+                    folder=folder,
+                    names=there or _("none"),
+                ),
+                _where(study, "responses"),
+            )
+        )
     return path
 
 
-def _load(path: Path, header_row: int = 1) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str, str]]]:
+def _load(
+    path: Path, header_row: int = 1
+) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str, str]]]:
     """The file as text cells (empty as NaN); the labels of its columns and of their values, where it has them."""
     kind, labels, values = path.suffix.lower(), {}, {}
     if kind not in FORMATS:
-        raise DataError(_("'{file}' is of a kind that cannot be read. Allowed: {names}.", file=path.name, names=list(FORMATS)))
+        raise DataError(
+            _(
+                "'{file}' is of a kind that cannot be read. Allowed: {names}.",
+                file=path.name,
+                names=list(FORMATS),
+            )
+        )
     try:
         if kind == ".csv":
             text = _decoded(path.read_bytes(), path)
-            line = re.sub(r'"[^"]*"', "", (text.split("\n", header_row) + [""] * header_row)[header_row - 1])
+            line = re.sub(
+                r'"[^"]*"', "", (text.split("\n", header_row) + [""] * header_row)[header_row - 1]
+            )
             separator = max(",;\t|", key=line.count)
-            how = {"sep": separator, "header": None, "dtype": str, "keep_default_na": False, "index_col": False, "skiprows": header_row - 1}
+            how = {
+                "sep": separator,
+                "header": None,
+                "dtype": str,
+                "keep_default_na": False,
+                "index_col": False,
+                "skiprows": header_row - 1,
+            }
             width = pd.read_csv(io.StringIO(text), nrows=1, **how).shape[1]
-            sheet = pd.read_csv(io.StringIO(text), names=range(width + 1), **how)  # one more, for a separator at the end of the lines
+            sheet = pd.read_csv(
+                io.StringIO(text), names=range(width + 1), **how
+            )  # one more, for a separator at the end of the lines
             if (more := np.flatnonzero(sheet.pop(width).fillna("").str.strip())).size:
-                raise DataError(_("Row {row} below the header of '{file}' has more cells than the header: a text that holds '{separator}' needs quotes "
-                                  '("…"). Save the file again as CSV UTF-8 or .xlsx.', row=more[0], file=path.name, separator=separator))
+                raise DataError(
+                    _(
+                        "Row {row} below the header of '{file}' has more cells than the header: a text that holds '{separator}' needs quotes "
+                        '("…"). Save the file again as CSV UTF-8 or .xlsx.',
+                        row=more[0],
+                        file=path.name,
+                        separator=separator,
+                    )
+                )
             header, table = sheet.iloc[0], sheet.iloc[1:]
         elif kind == ".xlsx":
             sheet = pd.read_excel(path, dtype=object, keep_default_na=False, header=None)
-            header, table = sheet.iloc[header_row - 1 : header_row].squeeze(axis=0), sheet.iloc[header_row:]
+            header, table = (
+                sheet.iloc[header_row - 1 : header_row].squeeze(axis=0),
+                sheet.iloc[header_row:],
+            )
         elif kind == ".sav":
             import pyreadstat
 
             table, meta = pyreadstat.read_sav(path, apply_value_formats=False)
-            header, labels = table.columns, {k: v for k, v in meta.column_names_to_labels.items() if v}
-            values = {k: {as_text(c): str(w) for c, w in v.items()} for k, v in meta.variable_value_labels.items()}
+            header, labels = (
+                table.columns,
+                {k: v for k, v in meta.column_names_to_labels.items() if v},
+            )
+            values = {
+                k: {as_text(c): str(w) for c, w in v.items()}
+                for k, v in meta.variable_value_labels.items()
+            }
         else:
             table = pd.read_parquet(path)
             header = table.columns
     except DataError:
         raise
     except Exception as error:  # each reader has its own family of errors
-        raise DataError(_(
-            "'{file}' cannot be read as {format}: {reason}. Open it in the program it comes from and save it again as {kind}, or as CSV UTF-8 (and "
-            "correct 'file:'). If a title stands above the header, delete it or declare the row of the header: {{file: …, header: 2}}.",
-            file=path.name, format=FORMATS[kind], reason=str(error).rstrip("."), kind=kind)) from error
-    names = [n if isinstance(n := as_text(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)]
+        raise DataError(
+            _(
+                "'{file}' cannot be read as {format}: {reason}. Open it in the program it comes from and save it again as {kind}, or as CSV UTF-8 (and "
+                "correct 'file:'). If a title stands above the header, delete it or declare the row of the header: {{file: …, header: 2}}.",
+                file=path.name,
+                format=FORMATS[kind],
+                reason=str(error).rstrip("."),
+                kind=kind,
+            )
+        ) from error
+    names = [
+        n if isinstance(n := as_text(h), str) else f"Unnamed: {i}" for i, h in enumerate(header)
+    ]
     if repeated := list(dict.fromkeys(n for n in names if names.count(n) > 1)):
-        raise DataError(_("'{file}' has more than one column named {names}. Rename or remove all but one.", file=path.name, names=_names(repeated)))
-    return pd.DataFrame({n: table.iloc[:, i].map(as_text).astype(object) for i, n in enumerate(names)}), labels, values
+        raise DataError(
+            _(
+                "'{file}' has more than one column named {names}. Rename or remove all but one.",
+                file=path.name,
+                names=_names(repeated),
+            )
+        )
+    return (
+        pd.DataFrame(
+            {n: table.iloc[:, i].map(as_text).astype(object) for i, n in enumerate(names)}
+        ),
+        labels,
+        values,
+    )
 
 
-def _refuse_title(path: Path, header_row: int, wordings: Mapping[str, Iterable[str]], found: int) -> None:
+def _refuse_title(
+    path: Path, header_row: int, wordings: Mapping[str, Iterable[str]], found: int
+) -> None:
     """Say what to do if one of the next rows holds more of the declared names: a title stands above the header."""
     for row in range(header_row + 1, header_row + 6):
         held = 0
         with suppress(DataError):
             held = len(_matched(list(_load(path, row)[0].columns), {}, wordings)[0])
         if held > found:
-            raise DataError(_("Row {row} of '{file}' looks like the header: {held} of the {names} declared names are in it, in row {header} {found}. "
-                              "Delete the rows above it, or say so in the study file: {{file: {file}, header: {row}}}.", row=row, file=path.name,
-                              held=held, names=len(wordings), header=header_row, found=found))
+            raise DataError(
+                _(
+                    "Row {row} of '{file}' looks like the header: {held} of the {names} declared names are in it, in row {header} {found}. "
+                    "Delete the rows above it, or say so in the study file: {{file: {file}, header: {row}}}.",
+                    row=row,
+                    file=path.name,
+                    held=held,
+                    names=len(wordings),
+                    header=header_row,
+                    found=found,
+                )
+            )
 
 
 def _decoded(content: bytes, path: Path) -> str:
     """UTF-8 (with or without mark), UTF-16 with mark, or the Chinese national encoding of older Excel and Wenjuanxing."""
-    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "gb18030"):
+    for encoding in (
+        ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "gb18030")
+    ):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise DataError(_("'{file}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.", file=path.name))
+    raise DataError(
+        _("'{file}' is neither UTF-8 nor GB 18030. Save it again as CSV UTF-8.", file=path.name)
+    )
 
 
 def _key(text: str) -> str:
     """What is compared: width, case, spaces and punctuation do not matter, except between digits (Q1_1 is not Q11)."""
-    plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", "\0", unicodedata.normalize("NFKC", str(text)).casefold())
+    plain = re.sub(
+        r"(?<=\d)[\W_]+(?=\d)", "\0", unicodedata.normalize("NFKC", str(text)).casefold()
+    )
     return re.sub(r"[^\w\0]+|_", "", plain)
 
 
@@ -279,7 +447,10 @@ def _prefixed(text: str, name: str, words: set[str]) -> bool:
     forms = [rest, re.split(r"[—–]+|(?<=\D)[:：]", rest)[-1]]
     if any(_key(form) in words for form in forms):
         return True
-    read = [re.match(code, unicodedata.normalize("NFKC", form).strip(), re.IGNORECASE) for form in (text, rest)]
+    read = [
+        re.match(code, unicodedata.normalize("NFKC", form).strip(), re.IGNORECASE)
+        for form in (text, rest)
+    ]
     return any(m and (m["wording"] is None or _key(m["wording"]) in words) for m in read)
 
 
@@ -293,32 +464,59 @@ def _matched(
         lambda header, name: header in wordings[name],
         lambda header, name: _key(labels.get(header, "")) in keys[name],
         lambda header, name: _key(header) in keys[name],
-        lambda header, name: any(_prefixed(text, name, keys[name]) for text in (header, labels.get(header, ""))),
+        lambda header, name: any(
+            _prefixed(text, name, keys[name]) for text in (header, labels.get(header, ""))
+        ),
     )
     found: dict[str, str] = {}
     unsure = []
     for place, way in enumerate(ways):
         free = [header for header in headers if header not in found.values()]
-        pairs = [(name, header) for name in wordings if name not in found for header in free if way(header, name)]
+        pairs = [
+            (name, header)
+            for name in wordings
+            if name not in found
+            for header in free
+            if way(header, name)
+        ]
         for name, header in pairs:
             both = [f"'{h}'" for n, h in pairs if n == name], [n for n, h in pairs if h == header]
             if max(map(len, both)) > 1:
                 if len(both[0]) == 1:
-                    raise DataError(_("The column '{header}' fits several declared names: {names}. Rename the right column in the file to '{name}'.",
-                                      header=header, names=_names(both[1]), name=name))
-                raise DataError(_("{name} fits several columns of the file: {names}. Rename the right column in the file to '{name}'.", name=name,
-                                  names=_names(both[0])))
+                    raise DataError(
+                        _(
+                            "The column '{header}' fits several declared names: {names}. Rename the right column in the file to '{name}'.",
+                            header=header,
+                            names=_names(both[1]),
+                            name=name,
+                        )
+                    )
+                raise DataError(
+                    _(
+                        "{name} fits several columns of the file: {names}. Rename the right column in the file to '{name}'.",
+                        name=name,
+                        names=_names(both[0]),
+                    )
+                )
         found |= dict(pairs)
         unsure += [f"{name} = '{header}'" for name, header in pairs if place > 1]
     if not unsure:
         return found, ()
     which = _some(unsure, 12)
-    return found, ({"en": f"Columns found by a similar name or by their label, please check: {which}.",
-                    "zh": f"以下各列按相近的列名或变量标签识别，请核对：{which}。"},)
+    return found, (
+        {
+            "en": f"Columns found by a similar name or by their label, please check: {which}.",
+            "zh": f"以下各列按相近的列名或变量标签识别，请核对：{which}。",
+        },
+    )
 
 
 def _typed(
-    path: Path, header_row: int, columns: Mapping[str, Column], wordings: Mapping[str, Iterable[str]], study: Study
+    path: Path,
+    header_row: int,
+    columns: Mapping[str, Column],
+    wordings: Mapping[str, Iterable[str]],
+    study: Study,
 ) -> Reading:
     """The declared columns of a file, each turned into its declared kind."""
     table, labels, values = _load(path, header_row)
@@ -329,14 +527,39 @@ def _typed(
         _refuse_title(path, header_row, wordings, len(found))
         lines = []
         for name in absent:
-            alike = (difflib.get_close_matches(w, unused, 1) or [h for h in unused if len(w) > 1 and w in h] for w in (name, *wordings[name]))
-            near = next((_("The nearest column is '{header}'.", header=words[0]) for words in alike if words), "")
+            alike = (
+                difflib.get_close_matches(w, unused, 1)
+                or [h for h in unused if len(w) > 1 and w in h]
+                for w in (name, *wordings[name])
+            )
+            near = next(
+                (
+                    _("The nearest column is '{header}'.", header=words[0])
+                    for words in alike
+                    if words
+                ),
+                "",
+            )
             what = _("Rename the column in the file to '{name}', or correct the code.", name=name)
-            lines.append(_("  {name}: {problem}", name=name, problem=joined(near, what, _where(study, name))))
-        raise DataError(joined(
-            _("{n} declared in the study '{study}' but not in '{file}':", n=len(absent), study=study.id, file=path.name), *lines,
-            _("  Columns not used so far: {names}. A column is found by its code, or by its words (of an item en: or zh:, of a column name:).",
-              names=_names(unused, 40) if unused else _("none")), between="\n"))
+            lines.append(
+                _("  {name}: {problem}", name=name, problem=joined(near, what, _where(study, name)))
+            )
+        raise DataError(
+            joined(
+                _(
+                    "{n} declared in the study '{study}' but not in '{file}':",
+                    n=len(absent),
+                    study=study.id,
+                    file=path.name,
+                ),
+                *lines,
+                _(
+                    "  Columns not used so far: {names}. A column is found by its code, or by its words (of an item en: or zh:, of a column name:).",
+                    names=_names(unused, 40) if unused else _("none"),
+                ),
+                between="\n",
+            )
+        )
     frame, changes, errors, strays = {}, [], [], []
     asked = {*study.items, *study.screening.attention}
     for name, column in columns.items():
@@ -350,23 +573,53 @@ def _typed(
             if not bad.any():
                 continue
             told, rows = list(dict.fromkeys(given[bad])), [int(i) + 1 for i in np.flatnonzero(bad)]
-            told = [f"{code} ({label})" if (label := values.get(found[name], {}).get(code)) else code for code in told]
+            told = [
+                f"{code} ({label})" if (label := values.get(found[name], {}).get(code)) else code
+                for code in told
+            ]
             changes.append((name, problem, len(rows), _some(told), _some(rows)))
             strict = study.screening.out_of_range == "error"
-            if problem == "answer" and (strict or frame[name].isna().all()):  # words throughout are no stray answers
+            if problem == "answer" and (
+                strict or frame[name].isna().all()
+            ):  # words throughout are no stray answers
                 strays += [(name, cells.iloc[row - 1], row) for row in rows]
             elif problem in ("range", "level") and strict:
-                errors.append(joined(_complaint(name, problem, column, told, rows), _where(study, name)))
+                errors.append(
+                    joined(_complaint(name, problem, column, told, rows), _where(study, name))
+                )
             elif problem == "number" and strict and frame[name].isna().all():
-                errors.append(joined(_("{name}: none of its {n} values is a number in a known unit ({values}). Declare what follows the number, as in "
-                                       "units: {{min: 60}}, or kind: text.", name=name, n=len(rows), values=_names(told)), _where(study, name)))
+                errors.append(
+                    joined(
+                        _(
+                            "{name}: none of its {n} values is a number in a known unit ({values}). Declare what follows the number, as in "
+                            "units: {{min: 60}}, or kind: text.",
+                            name=name,
+                            n=len(rows),
+                            values=_names(told),
+                        ),
+                        _where(study, name),
+                    )
+                )
     if errors:
-        errors.append(_("To go on with them as missing, say so in the study file: screening: {{out_of_range: missing}}."))
+        errors.append(
+            _(
+                "To go on with them as missing, say so in the study file: screening: {{out_of_range: missing}}."
+            )
+        )
     if strays:
         errors.append(_undeclared(pd.DataFrame(strays, columns=["item", "text", "row"]), study))
     if errors:
-        raise DataError(joined(_("'{file}' holds values that the study '{study}' does not allow:", file=path.name, study=study.id), *errors,
-                               between="\n  "))
+        raise DataError(
+            joined(
+                _(
+                    "'{file}' holds values that the study '{study}' does not allow:",
+                    file=path.name,
+                    study=study.id,
+                ),
+                *errors,
+                between="\n  ",
+            )
+        )
     result = pd.DataFrame(frame)
     result.index = pd.RangeIndex(1, len(result) + 1, name="row")
     listed = pd.DataFrame(changes, columns=["column", "problem", "n", "values", "rows"])
@@ -375,39 +628,85 @@ def _typed(
 
 def _complaint(name: str, problem: str, column: Column, values: list, rows: list[int]) -> Sentence:
     """What is wrong with the values of a column, and the two remedies."""
-    place = n_("{name}: {values} in {n:,} row ({rows})", "{name}: {values} in {n:,} rows ({rows})", len(rows), name=name, values=_names(values),
-               rows=_names(rows))
+    place = n_(
+        "{name}: {values} in {n:,} row ({rows})",
+        "{name}: {values} in {n:,} rows ({rows})",
+        len(rows),
+        name=name,
+        values=_names(values),
+        rows=_names(rows),
+    )
     if problem == "range" and column.range:
-        return _("{place}; allowed {low:g} to {high:g}. Correct its scale (range), or add the value to missing:.", place=place,
-                 low=column.range[0], high=column.range[1])
-    return _("{place}; allowed {levels}. Add the level to the column, or the value to missing:.", place=place,
-             levels=list(column.levels) or "0, 1, yes, no")
+        return _(
+            "{place}; allowed {low:g} to {high:g}. Correct its scale (range), or add the value to missing:.",
+            place=place,
+            low=column.range[0],
+            high=column.range[1],
+        )
+    return _(
+        "{place}; allowed {levels}. Add the level to the column, or the value to missing:.",
+        place=place,
+        levels=list(column.levels) or "0, 1, yes, no",
+    )
 
 
 def _undeclared(strays: pd.DataFrame, study: Study) -> Sentence:
     """Answers that are words nobody declared (columns item, text, row), with the lines that would declare them."""
     once = strays[(strays["row"] <= 3) & ~strays["text"].duplicated(keep=False)]
     heads = [row for row, part in once.groupby("row") if len(part) == len(study.items) > 1]
-    told: list[Sentence | str] = [n_("Row {rows} below the header holds no answers but a second header: delete it.",
-                                        "Rows {rows} below the header hold no answers but a second header: delete them.", len(heads),
-                                        rows=_names(heads))] * bool(heads)
+    told: list[Sentence | str] = [
+        n_(
+            "Row {rows} below the header holds no answers but a second header: delete it.",
+            "Rows {rows} below the header hold no answers but a second header: delete them.",
+            len(heads),
+            rows=_names(heads),
+        )
+    ] * bool(heads)
     lines: list[Sentence | str] = []
     strays = strays[~strays["row"].isin(heads)]
     for text, part in list(strays.groupby("text", sort=False))[:MOST_WORDS]:
         digits = re.findall(r"\d+", text)
-        word = text if re.fullmatch(r"[^\W\d][\w ]*", text) else json.dumps(text, ensure_ascii=False)
-        lines.append(n_("  {word}: {digit}   # {n:,} time, in {items}", "  {word}: {digit}   # {n:,} times, in {items}", len(part), word=word,
-                        digit=digits[0] if len(digits) == 1 else " ", items=_names(part["item"].unique(), 4)))
+        word = (
+            text if re.fullmatch(r"[^\W\d][\w ]*", text) else json.dumps(text, ensure_ascii=False)
+        )
+        lines.append(
+            n_(
+                "  {word}: {digit}   # {n:,} time, in {items}",
+                "  {word}: {digit}   # {n:,} times, in {items}",
+                len(part),
+                word=word,
+                digit=digits[0] if len(digits) == 1 else " ",
+                items=_names(part["item"].unique(), 4),
+            )
+        )
     if (more := strays["text"].nunique() - MOST_WORDS) > 0:
-        lines.append(_("  # and {more:,} further texts: are these columns answered on a scale?", more=more))
+        lines.append(
+            _("  # and {more:,} further texts: are these columns answered on a scale?", more=more)
+        )
     items = strays["item"].unique()
     if any(study.answers_of(i) for i in items if i in study.items):
-        told += [joined(_("{items}: words that answers: does not list. Add these lines to it, each with the number it stands for; what is no answer "
-                          "goes to missing: instead.", items=_names(items, 12)), _where(study, "answers")), *lines]
+        told += [
+            joined(
+                _(
+                    "{items}: words that answers: does not list. Add these lines to it, each with the number it stands for; what is no answer "
+                    "goes to missing: instead.",
+                    items=_names(items, 12),
+                ),
+                _where(study, "answers"),
+            ),
+            *lines,
+        ]
     elif lines:
-        told += [_("{items}: words where answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add these lines to the "
-                   "study file, at the left margin (or inside one construct, for its items), and write behind each the number it stands for; what is "
-                   "no answer goes to missing: instead.", items=_names(items, 12)), "answers:", *lines]
+        told += [
+            _(
+                "{items}: words where answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add these lines to the "
+                "study file, at the left margin (or inside one construct, for its items), and write behind each the number it stands for; what is "
+                "no answer goes to missing: instead.",
+                items=_names(items, 12),
+            ),
+            "answers:",
+            *lines,
+        ]
     return joined(*told, between="\n")
 
 
@@ -421,10 +720,18 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
         "answer": ("could not be read as numbers", "无法读为数字"),
         "number": ("could not be read as numbers in a known unit", "无法按已知单位读为数字"),
         "date": ("could not be read as dates", "无法读为日期"),
-        "offset": ("were times with an offset and were converted to UTC", "为带时区偏移的时间，已换算为 UTC"),
-        "word": ("were words, or codes labelled with them, and became the numbers that answers: declares",
-                 "为文字（或带文字标签的代码），已按 answers: 的声明转为数字"),
-        "numbered": ("held a number and words and were read by the number, please check", "同时含数字和文字，已按数字读取，请核对"),
+        "offset": (
+            "were times with an offset and were converted to UTC",
+            "为带时区偏移的时间，已换算为 UTC",
+        ),
+        "word": (
+            "were words, or codes labelled with them, and became the numbers that answers: declares",
+            "为文字（或带文字标签的代码），已按 answers: 的声明转为数字",
+        ),
+        "numbered": (
+            "held a number and words and were read by the number, please check",
+            "同时含数字和文字，已按数字读取，请核对",
+        ),
     }
     notes = []
     for problem, part in changes.groupby("problem", sort=False):
@@ -436,19 +743,33 @@ def _notes(changes: pd.DataFrame) -> tuple[Text, ...]:
             which += f" ({part['values'].iloc[0]})"
         keep = {"en": "", "zh": ""}
         if problem == "blank":
-            which = _some([f"{r.column} ({r.n}: {r.told})" for r in ordered.rename(columns={"values": "told"}).itertuples()], 8)
-            keep = {"en": " Where it is an answer, declare it as one of the column's levels:, in quotes.",
-                    "zh": "若其本身就是一种回答，请在该列的 levels: 中加引号声明。"}
+            which = _some(
+                [
+                    f"{r.column} ({r.n}: {r.told})"
+                    for r in ordered.rename(columns={"values": "told"}).itertuples()
+                ],
+                8,
+            )
+            keep = {
+                "en": " Where it is an answer, declare it as one of the column's levels:, in quotes.",
+                "zh": "若其本身就是一种回答，请在该列的 levels: 中加引号声明。",
+            }
         if problem not in ("word", "numbered", "offset"):
             en, zh = f"{en} and became missing", f"{zh}，已设为缺失"
-        notes.append({"en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.{keep['en']}",
-                      "zh": f"{total:,} 个值{zh}：{which}。{keep['zh']}"})
+        notes.append(
+            {
+                "en": f"{plural(total, 'value')} {en if total > 1 else en.replace('were', 'was', 1)}: {which}.{keep['en']}",
+                "zh": f"{total:,} 个值{zh}：{which}。{keep['zh']}",
+            }
+        )
     return tuple(notes)
 
 
 def _some(values: Iterable, limit: int = 6) -> str:
     values = [str(v) for v in values]
-    return ", ".join(values[:limit]) + (f", … ({len(values)} in all)" if len(values) > limit else "")
+    return ", ".join(values[:limit]) + (
+        f", … ({len(values)} in all)" if len(values) > limit else ""
+    )
 
 
 def _names(values: Iterable, limit: int = 6) -> Sentence:

@@ -31,7 +31,18 @@ from cxlib.words import _, languages
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "semopy", "pingouin", "matplotlib", "seaborn", "papermill")
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "statsmodels",
+    "semopy",
+    "pingouin",
+    "matplotlib",
+    "seaborn",
+    "papermill",
+)
 
 
 class RunError(Mistake, RuntimeError):
@@ -80,7 +91,9 @@ class Run:
         """The reader's language."""
         return text[self.language]
 
-    def show(self, name: str, what: show.Result | show.Picture | pd.DataFrame, rows: int = 60) -> Shown:
+    def show(
+        self, name: str, what: show.Result | show.Picture | pd.DataFrame, rows: int = 60
+    ) -> Shown:
         """Write a table to tables/<name>.csv, or a picture to figures/<name>.png, .svg and .pdf, and show it (`rows` of it)."""
         if isinstance(what, show.Picture):
             return self._show_picture(name, what)
@@ -99,8 +112,17 @@ class Run:
             return absent(error)
 
     def _show_result(self, name: str, result: show.Result, rows: int) -> Shown:
-        write(self.folder / "tables" / f"{name}.csv", result.table.to_csv(index=False, lineterminator="\n").encode())
-        self._note(name, text=dict(result.text), warnings=[dict(w) for w in result.warnings], n=result.n_used, method=result.method)
+        write(
+            self.folder / "tables" / f"{name}.csv",
+            result.table.to_csv(index=False, lineterminator="\n").encode(),
+        )
+        self._note(
+            name,
+            text=dict(result.text),
+            warnings=[dict(w) for w in result.warnings],
+            n=result.n_used,
+            method=result.method,
+        )
         return Shown(show.block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: show.Picture) -> Shown:
@@ -111,7 +133,10 @@ class Run:
         return Shown(show.embed(files[0], picture.text[self.language]))
 
     def _note(self, name: str, **content: Any) -> None:
-        write(self.folder / "notes" / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+        write(
+            self.folder / "notes" / f"{name}.json",
+            json.dumps(content, ensure_ascii=False, indent=1).encode(),
+        )
 
     def save_data(self, data: pd.DataFrame) -> None:
         """Write the cleaned responses for the notebooks that follow."""
@@ -130,8 +155,16 @@ class Run:
             return pd.DataFrame()  # what the data did not allow has no columns
         if not path.is_file():
             there = sorted(p.stem for p in path.parent.glob("*.csv"))
-            raise NoTable(_("This run has no table '{name}'. There are: {names}.", name=name, names=there or _("none")))
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])  # an item or a group may be called NA
+            raise NoTable(
+                _(
+                    "This run has no table '{name}'. There are: {names}.",
+                    name=name,
+                    names=there or _("none"),
+                )
+            )
+        return pd.read_csv(
+            path, keep_default_na=False, na_values=[""]
+        )  # an item or a group may be called NA
 
     def note(self, name: str) -> dict:
         """The sentence, warnings and n that belong to a table or figure; empty if there are none."""
@@ -151,23 +184,38 @@ class Run:
         from cxlib.failures import failures
         from cxlib.notebooks import declared, execute_one  # the graph builds on this module
 
-        absent = [name for name in notebooks if not (self.folder / "notes" / f"done_{name}.json").is_file()]
+        absent = [
+            name
+            for name in notebooks
+            if not (self.folder / "notes" / f"done_{name}.json").is_file()
+        ]
         failed = failures(self.folder)
         if strict and (broken := [name for name in absent if name in failed]):
             raise RunError(failed[broken[0]].text[self.language])
         absent = [name for name in absent if name not in failed]
         given = json.loads((self.folder / "run.json").read_text("utf-8")).get("parameters", {})
-        given |= {"study": study_argument(self.study), "out": str(self.folder), "language": self.language, "seed": self.seed}
+        given |= {
+            "study": study_argument(self.study),
+            "out": str(self.folder),
+            "language": self.language,
+            "seed": self.seed,
+        }
         for name in absent:
             try:
-                execute_one(name, self.folder, {k: v for k, v in given.items() if k in declared(name)})
+                execute_one(
+                    name, self.folder, {k: v for k, v in given.items() if k in declared(name)}
+                )
             except RunError:
                 if strict:
                     raise
         if not absent:
             return Shown("")
-        said = self.say({"en": f"Computed here because it was not there yet: {', '.join(absent)}.",
-                         "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。"})
+        said = self.say(
+            {
+                "en": f"Computed here because it was not there yet: {', '.join(absent)}.",
+                "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。",
+            }
+        )
         return Shown(f"<p><em>{said}</em></p>")
 
     def show_study(self) -> Shown:
@@ -184,10 +232,14 @@ class Run:
         """Write report.html and report.docx from what the run folder holds."""
         from cxlib import report
 
-        page = report.build(self.folder, notebook_folder(self.language), self.study, self.language, answer)
+        page = report.build(
+            self.folder, notebook_folder(self.language), self.study, self.language, answer
+        )
         write(self.folder / "report.html", page.encode())
         write(self.folder / "report.docx", report.word(page))
-        return Shown("<p>report.html, report.docx</p>")  # names only: the run folder is moved when the run is complete
+        return Shown(
+            "<p>report.html, report.docx</p>"
+        )  # names only: the run folder is moved when the run is complete
 
     def close(self, notebook: str) -> Shown:
         """Note that a notebook has finished, and show what it was computed with."""
@@ -201,7 +253,10 @@ class Run:
 
 ORIGIN = {
     "real": {"en": "real data", "zh": "真实数据"},
-    "simulated": {"en": "SIMULATED data: a demonstration, not evidence", "zh": "模拟数据：仅作演示，不构成证据"},
+    "simulated": {
+        "en": "SIMULATED data: a demonstration, not evidence",
+        "zh": "模拟数据：仅作演示，不构成证据",
+    },
 }
 
 
@@ -227,18 +282,37 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
     A folder that holds results of another version of the study or its data is started anew.
     """
     if language not in languages():
-        raise UnknownLanguage(_("language='{language}' is not known. Allowed: {names}.", language=language, names=languages()))
+        raise UnknownLanguage(
+            _(
+                "language='{language}' is not known. Allowed: {names}.",
+                language=language,
+                names=languages(),
+            )
+        )
     loaded = load(study)
     folder = Path(out).resolve() if out else ROOT / "runs" / loaded.id
-    identity = {"study": loaded.id, "fingerprint": fingerprint(loaded), "language": language, "seed": seed}
+    identity = {
+        "study": loaded.id,
+        "fingerprint": fingerprint(loaded),
+        "language": language,
+        "seed": seed,
+    }
     file = folder / "run.json"
-    if file.is_file() and {k: json.loads(file.read_text("utf-8")).get(k) for k in identity} != identity:
+    if (
+        file.is_file()
+        and {k: json.loads(file.read_text("utf-8")).get(k) for k in identity} != identity
+    ):
         for part in ("notes", "tables", "figures", "notebooks"):
             shutil.rmtree(folder / part, ignore_errors=True)
         for part in ("responses.parquet", "report.html", "report.docx", "run.json"):
             (folder / part).unlink(missing_ok=True)
     if not file.is_file():
-        made = {**identity, "commit": commit(), "system": f"{platform.system()} {platform.machine()}", "versions": versions()}
+        made = {
+            **identity,
+            "commit": commit(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "versions": versions(),
+        }
         write(file, json.dumps(made, ensure_ascii=False, indent=1).encode())
     return Run(loaded, folder, language, seed)
 
@@ -248,15 +322,23 @@ def fingerprint(study: Study) -> str:
     from cxlib.reading import locate
 
     digest = hashlib.sha256(study.digest.encode())
-    beside = [study.folder / table.file for table in study.tables.values()] + sorted(study.folder.glob("*.csv"))
-    for path in [locate(study.responses.file, study, study.responses.package), *dict.fromkeys(beside)]:
+    beside = [study.folder / table.file for table in study.tables.values()] + sorted(
+        study.folder.glob("*.csv")
+    )
+    for path in [
+        locate(study.responses.file, study, study.responses.package),
+        *dict.fromkeys(beside),
+    ]:
         digest.update(path.read_bytes() if path.is_file() else b"absent")
     return digest.hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:
     """The versions everything was computed with."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in ("cxlib", *PACKAGES)}}
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("cxlib", *PACKAGES)},
+    }
 
 
 def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
@@ -269,10 +351,19 @@ def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
 
 def commit() -> str:
     """The commit the suite stands at, with a mark if files were changed since; empty outside git."""
-    own = {**os.environ, "GIT_CEILING_DIRECTORIES": str(ROOT.parent)}  # a copy unpacked inside another repository has no commit of its own
+    own = {
+        **os.environ,
+        "GIT_CEILING_DIRECTORIES": str(ROOT.parent),
+    }  # a copy unpacked inside another repository has no commit of its own
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, env=own, capture_output=True,
-                              encoding="utf-8", check=True)
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=ROOT,
+            env=own,
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()
@@ -285,7 +376,11 @@ def notebook_folder(language: str) -> Path:
 
 def study_argument(study: Study) -> str:
     """How to name the study to a notebook: by id if it ships with the suite, else by path."""
-    return study.folder.name if study.path == ROOT / "data" / study.folder.name / "study.yml" else str(study.path)
+    return (
+        study.folder.name
+        if study.path == ROOT / "data" / study.folder.name / "study.yml"
+        else str(study.path)
+    )
 
 
 def write(path: Path, content: bytes) -> None:
@@ -294,5 +389,3 @@ def write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_bytes(content)
     os.replace(part, path)
-
-

@@ -44,21 +44,27 @@ def spoil(
     }
     order = np.argsort(stream.uniform("spoilt rows", len(frame)), kind="stable")
     ids, free, key = frame.iloc[:, 0].to_numpy(), np.ones(len(frame), bool), []
-    for kind in sorted(planted, key=lambda name: name != "duplicate"):  # duplicates first: they need two free rows
+    for kind in sorted(
+        planted, key=lambda name: name != "duplicate"
+    ):  # duplicates first: they need two free rows
         wanted = round(planted[kind] * len(frame))
         for at in order:
             if not wanted:
                 break
             if not free[at] or (kind == "duplicate" and (at % size == 0 or not free[at - 1])):
                 continue
-            changed = KINDS[kind](_Row(cells, study, int(at), stream.uniform(f"{kind} {ids[at]}", 8)))
+            changed = KINDS[kind](
+                _Row(cells, study, int(at), stream.uniform(f"{kind} {ids[at]}", 8))
+            )
             if changed is None:
                 continue
             key.append((at, ids[at], kind, " ".join(changed)))
             free[at] = False
             free[at - 1] &= kind != "duplicate"
             wanted -= 1
-    return pd.DataFrame(cells), pd.DataFrame([row[1:] for row in sorted(key)], columns=["resp_id", "kind", "column"])
+    return pd.DataFrame(cells), pd.DataFrame(
+        [row[1:] for row in sorted(key)], columns=["resp_id", "kind", "column"]
+    )
 
 
 @dataclass
@@ -88,7 +94,11 @@ class _Row:
 
     def answered(self, fits: Callable[[Column], Any]) -> list[str]:
         """The columns of a sort that are not empty in this row."""
-        return [name for name, column in self.study.columns.items() if fits(column) and self[name] is not None]
+        return [
+            name
+            for name, column in self.study.columns.items()
+            if fits(column) and self[name] is not None
+        ]
 
     def times(self) -> list[str]:
         """The columns in which the questionnaire began and ended, if there are two."""
@@ -113,13 +123,19 @@ def _speeder(row: _Row) -> list[str]:
     if times := row.times():
         row[times[1]] = str(np.datetime64(row[times[0]]) + np.timedelta64(row[name], "s"))
     chance = iter(np.random.default_rng(int(row.u[1] * 2**32)).random(len(row.study.items)))
-    row.answer(list(row.study.items), lambda low, high: int(low + math.floor(next(chance) * (high - low + 1))))
+    row.answer(
+        list(row.study.items),
+        lambda low, high: int(low + math.floor(next(chance) * (high - low + 1))),
+    )
     return [name]
 
 
 def _straight_liner(row: _Row) -> list[str]:
     """One and the same answer throughout, near the middle or the agreeing end."""
-    row.answer(list(row.study.items), lambda low, high: int((low + high) / 2 + math.floor(row.u[0] * (high - low) / 2)))
+    row.answer(
+        list(row.study.items),
+        lambda low, high: int((low + high) / 2 + math.floor(row.u[0] * (high - low) / 2)),
+    )
     return []
 
 
@@ -137,7 +153,9 @@ def _block_missing(row: _Row) -> list[str]:
 
 
 def _out_of_range(row: _Row) -> list[str]:
-    return row.answer(row.some(2), lambda low, high: int(_any([low - 1, high + 1, 11 * high], row.u[4])))
+    return row.answer(
+        row.some(2), lambda low, high: int(_any([low - 1, high + 1, 11 * high], row.u[4]))
+    )
 
 
 def _not_known(row: _Row) -> list[str]:
@@ -146,7 +164,9 @@ def _not_known(row: _Row) -> list[str]:
 
 def _full_width(row: _Row) -> list[str]:
     """Typed with a Chinese input method."""
-    found = [item for item in row.study.items if row[item] is not None] + row.answered(lambda c: c.kind == "number")
+    found = [item for item in row.study.items if row[item] is not None] + row.answered(
+        lambda c: c.kind == "number"
+    )
     for name in found:
         row[name] = str(row[name]).translate(FULL_WIDTH)
     return found
@@ -156,8 +176,13 @@ def _mixed_units(row: _Row) -> list[str] | None:
     """Numbers written with a unit, the declared one or another."""
     found = row.answered(lambda c: c.units)
     for name in found:
-        every = [(unit, row[name] / factor) for unit, factor in row.study.columns[name].units.items()]
-        unit, number = _any([(unit, value) for unit, value in every if abs(round(value, 2) - value) < 1e-9], row.u[2])
+        every = [
+            (unit, row[name] / factor) for unit, factor in row.study.columns[name].units.items()
+        ]
+        unit, number = _any(
+            [(unit, value) for unit, value in every if abs(round(value, 2) - value) < 1e-9],
+            row.u[2],
+        )
         row[name] = f"{round(number, 2):g}{unit}" if abs(number) < 1e5 else f"{number:.0f}{unit}"
     return found or None
 
@@ -177,7 +202,9 @@ def _contradictory(row: _Row) -> list[str] | None:
     named = " ".join(row.study.screening.contradictions.values())
     for name, column in row.study.columns.items():
         if column.only_if and column.kind == "number" and name in named and row[name] is None:
-            row[name] = _any([v for v in row.cells[name] if v is not None and not isinstance(v, str)], row.u[0])
+            row[name] = _any(
+                [v for v in row.cells[name] if v is not None and not isinstance(v, str)], row.u[0]
+            )
             return [name]
     return None
 

@@ -14,7 +14,16 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cxlib.errors import Mistake
-from cxlib.study_check import TESTS, explain, inconsistencies, line_at, lines_of, model_lines, repeated, unknown
+from cxlib.study_check import (
+    TESTS,
+    explain,
+    inconsistencies,
+    line_at,
+    lines_of,
+    model_lines,
+    repeated,
+    unknown,
+)
 from cxlib.syntax import names, read, uncommented
 from cxlib.words import Sentence, _, joined, n_
 
@@ -30,9 +39,16 @@ class StudyError(Mistake, ValueError):
 
     def __init__(self, path: Path, problems: list[tuple[int, Sentence]]):
         """`problems` are (line, message); line 0 is the file as a whole."""
-        self.path, self.problems = path, sorted(problems, key=lambda problem: (problem[0], str(problem[1])))
-        lines = [_("  line {line}: {message}", line=line, message=message) if line else _("  {message}", message=message)
-                 for line, message in self.problems]
+        self.path, self.problems = (
+            path,
+            sorted(problems, key=lambda problem: (problem[0], str(problem[1]))),
+        )
+        lines = [
+            _("  line {line}: {message}", line=line, message=message)
+            if line
+            else _("  {message}", message=message)
+            for line, message in self.problems
+        ]
         head = n_("{path} has {n} mistake:", "{path} has {n} mistakes:", len(lines), path=path)
         super().__init__(joined(head, *lines, between="\n"))
 
@@ -61,7 +77,11 @@ def _pair(value: Any) -> Any:
 def _text_key(value: Any) -> Any:
     """YAML reads 1: as a number, yes: as a truth value and null: as nothing; levels are kept as they are in the data file."""
     words = {True: "yes", False: "no", None: "null"}
-    return {words[k] if isinstance(k, bool | None) else str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+    return (
+        {words[k] if isinstance(k, bool | None) else str(k): v for k, v in value.items()}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 class _Frozen(BaseModel):
@@ -94,7 +114,9 @@ class Item(Wording):
 class Construct(_Frozen):
     """A latent variable: its role in the story, and its items or its first-order constructs."""
 
-    role: Literal["service", "perception", "satisfaction", "loyalty", "expectation", "experience", "context"]
+    role: Literal[
+        "service", "perception", "satisfaction", "loyalty", "expectation", "experience", "context"
+    ]
     name: Words
     items: dict[str, Item] = {}
     of: tuple[str, ...] = ()
@@ -196,7 +218,9 @@ class Study(_Frozen):
     constructs: dict[str, Construct]
     pairs: dict[str, str] = {}
     marker: str = ""  # an item, construct or number column that has nothing to do with any construct of the models
-    scores: dict[str, tuple[str, ...]] = {}  # 0–100: the mean of these constructs' (or items') means, rescaled
+    scores: dict[
+        str, tuple[str, ...]
+    ] = {}  # 0–100: the mean of these constructs' (or items') means, rescaled
     columns: dict[str, Column] = {}
     tables: dict[str, Linked] = {}
     screening: Screening = Screening()
@@ -216,7 +240,9 @@ class Study(_Frozen):
     @property
     def items(self) -> dict[str, str]:
         """Item → construct, in the order of the file."""
-        return {item: code for code, construct in self.constructs.items() for item in construct.items}
+        return {
+            item: code for code, construct in self.constructs.items() for item in construct.items
+        }
 
     @property
     def scales(self) -> dict[str, list[str]]:
@@ -226,7 +252,12 @@ class Study(_Frozen):
     @property
     def reversed(self) -> list[str]:
         """Items that are worded against their construct."""
-        return [item for c in self.constructs.values() for item, question in c.items.items() if question.reverse]
+        return [
+            item
+            for c in self.constructs.values()
+            for item, question in c.items.items()
+            if question.reverse
+        ]
 
     @property
     def groups(self) -> list[str]:
@@ -265,7 +296,12 @@ class Study(_Frozen):
         if model not in self.models:
             raise UnknownModel(unknown(_("model"), model, self.models))
         named = set(names(read(self.models[model])))
-        while parts := {part for code in named & set(self.constructs) for part in self.constructs[code].of} - named:
+        while (
+            parts := {
+                part for code in named & set(self.constructs) for part in self.constructs[code].of
+            }
+            - named
+        ):
             named |= parts
         return [code for code in self.constructs if code in named]
 
@@ -274,22 +310,47 @@ class Study(_Frozen):
         import pandas as pd
 
         columns = ["construct", "name", "role", "item", "wording", "reverse", "low", "high"]
-        rows = [(code, c.name[language], c.role, item, self.name(item, language), question.reverse, *self.scale_of(item))
-                for code, c in self.constructs.items() for item, question in c.items.items()]
+        rows = [
+            (
+                code,
+                c.name[language],
+                c.role,
+                item,
+                self.name(item, language),
+                question.reverse,
+                *self.scale_of(item),
+            )
+            for code, c in self.constructs.items()
+            for item, question in c.items.items()
+        ]
         return pd.DataFrame(rows, columns=columns)
 
     def statements(self, language: str = "en") -> pd.DataFrame:
         """Every hypothesis: id, statement, model, what tests it, expected sign and role."""
         import pandas as pd
 
-        rows = [(name, h[language], h.model, next(getattr(h, test) for test in TESTS if getattr(h, test)), h.sign, h.role)
-                for name, h in self.hypotheses.items()]
+        rows = [
+            (
+                name,
+                h[language],
+                h.model,
+                next(getattr(h, test) for test in TESTS if getattr(h, test)),
+                h.sign,
+                h.role,
+            )
+            for name, h in self.hypotheses.items()
+        ]
         return pd.DataFrame(rows, columns=["id", "statement", "model", "test", "sign", "role"])
 
     def measurement(self, model: str = "main") -> str:
         """lavaan syntax of the measurement part of a model."""
-        parts = {code: self.constructs[code].of or tuple(self.constructs[code].items) for code in self.model_constructs(model)}
-        return "\n".join(f"{code} =~ " + " + ".join(part) for code, part in parts.items() if part != (code,))
+        parts = {
+            code: self.constructs[code].of or tuple(self.constructs[code].items)
+            for code in self.model_constructs(model)
+        }
+        return "\n".join(
+            f"{code} =~ " + " + ".join(part) for code, part in parts.items() if part != (code,)
+        )
 
     def syntax(self, model: str = "main") -> str:
         """lavaan syntax of a whole model: measurement and structural part."""
@@ -308,7 +369,12 @@ def find(study: str | Path) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     known = {p.parent.name: p for p in sorted(DATA.glob("*/study.yml"))}
-    raise NoStudy(joined(unknown(_("study"), str(study), known), _("Give one of them, or the path of a study.yml.")))
+    raise NoStudy(
+        joined(
+            unknown(_("study"), str(study), known),
+            _("Give one of them, or the path of a study.yml."),
+        )
+    )
 
 
 def load(study: str | Path) -> Study:
@@ -334,7 +400,17 @@ def load(study: str | Path) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StudyError(path, [_unreadable(error)]) from None
     if not isinstance(raw, dict):
-        raise StudyError(path, [(1, _("the file is not a list of 'key: value' lines. Start from a study that ships under data/."))])
+        raise StudyError(
+            path,
+            [
+                (
+                    1,
+                    _(
+                        "the file is not a list of 'key: value' lines. Start from a study that ships under data/."
+                    ),
+                )
+            ],
+        )
     lines = {**dict(lines_of(root)), **dict(model_lines(root, source.decode("utf-8-sig")))}
     problems = list(repeated(root))
     for part, table in (("hypotheses", Hypothesis), ("claims", Claim)):
@@ -342,10 +418,17 @@ def load(study: str | Path) -> Study:
             try:
                 raw[part] = _rows(path.parent / raw[part], table)
             except TableError as error:
-                problems.append((line_at(lines, (part,)), _("{part}: {problem}", part=part, problem=error.sentence)))
+                problems.append(
+                    (
+                        line_at(lines, (part,)),
+                        _("{part}: {problem}", part=part, problem=error.sentence),
+                    )
+                )
                 raw[part] = {}
     try:
-        checked = Study.model_validate({**raw, "path": path, "digest": hashlib.sha256(source).hexdigest()})
+        checked = Study.model_validate(
+            {**raw, "path": path, "digest": hashlib.sha256(source).hexdigest()}
+        )
     except ValidationError as errors:
         checked = None
         problems += [(line_at(lines, e["loc"]), explain(e, Study)) for e in errors.errors()]
@@ -363,8 +446,10 @@ def _unreadable(error: Exception) -> tuple[int, Sentence]:
         return line, _("the file is not UTF-8. Save it again as UTF-8.")
     if "\\t" in str(getattr(error, "problem", "")):
         return line, _("not readable as YAML: a tab stands here. Indent with spaces.")
-    return line, _("not readable as YAML at or just before this line. Check the indentation and the brackets, and put text that holds ': ' or '#', or "
-                   "between {{ and }} a comma or '?', in quotes.")
+    return line, _(
+        "not readable as YAML at or just before this line. Check the indentation and the brackets, and put text that holds ': ' or '#', or "
+        "between {{ and }} a comma or '?', in quotes."
+    )
 
 
 class TableError(Mistake, ValueError):
@@ -376,12 +461,25 @@ def _rows(file: Path, table: type[_Frozen]) -> dict:
     import pandas as pd
 
     if not file.is_file():
-        raise TableError(_("the file '{file}' is not beside the study file. Allowed: a CSV with the columns id, {names}.", file=file.name,
-                           names=list(table.model_fields)))
+        raise TableError(
+            _(
+                "the file '{file}' is not beside the study file. Allowed: a CSV with the columns id, {names}.",
+                file=file.name,
+                names=list(table.model_fields),
+            )
+        )
     try:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserError):  # encoding, no columns, rows of unequal length
-        raise TableError(_("'{file}' cannot be read as CSV. Save it again as CSV UTF-8, texts with a comma in quotes.", file=file.name)) from None
+        raise TableError(
+            _(
+                "'{file}' cannot be read as CSV. Save it again as CSV UTF-8, texts with a comma in quotes.",
+                file=file.name,
+            )
+        ) from None
     if "id" not in frame or frame["id"].duplicated().any():
         raise TableError(_("'{file}' needs a column 'id' whose values differ.", file=file.name))
-    return {row["id"]: {k: v for k, v in row.items() if k != "id" and v != ""} for row in frame.to_dict("records")}
+    return {
+        row["id"]: {k: v for k, v in row.items() if k != "id" and v != ""}
+        for row in frame.to_dict("records")
+    }

@@ -34,7 +34,11 @@ def writable_folders() -> None:
 
     Each of them would do so by itself with a warning, once a kernel, or stop.  The folder is removed when the process ends.
     """
-    refused = ["USERPROFILE" if sys.platform == "win32" else "HOME"] if os.path.expanduser("~") == "~" else []
+    refused = (
+        ["USERPROFILE" if sys.platform == "win32" else "HOME"]
+        if os.path.expanduser("~") == "~"
+        else []
+    )
     refused += [name for name, folders in _kept().items() if not all(map(takes_files, folders))]
     if not refused:
         return
@@ -49,8 +53,14 @@ def writable_folders() -> None:
 def _kept() -> dict[str, Iterable[Path]]:
     """The variable that moves a library's folders, and where those are now."""
     home = Path(os.path.expanduser("~"))
-    config, cache, data = (Path(os.environ.get(name) or home / usual) for name, usual in
-                           (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache"), ("XDG_DATA_HOME", ".local/share")))
+    config, cache, data = (
+        Path(os.environ.get(name) or home / usual)
+        for name, usual in (
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_CACHE_HOME", ".cache"),
+            ("XDG_DATA_HOME", ".local/share"),
+        )
+    )
     jupyter = Path(os.environ.get("JUPYTER_DATA_DIR") or data / "jupyter")
     usual = {
         "MPLCONFIGDIR": (config / "matplotlib", cache / "matplotlib"),
@@ -58,7 +68,10 @@ def _kept() -> dict[str, Iterable[Path]]:
         "JUPYTER_RUNTIME_DIR": (jupyter / "runtime",),
         "XDG_CACHE_HOME": (cache / "fontconfig",),
     }
-    return {name: (Path(os.environ[name]),) if os.environ.get(name) else folders for name, folders in usual.items()}
+    return {
+        name: (Path(os.environ[name]),) if os.environ.get(name) else folders
+        for name, folders in usual.items()
+    }
 
 
 def takes_files(folder: Path) -> bool:

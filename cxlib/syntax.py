@@ -18,9 +18,24 @@ NAME = re.compile(r"[^\W\d][\w.]*")
 """A name in a model: letters of any script, digits, "_" and ".", not beginning with a digit."""
 _TOKEN = re.compile(
     rf"""(?P<op>=~|~~|:=|==|<~|~\*~|~|<|>|\|)|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
-    |(?P<name>{NAME.pattern})|(?P<sign>[-+*:(),=])|(?P<space>\s+)|(?P<other>[\w.]+|.)""", re.VERBOSE)
+    |(?P<name>{NAME.pattern})|(?P<sign>[-+*:(),=])|(?P<space>\s+)|(?P<other>[\w.]+|.)""",
+    re.VERBOSE,
+)
 _OPEN_END, _OPEN_START = re.compile(r"(?:[-+*~]|=~)\s*$"), re.compile(r"\s*(?:[+*~]|=~)")
-_WIDE = {"＋": "+", "＊": "*", "×": "*", "～": "~", "〜": "~", "；": ";", "−": "-", "－": "-", "＝": "=", "，": ",", "（": "(", "）": ")"}
+_WIDE = {
+    "＋": "+",
+    "＊": "*",
+    "×": "*",
+    "～": "~",
+    "〜": "~",
+    "；": ";",
+    "−": "-",
+    "－": "-",
+    "＝": "=",
+    "，": ",",
+    "（": "(",
+    "）": ")",
+}
 
 
 class ModelSyntaxError(ModelError):
@@ -59,11 +74,17 @@ class Term:
     @property
     def key(self) -> tuple:
         """What may be written once; a covariance has no direction."""
-        return (self.op, frozenset((self.lhs, self.rhs))) if self.op == "~~" else (self.op, self.lhs, self.rhs)
+        return (
+            (self.op, frozenset((self.lhs, self.rhs)))
+            if self.op == "~~"
+            else (self.op, self.lhs, self.rhs)
+        )
 
     def __str__(self) -> str:
         """The right-hand side, with what multiplies it."""
-        mark = "NA" if self.freed else self.label or ("" if self.value is None else repr(self.value))
+        mark = (
+            "NA" if self.freed else self.label or ("" if self.value is None else repr(self.value))
+        )
         return f"{mark}*{self.rhs}" if mark else self.rhs
 
 
@@ -94,9 +115,19 @@ def scan(text: str) -> tuple[tuple[Term, ...], tuple[ModelSyntaxError, ...]]:
         except ModelSyntaxError as error:
             mistakes.append(error)
     if not terms and not mistakes:
-        mistakes.append(ModelSyntaxError(0, "", _("The model is empty. Write at least one line such as 'FACTOR =~ item1 + item2 + item3' or "
-                                                  "'OUTCOME ~ PREDICTOR'.")))
-    return tuple(terms), tuple(sorted([*mistakes, *_conflicts(terms)], key=lambda error: error.line))
+        mistakes.append(
+            ModelSyntaxError(
+                0,
+                "",
+                _(
+                    "The model is empty. Write at least one line such as 'FACTOR =~ item1 + item2 + item3' or "
+                    "'OUTCOME ~ PREDICTOR'."
+                ),
+            )
+        )
+    return tuple(terms), tuple(
+        sorted([*mistakes, *_conflicts(terms)], key=lambda error: error.line)
+    )
 
 
 def statements(text: str) -> list[tuple[int, str]]:
@@ -121,12 +152,17 @@ def statements(text: str) -> list[tuple[int, str]]:
 
 def names(terms: Iterable[Term]) -> list[str]:
     """Every variable of a model, in the order it is named."""
-    return list(dict.fromkeys(name for term in terms for name in (term.lhs, term.rhs) if name != "1"))
+    return list(
+        dict.fromkeys(name for term in terms for name in (term.lhs, term.rhs) if name != "1")
+    )
 
 
 def write(terms: Iterable[Term]) -> str:
     """The terms as text that :func:`read` reads as the same terms."""
-    return "\n".join(f"{lhs} {op} " + " + ".join(map(str, part)) for (lhs, op), part in groupby(terms, lambda t: (t.lhs, t.op)))
+    return "\n".join(
+        f"{lhs} {op} " + " + ".join(map(str, part))
+        for (lhs, op), part in groupby(terms, lambda t: (t.lhs, t.op))
+    )
 
 
 def without(text: str, start: str, end: str) -> str:
@@ -136,7 +172,9 @@ def without(text: str, start: str, end: str) -> str:
 
 def uncommented(text: str) -> str:
     """The lines of a model without comments and blanks."""
-    return "\n".join(line for part in text.splitlines() if (line := re.split("[#!]", part)[0].strip()))
+    return "\n".join(
+        line for part in text.splitlines() if (line := re.split("[#!]", part)[0].strip())
+    )
 
 
 def path(words: str) -> tuple[str, str]:
@@ -149,7 +187,14 @@ def path(words: str) -> tuple[str, str]:
     """
     read_ = re.fullmatch(rf"\s*({NAME.pattern})\s*~\s*({NAME.pattern})\s*", words)
     if not read_:
-        raise ModelSyntaxError(0, words, _("The path '{words}' cannot be read. Write one outcome and one predictor: 'Y ~ X'.", words=words))
+        raise ModelSyntaxError(
+            0,
+            words,
+            _(
+                "The path '{words}' cannot be read. Write one outcome and one predictor: 'Y ~ X'.",
+                words=words,
+            ),
+        )
     return read_[1], read_[2]
 
 
@@ -163,8 +208,15 @@ def steps(words: str) -> tuple[tuple[str, ...], ...]:
     """
     out = tuple(tuple(code.strip() for code in step.split("+")) for step in words.split("->"))
     if len(out) < 2 or not all(NAME.fullmatch(code) for step in out for code in step):
-        raise ModelSyntaxError(0, words, _("The effect '{words}' cannot be read. Write codes joined by '->', such as 'A -> B -> C', and '+' between "
-                                           "alternatives at one place: 'A + B -> C'.", words=words))
+        raise ModelSyntaxError(
+            0,
+            words,
+            _(
+                "The effect '{words}' cannot be read. Write codes joined by '->', such as 'A -> B -> C', and '+' between "
+                "alternatives at one place: 'A + B -> C'.",
+                words=words,
+            ),
+        )
     return out
 
 
@@ -188,8 +240,15 @@ def rivals(contrast: str) -> list[tuple[str, str]]:
     """
     sides = re.split(r"(?<!-)>", contrast)
     if len(sides) != 2:
-        raise ModelSyntaxError(0, contrast, _("The contrast '{words}' cannot be read. Write the larger effects, '>' and the smaller ones: "
-                                              "'A -> Y > B -> Y, C -> Y'.", words=contrast))
+        raise ModelSyntaxError(
+            0,
+            contrast,
+            _(
+                "The contrast '{words}' cannot be read. Write the larger effects, '>' and the smaller ones: "
+                "'A -> Y > B -> Y, C -> Y'.",
+                words=contrast,
+            ),
+        )
     return list(product(*([spelled(effect) for effect in side.split(",")] for side in sides)))
 
 
@@ -198,7 +257,11 @@ class _Statement:
 
     def __init__(self, line: int, text: str):
         self.line, self.text = line, " ".join(text.split())
-        self.tokens = [(str(m.lastgroup), m[0], line + text.count("\n", 0, m.start())) for m in _TOKEN.finditer(text) if m.lastgroup != "space"]
+        self.tokens = [
+            (str(m.lastgroup), m[0], line + text.count("\n", 0, m.start()))
+            for m in _TOKEN.finditer(text)
+            if m.lastgroup != "space"
+        ]
 
     def terms(self) -> Iterator[Term]:
         """Every left-hand name against every right-hand term."""
@@ -206,11 +269,15 @@ class _Statement:
         at = [kind for kind, _text, _line in self.tokens].index("op")
         op = self.tokens[at][1]
         left = [self._name(part, self.line) for part in self._split(self.tokens[:at], self.line)]
-        right = [self._term(part) for part in self._split(self.tokens[at + 1 :], self.tokens[at][2])]
+        right = [
+            self._term(part) for part in self._split(self.tokens[at + 1 :], self.tokens[at][2])
+        ]
         for lhs in left:
             for name, label, value, freed, line in right:
                 if name == "1" and op != "~":
-                    raise self._error(_("'1' stands for an intercept, which is written 'x ~ 1'."), line)
+                    raise self._error(
+                        _("'1' stands for an intercept, which is written 'x ~ 1'."), line
+                    )
                 yield Term(lhs, op, name, label, value, freed, line)
 
     def _error(self, reason: Sentence, line: int | None = None) -> ModelSyntaxError:
@@ -221,25 +288,63 @@ class _Statement:
         operators = [text for kind, text, _line in self.tokens if kind == "op"]
         for kind, text, line in self.tokens:
             if text in _WIDE:
-                raise self._error(_("'{text}' is a full-width sign. Write '{plain}'.", text=text, plain=_WIDE[text]), line)
+                raise self._error(
+                    _(
+                        "'{text}' is a full-width sign. Write '{plain}'.",
+                        text=text,
+                        plain=_WIDE[text],
+                    ),
+                    line,
+                )
             if text == ":=":
-                raise self._error(_("New quantities (':=') are not defined in a model: indirect, total and compared effects are asked for by a "
-                                    "hypothesis (effect:, total:, contrast:). Take the line out."), line)
+                raise self._error(
+                    _(
+                        "New quantities (':=') are not defined in a model: indirect, total and compared effects are asked for by a "
+                        "hypothesis (effect:, total:, contrast:). Take the line out."
+                    ),
+                    line,
+                )
             if text in ("==", "<", ">"):
-                raise self._error(_("Constraints ('{text}') are not read. Give two terms the same label to make them equal (a*X), or a number to "
-                                    "fix one (0.5*X).", text=text), line)
+                raise self._error(
+                    _(
+                        "Constraints ('{text}') are not read. Give two terms the same label to make them equal (a*X), or a number to "
+                        "fix one (0.5*X).",
+                        text=text,
+                    ),
+                    line,
+                )
             if text in ("<~", "~*~", "|"):
-                raise self._error(_("The operator '{text}' is not read. Allowed: '=~', '~' and '~~'.", text=text), line)
+                raise self._error(
+                    _("The operator '{text}' is not read. Allowed: '=~', '~' and '~~'.", text=text),
+                    line,
+                )
             if text == ":":
-                raise self._error(_("':' would multiply two variables. Form the product as a column of the data first."), line)
+                raise self._error(
+                    _(
+                        "':' would multiply two variables. Form the product as a column of the data first."
+                    ),
+                    line,
+                )
             if kind == "other":
-                raise self._error(_("'{text}' is neither a name nor a sign of the language. Names hold letters, digits, '_' and '.', and do not begin "
-                                    "with a digit.", text=text), line)
+                raise self._error(
+                    _(
+                        "'{text}' is neither a name nor a sign of the language. Names hold letters, digits, '_' and '.', and do not begin "
+                        "with a digit.",
+                        text=text,
+                    ),
+                    line,
+                )
         if len(operators) != 1:
-            raise self._error(_("Write one '=~', '~' or '~~' between names joined by '+', each relation in a line of its own: 'FACTOR =~ item1 + "
-                                "item2', 'OUTCOME ~ PREDICTOR', 'a ~~ b'."))
+            raise self._error(
+                _(
+                    "Write one '=~', '~' or '~~' between names joined by '+', each relation in a line of its own: 'FACTOR =~ item1 + "
+                    "item2', 'OUTCOME ~ PREDICTOR', 'a ~~ b'."
+                )
+            )
 
-    def _split(self, tokens: list[tuple[str, str, int]], line: int) -> list[list[tuple[str, str, int]]]:
+    def _split(
+        self, tokens: list[tuple[str, str, int]], line: int
+    ) -> list[list[tuple[str, str, int]]]:
         """The parts between the '+' that join terms (not the sign of a number, not inside brackets)."""
         parts: list[list] = [[]]
         depth = 0
@@ -248,18 +353,35 @@ class _Statement:
             if token[1] == "+" and depth == 0 and parts[-1]:
                 parts.append([])
             elif token[1] == "+" and not parts[-1] and len(parts) > 1:
-                raise self._error(_("Two '+' stand together, or one stands at an end. Write a name on both sides of each."), token[2])
+                raise self._error(
+                    _(
+                        "Two '+' stand together, or one stands at an end. Write a name on both sides of each."
+                    ),
+                    token[2],
+                )
             else:
                 parts[-1].append(token)
         if not parts[-1]:
-            raise self._error(_("Two '+' stand together, or one stands at an end. Write a name on both sides of each.") if tokens else
-                              _("One side is empty. Write a name on both sides of the operator."), line)
+            raise self._error(
+                _(
+                    "Two '+' stand together, or one stands at an end. Write a name on both sides of each."
+                )
+                if tokens
+                else _("One side is empty. Write a name on both sides of the operator."),
+                line,
+            )
         return parts
 
     def _name(self, tokens: list[tuple[str, str, int]], line: int) -> str:
         if [kind for kind, _text, _line in tokens] != ["name"]:
             text = "".join(text for _kind, text, _line in tokens)
-            raise self._error(_("'{text}' is not one name. Write names joined by '+'; what multiplies a term stands on the right: a*X.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}' is not one name. Write names joined by '+'; what multiplies a term stands on the right: a*X.",
+                    text=text,
+                ),
+                line,
+            )
         return tokens[0][1]
 
     def _term(self, tokens: list[tuple[str, str, int]]) -> tuple[str, str, float | None, bool, int]:
@@ -267,33 +389,89 @@ class _Statement:
         line, text = tokens[-1][2], "".join(text for _kind, text, _line in tokens)
         called = re.match(rf"({NAME.pattern})\(", text)
         if called and called[1] == "start":
-            raise self._error(_("'{text}': starting values are chosen by the estimation and do not change its result. Leave start() out.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}': starting values are chosen by the estimation and do not change its result. Leave start() out.",
+                    text=text,
+                ),
+                line,
+            )
         if called and called[1] == "c":
-            raise self._error(_("'{text}': values by group are not written in a model; which parameters are equal in groups is tested in the notebook on "
-                                "groups. Write one label or number.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}': values by group are not written in a model; which parameters are equal in groups is tested in the notebook on "
+                    "groups. Write one label or number.",
+                    text=text,
+                ),
+                line,
+            )
         if called:
-            raise self._error(_("'{text}': {name}() is not read. Allowed before '*': a number, a label, or NA.", text=text, name=called[1]), line)
+            raise self._error(
+                _(
+                    "'{text}': {name}() is not read. Allowed before '*': a number, a label, or NA.",
+                    text=text,
+                    name=called[1],
+                ),
+                line,
+            )
         *marks, last = _parted(tokens)
         if len(marks) > 1:
-            raise self._error(_("'{text}' has more than one '*'. Write one number or one label before a name.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}' has more than one '*'. Write one number or one label before a name.",
+                    text=text,
+                ),
+                line,
+            )
         label, value, freed = self._mark(marks[0], text, line) if marks else ("", None, False)
         if [token[1] for token in last] == ["1"]:
             return "1", label, value, freed, line
         if [token[0] for token in last] == ["number"]:
-            raise self._error(_("'{text}': a number stands before a name, as in 0.5*X; an intercept is '1', fixed to a number '0*1'.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}': a number stands before a name, as in 0.5*X; an intercept is '1', fixed to a number '0*1'.",
+                    text=text,
+                ),
+                line,
+            )
         if any(token[1] == "-" for token in last):
-            raise self._error(_("'{text}': terms are joined by '+' only. Write '+ -1*X' for a fixed negative path.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}': terms are joined by '+' only. Write '+ -1*X' for a fixed negative path.",
+                    text=text,
+                ),
+                line,
+            )
         if [token[0] for token in last] != ["name"]:
-            raise self._error(_("'{text}' is not a term. Write a name, or a number or label, '*' and a name.", text=text), line)
+            raise self._error(
+                _(
+                    "'{text}' is not a term. Write a name, or a number or label, '*' and a name.",
+                    text=text,
+                ),
+                line,
+            )
         return last[0][1], label, value, freed, line
 
-    def _mark(self, tokens: list[tuple[str, str, int]], text: str, line: int) -> tuple[str, float | None, bool]:
+    def _mark(
+        self, tokens: list[tuple[str, str, int]], text: str, line: int
+    ) -> tuple[str, float | None, bool]:
         written = "".join(part for _kind, part, _line in tokens)
-        if tokens and tokens[-1][0] == "number" and [part for _kind, part, _line in tokens[:-1]] in ([], ["-"], ["+"]):
+        if (
+            tokens
+            and tokens[-1][0] == "number"
+            and [part for _kind, part, _line in tokens[:-1]] in ([], ["-"], ["+"])
+        ):
             return "", float(written), False
         if len(tokens) == 1 and tokens[0][0] == "name":
             return ("", None, True) if written == "NA" else (written, None, False)
-        raise self._error(_("'{text}': '{mark}' is no number and no label. Allowed before '*': a number, a label, or NA.", text=text, mark=written), line)
+        raise self._error(
+            _(
+                "'{text}': '{mark}' is no number and no label. Allowed before '*': a number, a label, or NA.",
+                text=text,
+                mark=written,
+            ),
+            line,
+        )
 
 
 def _parted(tokens: list[tuple[str, str, int]]) -> list[list[tuple[str, str, int]]]:
@@ -315,13 +493,35 @@ def _conflicts(terms: list[Term]) -> Iterator[ModelSyntaxError]:
         text = f"{term.lhs} {term.op} {term.rhs}"
         if term.key in seen:
             first = seen[term.key].line
-            said = _("both times in this line") if first == term.line else _("first in line {first} of the model", first=first)
-            yield ModelSyntaxError(term.line, f"{term.lhs} {term.op} {term}", _("'{text}' is written twice: {said}. Write each term once.", text=text, said=said))
+            said = (
+                _("both times in this line")
+                if first == term.line
+                else _("first in line {first} of the model", first=first)
+            )
+            yield ModelSyntaxError(
+                term.line,
+                f"{term.lhs} {term.op} {term}",
+                _("'{text}' is written twice: {said}. Write each term once.", text=text, said=said),
+            )
         elif term.op != "~~" and term.lhs == term.rhs:
-            yield ModelSyntaxError(term.line, text, _("'{text}' points to itself: '{name}' is explained by itself. Take it off the right-hand side.",
-                                                      text=text, name=term.lhs))
+            yield ModelSyntaxError(
+                term.line,
+                text,
+                _(
+                    "'{text}' points to itself: '{name}' is explained by itself. Take it off the right-hand side.",
+                    text=text,
+                    name=term.lhs,
+                ),
+            )
         if term.label in known:
-            yield ModelSyntaxError(term.line, f"{term.lhs} {term.op} {term}", _(
-                "'{label}*{name}' multiplies two variables, but '{label}' would be read as a label. Use a label that is not a variable, or form the "
-                "product as a column of the data first.", label=term.label, name=term.rhs))
+            yield ModelSyntaxError(
+                term.line,
+                f"{term.lhs} {term.op} {term}",
+                _(
+                    "'{label}*{name}' multiplies two variables, but '{label}' would be read as a label. Use a label that is not a variable, or form the "
+                    "product as a column of the data first.",
+                    label=term.label,
+                    name=term.rhs,
+                ),
+            )
         seen.setdefault(term.key, term)

@@ -67,7 +67,9 @@ class Truth(Declared):
     moderation: tuple[Moderation, ...] = ()
     columns: dict[str, Draw] = Field({})
     tables: dict[str, Events] = Field({})
-    missing: float = 0.0  # share of the items' cells, all with a share `missing_among` of the respondents
+    missing: float = (
+        0.0  # share of the items' cells, all with a share `missing_among` of the respondents
+    )
     missing_among: float = 1.0
     missing_times: dict[str, float] = Field({})
     planted: dict[Literal[tuple(KINDS)], float] = Field({})
@@ -98,7 +100,9 @@ class Population:
         """
         items = self.items
         loadings = items["loading"] * (items["slope"] / items["spread"] if rounded else 1)
-        full = self.latent.loc[items["construct"], items["construct"]].to_numpy() * np.outer(loadings, loadings)
+        full = self.latent.loc[items["construct"], items["construct"]].to_numpy() * np.outer(
+            loadings, loadings
+        )
         np.fill_diagonal(full, 1.0)
         return pd.DataFrame(full, items.index, items.index)
 
@@ -129,7 +133,10 @@ def read(study: Study) -> Truth:
     try:
         return Truth.model_validate(study.truth)
     except ValidationError as errors:
-        lines = [f"  truth.{'.'.join(map(str, e['loc']))}: {e['msg']}; found {e['input']!r}." for e in errors.errors()]
+        lines = [
+            f"  truth.{'.'.join(map(str, e['loc']))}: {e['msg']}; found {e['input']!r}."
+            for e in errors.errors()
+        ]
         raise TruthError("The declared truth has mistakes:\n" + "\n".join(lines)) from None
 
 
@@ -150,8 +157,13 @@ def population(study: Study) -> Population:
     relations = list(_relations(declared.paths))
     named = dict.fromkeys(code for left, _, right, _ in relations for code in (left, right))
     if unknown := [code for code in named if code not in study.constructs]:
-        raise TruthError(f"truth.paths: there is no construct '{unknown[0]}'. Known: {', '.join(study.constructs)}.")
-    turned = [(right, op, left, value) if op == "=~" else (left, op, right, value) for left, op, right, value in relations]
+        raise TruthError(
+            f"truth.paths: there is no construct '{unknown[0]}'. Known: {', '.join(study.constructs)}."
+        )
+    turned = [
+        (right, op, left, value) if op == "=~" else (left, op, right, value)
+        for left, op, right, value in relations
+    ]
     paths = [(effect, cause, value) for effect, op, cause, value in turned if op != "~~"]
     order = _sorted([code for code in study.constructs if code in named], paths)
     r = pd.DataFrame(np.eye(len(order)), order, order)
@@ -165,7 +177,9 @@ def population(study: Study) -> Population:
         )
     a, sd = pd.DataFrame(0.0, order, order), pd.Series(1.0, order)
     for code in order:
-        a.loc[code] = sum((value * a.loc[cause] for effect, cause, value in paths if effect == code), a.loc[code])
+        a.loc[code] = sum(
+            (value * a.loc[cause] for effect, cause, value in paths if effect == code), a.loc[code]
+        )
         explained, shared = a.loc[code] @ r @ a.loc[code], r.loc[code] @ a.loc[code]
         if (root := shared**2 + 1 - explained) <= 0 or (s := -shared + math.sqrt(root)) <= 0:
             raise TruthError(
@@ -180,7 +194,9 @@ def population(study: Study) -> Population:
             f"'{unplaced[0]} ~~ 0*{order[0]}'."
         )
     table = pd.DataFrame(paths, columns=["outcome", "predictor", "value"])
-    return Population(declared, table, tuple(order), a / sd, r * np.outer(sd, sd), a @ r @ a.T, items)
+    return Population(
+        declared, table, tuple(order), a / sd, r * np.outer(sd, sd), a @ r @ a.T, items
+    )
 
 
 def _relations(text: str) -> Iterator[tuple[str, str, str, float]]:
@@ -191,8 +207,10 @@ def _relations(text: str) -> Iterator[tuple[str, str, str, float]]:
         raise TruthError(f"truth.paths: {error}") from None
     for term in terms:
         if term.value is None:
-            raise TruthError(f"truth.paths: '{term.lhs} {term.op} {term}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', "
-                             "'whole =~ .7*part' or 'a ~~ .2*b', each term with its number.")
+            raise TruthError(
+                f"truth.paths: '{term.lhs} {term.op} {term}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', "
+                "'whole =~ .7*part' or 'a ~~ .2*b', each term with its number."
+            )
         yield term.lhs, term.op, term.rhs, term.value
 
 
@@ -225,11 +243,15 @@ def _items(study: Study, declared: Truth) -> pd.DataFrame:
     names = ["construct", "loading", "mean", "low", "high", "rounded", "spread", "slope"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
     if len(beyond := table.index[table["loading"].abs() >= 1]):
-        raise TruthError(f"truth.loadings: {', '.join(beyond)}: a standardised loading lies between -1 and 1.")
+        raise TruthError(
+            f"truth.loadings: {', '.join(beyond)}: a standardised loading lies between -1 and 1."
+        )
     return table
 
 
-def rounded_moments(mean: float, sd: float, scale: tuple[float, float]) -> tuple[float, float, float]:
+def rounded_moments(
+    mean: float, sd: float, scale: tuple[float, float]
+) -> tuple[float, float, float]:
     """Mean and standard deviation of a normal number rounded to a scale, and the slope of the mean on its z.
 
     Notes

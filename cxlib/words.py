@@ -101,11 +101,16 @@ class Joined(Sentence):
     def __init__(self, parts: Iterable[Any], between: Mapping[str, str], default: str):
         """`between` is what stands between two parts, by language; `default` in the others."""
         super().__init__("", {})
-        self.parts, self.between = tuple(parts), {language: between.get(language, default) for language in languages()}
+        self.parts, self.between = (
+            tuple(parts),
+            {language: between.get(language, default) for language in languages()},
+        )
 
     def __getitem__(self, language: str) -> str:
         """The parts in `language`."""
-        return self.between[language].join(text for part in self.parts if (text := str(said(part, language))))
+        return self.between[language].join(
+            text for part in self.parts if (text := str(said(part, language)))
+        )
 
 
 Said = str | Mapping[str, str]
@@ -175,14 +180,23 @@ def _absent(value: Any) -> bool:
 @functools.cache
 def languages() -> tuple[str, ...]:
     """English, and every language that has a catalogue."""
-    return ("en", *sorted(path.name for path in LOCALE.iterdir() if (path / "LC_MESSAGES" / "cxlib.po").is_file()))
+    return (
+        "en",
+        *sorted(
+            path.name for path in LOCALE.iterdir() if (path / "LC_MESSAGES" / "cxlib.po").is_file()
+        ),
+    )
 
 
 @functools.cache
 def catalogue(language: str) -> dict[Key, str]:
     """Every translation into a language, by context and English message; none for English itself."""
     path = LOCALE / language / "LC_MESSAGES" / "cxlib.po"
-    return {key: text for key, text in entries(path.read_text("utf-8")) if text} if language != "en" else {}
+    return (
+        {key: text for key, text in entries(path.read_text("utf-8")) if text}
+        if language != "en"
+        else {}
+    )
 
 
 def entries(po: str) -> Iterator[tuple[Key, str]]:
@@ -199,9 +213,16 @@ def entries(po: str) -> Iterator[tuple[Key, str]]:
             keyword, text = (keyword, line) if line.startswith('"') else (start, rest)
             parts[keyword] = parts.get(keyword, "") + _unquoted(text.strip())
         if parts.get("msgid"):
-            yield (parts.get("msgctxt", ""), parts["msgid"]), parts.get("msgstr") or parts.get("msgstr[0]", "")
+            yield (
+                (parts.get("msgctxt", ""), parts["msgid"]),
+                parts.get("msgstr") or parts.get("msgstr[0]", ""),
+            )
 
 
 def _unquoted(text: str) -> str:
     escapes = {"n": "\n", "t": "\t"}
-    return re.sub(r"\\(.)", lambda m: escapes.get(m[1], m[1]), text[1:-1]) if "\\" in text else text[1:-1]
+    return (
+        re.sub(r"\\(.)", lambda m: escapes.get(m[1], m[1]), text[1:-1])
+        if "\\" in text
+        else text[1:-1]
+    )

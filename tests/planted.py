@@ -15,21 +15,45 @@ def a_study(scales: dict[str, list[str]], **declared) -> Study:
     """A study whose constructs have the given items, and whatever else is declared."""
     roles = ("service", "perception", "satisfaction", "loyalty")
     constructs = {
-        code: {"role": roles[position % 4], "name": {"en": f"{code} in words", "zh": f"构念{code}"},
-               "items": {item: {"en": item, "zh": item} for item in items}}
-        for position, (code, items) in enumerate(scales.items())}
-    return Study.model_validate({
-        "id": "planted", "title": "planted", "origin": "simulated", "source": "this test", "responses": {"file": "none.csv"},
-        "scale": [1, 7], "constructs": constructs, "models": {"main": "\n".join(f"{c} ~~ {next(iter(scales))}" for c in scales)},
-        **declared})
+        code: {
+            "role": roles[position % 4],
+            "name": {"en": f"{code} in words", "zh": f"构念{code}"},
+            "items": {item: {"en": item, "zh": item} for item in items},
+        }
+        for position, (code, items) in enumerate(scales.items())
+    }
+    return Study.model_validate(
+        {
+            "id": "planted",
+            "title": "planted",
+            "origin": "simulated",
+            "source": "this test",
+            "responses": {"file": "none.csv"},
+            "scale": [1, 7],
+            "constructs": constructs,
+            "models": {"main": "\n".join(f"{c} ~~ {next(iter(scales))}" for c in scales)},
+            **declared,
+        }
+    )
 
 
-def exact(cov: np.ndarray | pd.DataFrame, n: int = 200, seed: int = 1, divisor: int | None = None) -> pd.DataFrame:
+def exact(
+    cov: np.ndarray | pd.DataFrame, n: int = 200, seed: int = 1, divisor: int | None = None
+) -> pd.DataFrame:
     """Data whose sample covariances (divisor n − 1 unless given) are the given ones exactly; items as in `cov`, else i1, i2 …"""
     x = np.random.default_rng(seed).normal(size=(n, len(cov)))
     x -= x.mean(axis=0)
-    x = x @ np.linalg.inv(np.linalg.cholesky(x.T @ x / (divisor or n - 1))).T @ np.linalg.cholesky(cov).T
-    return pd.DataFrame(x, columns=cov.columns if isinstance(cov, pd.DataFrame) else [f"i{j + 1}" for j in range(len(cov))])
+    x = (
+        x
+        @ np.linalg.inv(np.linalg.cholesky(x.T @ x / (divisor or n - 1))).T
+        @ np.linalg.cholesky(cov).T
+    )
+    return pd.DataFrame(
+        x,
+        columns=cov.columns
+        if isinstance(cov, pd.DataFrame)
+        else [f"i{j + 1}" for j in range(len(cov))],
+    )
 
 
 def data_set(name: str) -> pd.DataFrame:
@@ -41,9 +65,13 @@ def data_set(name: str) -> pd.DataFrame:
     return r_table("bfi").iloc[:, :25].astype(float)
 
 
-def population(loadings: dict[str, list[float]], phi: float | np.ndarray) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+def population(
+    loadings: dict[str, list[float]], phi: float | np.ndarray
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Correlations of items of standardised constructs with the given loadings."""
-    scales = {code: [f"{code}{i}" for i in range(1, len(values) + 1)] for code, values in loadings.items()}
+    scales = {
+        code: [f"{code}{i}" for i in range(1, len(values) + 1)] for code, values in loadings.items()
+    }
     items = [item for own in scales.values() for item in own]
     lam = pd.DataFrame(0.0, items, list(loadings))
     for code, values in loadings.items():
@@ -55,13 +83,23 @@ def population(loadings: dict[str, list[float]], phi: float | np.ndarray) -> tup
     return pd.DataFrame(cov, items, items), scales
 
 
-def drawn(loadings: dict[str, list[float]], phi: float, n: int, seed: int) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+def drawn(
+    loadings: dict[str, list[float]], phi: float, n: int, seed: int
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     cov, scales = population(loadings, phi)
-    return pd.DataFrame(np.random.default_rng(seed).multivariate_normal(np.zeros(len(cov)), cov, n), columns=cov.columns), scales
+    return pd.DataFrame(
+        np.random.default_rng(seed).multivariate_normal(np.zeros(len(cov)), cov, n),
+        columns=cov.columns,
+    ), scales
 
 
 def syntax(scales: dict[str, list[str]]) -> str:
     return "\n".join(f"{code} =~ {' + '.join(own)}" for code, own in scales.items())
 
 
-FOUR = {"A": [.85, .7, .6, .75], "B": [.8, .65, .75, .6], "C": [.9, .6, .7, .8], "D": [.6, .8, .7, .65]}
+FOUR = {
+    "A": [0.85, 0.7, 0.6, 0.75],
+    "B": [0.8, 0.65, 0.75, 0.6],
+    "C": [0.9, 0.6, 0.7, 0.8],
+    "D": [0.6, 0.8, 0.7, 0.65],
+}

@@ -19,7 +19,10 @@ def table(name: str, script: str = "robust") -> pd.DataFrame:
     return r_table(f"{script}_{name}", keep_default_na=False, na_values=["NA"])
 
 
-CASES, PARAMETERS, FIT = (pd.concat([table(name), table(name, "vas")], ignore_index=True) for name in ("cases", "parameters", "fit"))
+CASES, PARAMETERS, FIT = (
+    pd.concat([table(name), table(name, "vas")], ignore_index=True)
+    for name in ("cases", "parameters", "fit")
+)
 CASES = CASES.set_index("case")
 COMPLETE = tuple(CASES.index[(CASES["missing"] == "listwise") & (CASES["estimator"] != "WLSMV")])
 INCOMPLETE = tuple(CASES.index[CASES["missing"] == "fiml"])
@@ -28,8 +31,14 @@ INCOMPLETE = tuple(CASES.index[CASES["missing"] == "fiml"])
 @functools.cache
 def fitted(case: str) -> sem.Fit:
     row = CASES.loc[case]
-    return sem.fit(data(row["data"]), row["syntax"], means=bool(row["means"]), group="school" if row["grouped"] else None,
-                   estimator=row["estimator"], missing=row["missing"])
+    return sem.fit(
+        data(row["data"]),
+        row["syntax"],
+        means=bool(row["means"]),
+        group="school" if row["grouped"] else None,
+        estimator=row["estimator"],
+        missing=row["missing"],
+    )
 
 
 def measures(fit: sem.Fit) -> pd.Series:
@@ -45,10 +54,17 @@ def compare_measures(case: str) -> None:
 
 
 def same_parameters(fit: sem.Fit, theirs: pd.DataFrame) -> None:
-    ours, theirs = index(fit.parameters, fit.model.table["group"] + 1), index(theirs, theirs["group"])
+    ours, theirs = (
+        index(fit.parameters, fit.model.table["group"] + 1),
+        index(theirs, theirs["group"]),
+    )
     said = [name for name in theirs.index if name in ours.index]
     # lavaan lists, as fixed to zero, what is not in our table: means of latent variables
-    assert all(name[1] == "~1" and theirs.loc[[name], "est"].item() == 0 for name in theirs.index if name not in ours.index)
+    assert all(
+        name[1] == "~1" and theirs.loc[[name], "est"].item() == 0
+        for name in theirs.index
+        if name not in ours.index
+    )
     assert len(said) == len(ours)
     ours, theirs = ours.loc[said], theirs.loc[said]
     np.testing.assert_allclose(ours["est"], theirs["est"], rtol=1e-8, atol=1e-8)
@@ -71,18 +87,31 @@ def clustered(name: str) -> pd.DataFrame:
     return r_table(f"cluster{name}", keep_default_na=False, na_values=["NA"])
 
 
-CLUSTER_CASES, CLUSTER_PARAMETERS, CLUSTER_FIT = (clustered(name) for name in ("_cases", "_parameters", "_fit"))
+CLUSTER_CASES, CLUSTER_PARAMETERS, CLUSTER_FIT = (
+    clustered(name) for name in ("_cases", "_parameters", "_fit")
+)
 
 
 @functools.cache
 def fitted_clusters(case: str) -> sem.Fit:
     row = CLUSTER_CASES.set_index("case").loc[case]
-    return sem.fit(data(row["data"]), row["syntax"], group=row["group"] or None, estimator="MLR", missing=row["missing"],
-                   cluster="firm")
+    return sem.fit(
+        data(row["data"]),
+        row["syntax"],
+        group=row["group"] or None,
+        estimator="MLR",
+        missing=row["missing"],
+        cluster="firm",
+    )
 
 
 @functools.cache
 def pooled(means: bool) -> sem.Fit:
     """The completed copies that semTools pooled, pooled here."""
     copies = table("copies")
-    return pool([sem.fit(rows, CASES.loc["hs_mlr", "syntax"], means=means) for _, rows in copies.groupby("copy")])
+    return pool(
+        [
+            sem.fit(rows, CASES.loc["hs_mlr", "syntax"], means=means)
+            for _, rows in copies.groupby("copy")
+        ]
+    )

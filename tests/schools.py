@@ -27,14 +27,43 @@ def pupils() -> pd.DataFrame:
 
 def study(hypotheses: dict | None = None, cluster: str = "", **columns: dict) -> Study:
     roles = dict(zip(ITEMS, ("service", "perception", "loyalty"), strict=True))
-    return Study.model_validate({
-        "id": "schools", "title": "schools", "origin": "real", "source": "Holzinger and Swineford (1939)",
-        "responses": {"file": "none.csv"}, "scale": [0, 10], "cluster": cluster,
-        "constructs": {code: {"role": roles[code], "name": {"en": f"{code} ability", "zh": f"能力{code}"},
-                              "items": {item: {"en": item, "zh": item} for item in items}} for code, items in ITEMS.items()},
-        "scores": {"visual100": ["visual"], "both100": ["visual", "textual"], "x4_100": ["x4"]},
-        "columns": {"school": {"kind": "category", "group": True, "name": {"en": "school", "zh": "学校"},
-                               "levels": {"Pasteur": {"en": "Pasteur", "zh": "巴斯德"}, "Grant-White": {"en": "Grant-White", "zh": "格兰特"}}},
-                    "age": {"kind": "category", "levels": {k: {"en": f"age {k}", "zh": f"年龄{k}"} for k in "abc"}},
-                    "girl": {"kind": "flag", "group": True}, "agemo": {"kind": "number"}, **columns},
-        "models": {"main": "textual ~ visual\nspeed ~ textual + visual"}, "hypotheses": hypotheses or {}})
+    return Study.model_validate(
+        {
+            "id": "schools",
+            "title": "schools",
+            "origin": "real",
+            "source": "Holzinger and Swineford (1939)",
+            "responses": {"file": "none.csv"},
+            "scale": [0, 10],
+            "cluster": cluster,
+            "constructs": {
+                code: {
+                    "role": roles[code],
+                    "name": {"en": f"{code} ability", "zh": f"能力{code}"},
+                    "items": {item: {"en": item, "zh": item} for item in items},
+                }
+                for code, items in ITEMS.items()
+            },
+            "scores": {"visual100": ["visual"], "both100": ["visual", "textual"], "x4_100": ["x4"]},
+            "columns": {
+                "school": {
+                    "kind": "category",
+                    "group": True,
+                    "name": {"en": "school", "zh": "学校"},
+                    "levels": {
+                        "Pasteur": {"en": "Pasteur", "zh": "巴斯德"},
+                        "Grant-White": {"en": "Grant-White", "zh": "格兰特"},
+                    },
+                },
+                "age": {
+                    "kind": "category",
+                    "levels": {k: {"en": f"age {k}", "zh": f"年龄{k}"} for k in "abc"},
+                },
+                "girl": {"kind": "flag", "group": True},
+                "agemo": {"kind": "number"},
+                **columns,
+            },
+            "models": {"main": "textual ~ visual\nspeed ~ textual + visual"},
+            "hypotheses": hypotheses or {},
+        }
+    )

@@ -63,8 +63,12 @@ def data_of(model: str) -> pd.DataFrame:
 
 @functools.cache
 def fitted(model: str) -> sem.Fit:
-    return sem.fit(data_of(model), SYNTAX[model], means=model.endswith("means"),
-                   group="school" if model in GROUPED else None)
+    return sem.fit(
+        data_of(model),
+        SYNTAX[model],
+        means=model.endswith("means"),
+        group="school" if model in GROUPED else None,
+    )
 
 
 def key(lhs: str, op: str, rhs: str, group: int = 1) -> tuple:
@@ -89,8 +93,13 @@ def index(rows: pd.DataFrame, group) -> pd.DataFrame:
 def complete(name: str) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """The complete rows of bfi, its reversed items turned round, or of vas, and the scales that measurement.R took."""
     if name == "bfi":
-        rows, scales = data("bfi").iloc[:, :25].dropna(), {code: [f"{code}{i}" for i in range(1, 6)] for code in "ACENO"}
-        return rows.assign(**{item: 7 - rows[item] for item in ("A1", "C4", "C5", "E1", "E2", "O2", "O5")}), scales
+        rows, scales = (
+            data("bfi").iloc[:, :25].dropna(),
+            {code: [f"{code}{i}" for i in range(1, 6)] for code in "ACENO"},
+        )
+        return rows.assign(
+            **{item: 7 - rows[item] for item in ("A1", "C4", "C5", "E1", "E2", "O2", "O5")}
+        ), scales
     loaded = study.load("vas")
     scales = {code: loaded.scales[code] for code in loaded.model_constructs("main")}
     return data("vas")[[item for items in scales.values() for item in items]].dropna(), scales

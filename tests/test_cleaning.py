@@ -15,15 +15,28 @@ from cxlib.reading import DataError
 from cxlib.study import load
 
 GAP = np.nan
-SCALES = {"A": ["a1", "a2", "a3", "a4"], "B": ["b1", "b2", "b3", "b4"], "C": ["c1", "c2", "c3", "c4"]}
+SCALES = {
+    "A": ["a1", "a2", "a3", "a4"],
+    "B": ["b1", "b2", "b3", "b4"],
+    "C": ["c1", "c2", "c3", "c4"],
+}
 ITEMS = [item for items in SCALES.values() for item in items]
 RULES = {
     "columns": {
-        "id": {"kind": "id"}, "device": {"kind": "text"}, "seconds": {"kind": "number", "unit": "s"}, "check": {"kind": "number"},
-        "given": {"kind": "flag"}, "hours": {"kind": "number", "only_if": "given == 1"}, "begin": {"kind": "date"}, "end": {"kind": "date"},
+        "id": {"kind": "id"},
+        "device": {"kind": "text"},
+        "seconds": {"kind": "number", "unit": "s"},
+        "check": {"kind": "number"},
+        "given": {"kind": "flag"},
+        "hours": {"kind": "number", "only_if": "given == 1"},
+        "begin": {"kind": "date"},
+        "end": {"kind": "date"},
     },
     "screening": {
-        "duplicates": ["device"], "attention": {"check": 3}, "duration": "seconds", "order": ITEMS,
+        "duplicates": ["device"],
+        "attention": {"check": 3},
+        "duration": "seconds",
+        "order": ITEMS,
         "contradictions": {"hours without": "given == 0 and hours >= 0", "dates": "end < begin"},
     },
 }
@@ -32,12 +45,23 @@ RULES = {
 def honest(n: int = 60, seed: int = 1) -> pd.DataFrame:
     """Answers from one factor a scale; a4 is worded the other way round."""
     rng = np.random.default_rng(seed)
-    factor = rng.normal(size=(n, 3)) @ np.linalg.cholesky([[1, 0.5, 0.5], [0.5, 1, 0.5], [0.5, 0.5, 1]]).T
+    factor = (
+        rng.normal(size=(n, 3))
+        @ np.linalg.cholesky([[1, 0.5, 0.5], [0.5, 1, 0.5], [0.5, 0.5, 1]]).T
+    )
     latent = np.repeat(factor, 4, axis=1) + 0.7 * rng.normal(size=(n, 12))
     frame = pd.DataFrame(np.clip(np.round(4 + 1.2 * latent), 1, 7), columns=ITEMS)
     frame["a4"] = 8 - frame["a4"]
-    return frame.assign(id=[f"R{i}" for i in range(n)], device=[f"d{i}" for i in range(n)], seconds=600.0, check=3.0, given=1.0, hours=5.0,
-                        begin=pd.Timestamp("2026-01-01 10:00"), end=pd.Timestamp("2026-01-01 10:10"))
+    return frame.assign(
+        id=[f"R{i}" for i in range(n)],
+        device=[f"d{i}" for i in range(n)],
+        seconds=600.0,
+        check=3.0,
+        given=1.0,
+        hours=5.0,
+        begin=pd.Timestamp("2026-01-01 10:00"),
+        end=pd.Timestamp("2026-01-01 10:10"),
+    )
 
 
 def alpha(frame: pd.DataFrame) -> float:
@@ -69,13 +93,30 @@ def spoilt():
 def test_every_declared_rule_removes_what_it_should_and_counts_it_once(study, spoilt):
     result = cleaning.clean(spoilt, study)
     assert result.flow.table.to_numpy().tolist() == [
-        ["received", 0, 60], ["duplicates", 1, 59], ["attention", 2, 57], ["speed", 1, 56], ["straightlining", 1, 55], ["contradictions", 2, 53]]
+        ["received", 0, 60],
+        ["duplicates", 1, 59],
+        ["attention", 2, 57],
+        ["speed", 1, 56],
+        ["straightlining", 1, 55],
+        ["contradictions", 2, 53],
+    ]
     screening = result.screening.table.set_index("respondent")
-    assert screening.loc["R9", "reasons"] == "attention; speed" and screening.loc["R1", "reasons"] == "duplicates"
+    assert (
+        screening.loc["R9", "reasons"] == "attention; speed"
+        and screening.loc["R1", "reasons"] == "duplicates"
+    )
     assert set(screening.index[~screening["kept"]]) == {"R1", "R2", "R4", "R6", "R7", "R8", "R9"}
-    assert result.data["respondent"].tolist() == [f"R{i}" for i in range(60) if i not in (1, 2, 4, 6, 7, 8, 9)]
-    assert result.flow.text["en"].startswith("Of 60 rows received, 7 were removed (answered more than once 1, failed an attention check 2")
-    assert len(screening) == 60 and list(result.screening.table)[:3] == ["respondent", "kept", "reasons"]
+    assert result.data["respondent"].tolist() == [
+        f"R{i}" for i in range(60) if i not in (1, 2, 4, 6, 7, 8, 9)
+    ]
+    assert result.flow.text["en"].startswith(
+        "Of 60 rows received, 7 were removed (answered more than once 1, failed an attention check 2"
+    )
+    assert len(screening) == 60 and list(result.screening.table)[:3] == [
+        "respondent",
+        "kept",
+        "reasons",
+    ]
 
 
 def test_a_study_without_rules_loses_nobody(tmp_path, spoilt):
@@ -84,7 +125,11 @@ def test_a_study_without_rules_loses_nobody(tmp_path, spoilt):
     assert "declares no screening rule" in result.flow.text["en"]
     ecsi = load("ecsi")
     result = cleaning.clean(reading.read(ecsi), ecsi)
-    assert len(result.data) == 250 and result.recoded == () and result.data["respondent"].tolist() == list(range(1, 251))
+    assert (
+        len(result.data) == 250
+        and result.recoded == ()
+        and result.data["respondent"].tolist() == list(range(1, 251))
+    )
 
 
 def test_the_order_of_the_rows_changes_nothing_but_which_copy_stays(study, spoilt):
@@ -113,7 +158,9 @@ def test_no_row_left_says_which_rule_took_them(study):
 
 def test_the_shortest_time_can_be_declared(tmp_path, spoilt):
     rules = {**RULES["screening"], "min_duration": 300}
-    table = cleaning.clean(spoilt, write(tmp_path, SCALES, columns=RULES["columns"], screening=rules)).flow.table.set_index("step")
+    table = cleaning.clean(
+        spoilt, write(tmp_path, SCALES, columns=RULES["columns"], screening=rules)
+    ).flow.table.set_index("step")
     assert table.loc["speed", "removed"] == 2  # 199 and 200; R9 had left before
 
 
@@ -142,21 +189,34 @@ def test_a_reverse_item_turned_twice_ruins_alpha_and_is_told(study):
     twice = cleaning.clean(ready, study)
     assert alpha(twice.data[SCALES["A"]]) < alpha(once.data[SCALES["A"]]) - 0.3
     assert [w["en"] for w in twice.flow.warnings] == [
-        "Item a4 runs against the rest of A after recoding: the file may hold it already recoded; if so, take 'reverse: true' out."]
+        "Item a4 runs against the rest of A after recoding: the file may hold it already recoded; if so, take 'reverse: true' out."
+    ]
 
 
 def test_an_undeclared_reverse_item_is_told(tmp_path):
     told = cleaning.clean(honest(300), write(tmp_path, SCALES)).flow.warnings
-    assert len(told) == 1 and "Item a4 runs against the rest of A as it stands" in told[0]["en"] and "reverse: true" in told[0]["zh"]
+    assert (
+        len(told) == 1
+        and "Item a4 runs against the rest of A as it stands" in told[0]["en"]
+        and "reverse: true" in told[0]["zh"]
+    )
 
 
-@given(low=st.integers(-3, 1), width=st.integers(1, 100), answers=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@given(
+    low=st.integers(-3, 1),
+    width=st.integers(1, 100),
+    answers=st.lists(st.floats(0, 1), min_size=1, max_size=20),
+)
 @settings(derandomize=True, deadline=None, max_examples=30)
 def test_recoding_mirrors_the_declared_range(low, width, answers):
     ecsi = load("ecsi")
     construct = ecsi.constructs["PERV"]
-    item = construct.items["PERV1"].model_copy(update={"reverse": True, "scale": (float(low), float(low + width))})
-    turned = ecsi.model_copy(update={"constructs": {"PERV": construct.model_copy(update={"items": {"PERV1": item}})}})
+    item = construct.items["PERV1"].model_copy(
+        update={"reverse": True, "scale": (float(low), float(low + width))}
+    )
+    turned = ecsi.model_copy(
+        update={"constructs": {"PERV": construct.model_copy(update={"items": {"PERV1": item}})}}
+    )
     x = pd.DataFrame({"PERV1": low + width * np.array(answers)})
     y = cleaning.recode(x, turned)["PERV1"]
     np.testing.assert_allclose(y - low, low + width - x["PERV1"], atol=1e-9)
@@ -186,17 +246,48 @@ def test_a_construct_that_was_asked_of_some_says_of_whom(tmp_path):
     assert told[1].startswith("B was asked of 6 of 10 respondents (given == 1)")
 
 
-@pytest.mark.parametrize(("condition", "rows"), [
-    ("x > 2", [2, 3]), ("x >= 2 and not flag == 1", [3]), ("group == 'a' or x == 4", [0, 3]), ("code == 7", [1]), ("code != 7", [0, 2]),
-    ("2 <= x and x <= 3", [1, 2]), ("x - flag == 2", [2]), ("-x < -3", [3]), ("end < begin", [1]), ("x == flag", [0]), ("not x > 2", [0, 1]),
-])
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ("x > 2", [2, 3]),
+        ("x >= 2 and not flag == 1", [3]),
+        ("group == 'a' or x == 4", [0, 3]),
+        ("code == 7", [1]),
+        ("code != 7", [0, 2]),
+        ("2 <= x and x <= 3", [1, 2]),
+        ("x - flag == 2", [2]),
+        ("-x < -3", [3]),
+        ("end < begin", [1]),
+        ("x == flag", [0]),
+        ("not x > 2", [0, 1]),
+    ],
+)
 def test_conditions(condition, rows):
-    frame = pd.DataFrame({"x": [1.0, 2, 3, 4], "flag": [1.0, 1, 1, GAP], "group": ["a", "b", None, "b"], "code": ["1", "7", "8", None],
-                          "begin": pd.to_datetime(["2026-01-02"] * 4), "end": pd.to_datetime(["2026-01-03", "2026-01-01", None, "2026-01-03"])})
+    frame = pd.DataFrame(
+        {
+            "x": [1.0, 2, 3, 4],
+            "flag": [1.0, 1, 1, GAP],
+            "group": ["a", "b", None, "b"],
+            "code": ["1", "7", "8", None],
+            "begin": pd.to_datetime(["2026-01-02"] * 4),
+            "end": pd.to_datetime(["2026-01-03", "2026-01-01", None, "2026-01-03"]),
+        }
+    )
     assert np.flatnonzero(cleaning.where(frame, condition)).tolist() == rows
 
 
-@pytest.mark.parametrize("condition", ["x.to_csv('leak')", "__import__('os')", "[x for x in y]", "x > 1 > 0", "x * 2 > 1", "x >", "x = 1"])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "x.to_csv('leak')",
+        "__import__('os')",
+        "[x for x in y]",
+        "x > 1 > 0",
+        "x * 2 > 1",
+        "x >",
+        "x = 1",
+    ],
+)
 def test_conditions_only_compare(condition):
     with pytest.raises(DataError, match="cannot be read"):
         cleaning.where(pd.DataFrame({"x": [1.0]}), condition)
@@ -249,7 +340,9 @@ def test_even_odd_consistency_row_by_row():
 @pytest.mark.parametrize("name", ["ecsi", "hs"])
 def test_mahalanobis_is_that_of_psych(name):
     wanted = reference("description_mahalanobis").query("set == @name")["d2"]
-    frame = reading.read(load("ecsi")).frame if name == "ecsi" else reference("hs").loc[:, "x1":"x9"]
+    frame = (
+        reading.read(load("ecsi")).frame if name == "ecsi" else reference("hs").loc[:, "x1":"x9"]
+    )
     np.testing.assert_allclose(cleaning.mahalanobis(frame)["mahalanobis"], wanted, rtol=1e-9)
 
 
@@ -272,18 +365,42 @@ def test_distances_that_do_not_exist_are_said(study):
 
 def test_screening_is_held_against_the_key(study, spoilt):
     screening = cleaning.clean(spoilt, study).screening
-    key = pd.DataFrame({"resp_id": ["R2", "R3", "R4", "R6", "R7", "R20"],
-                        "kind": ["attention", "attention", "speeder", "straight_liner", "contradictory", "label"]})
+    key = pd.DataFrame(
+        {
+            "resp_id": ["R2", "R3", "R4", "R6", "R7", "R20"],
+            "kind": [
+                "attention",
+                "attention",
+                "speeder",
+                "straight_liner",
+                "contradictory",
+                "label",
+            ],
+        }
+    )
     result = cleaning.against_key(screening, key)
     table = result.table.set_index(["kind", "rule"])
     assert table.loc[("attention", "attention"), ["n", "hits", "rate"]].tolist() == [2, 1, 0.5]
-    assert table.loc[("speeder", "speed"), "rate"] == 1 and table.loc[("label", ""), ["measure", "rate"]].tolist() == ["kept", 1]
-    assert table.loc[("none", "any"), ["n", "hits"]].tolist() == [54, 51]  # R1, R8 and R9 were not in the key
+    assert table.loc[("speeder", "speed"), "rate"] == 1 and table.loc[
+        ("label", ""), ["measure", "rate"]
+    ].tolist() == ["kept", 1]
+    assert table.loc[("none", "any"), ["n", "hits"]].tolist() == [
+        54,
+        51,
+    ]  # R1, R8 and R9 were not in the key
     assert table.loc[("none", "speed"), "hits"] == 53
     n, share, z = 54, 51 / 54, 1.959963984540054
-    wilson = (share + z * z / (2 * n) + np.array([-1, 1]) * z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-    np.testing.assert_allclose(table.loc[("none", "any"), ["low", "high"]].astype(float), wilson, rtol=1e-9)
-    assert result.text["en"].startswith("The rules found 4 of 5 rows planted for them, kept 1 of 1 rows")
+    wilson = (
+        share
+        + z * z / (2 * n)
+        + np.array([-1, 1]) * z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    ) / (1 + z * z / n)
+    np.testing.assert_allclose(
+        table.loc[("none", "any"), ["low", "high"]].astype(float), wilson, rtol=1e-9
+    )
+    assert result.text["en"].startswith(
+        "The rules found 4 of 5 rows planted for them, kept 1 of 1 rows"
+    )
 
 
 def test_a_key_of_another_simulation_is_refused_and_none_is_said(study, spoilt):
@@ -297,5 +414,13 @@ def test_a_key_of_another_simulation_is_refused_and_none_is_said(study, spoilt):
 def test_the_flow_picture_shows_every_count(study, spoilt, language):
     picture = cleaning.plot_flow(cleaning.clean(spoilt, study).flow, study, language=language)
     written = " ".join(t.get_text() for t in picture.figure.axes[0].texts)
-    assert [int(n) for n in pd.Series(written).str.findall(r"n = (\d+)")[0]] == [60, 53, 1, 2, 1, 1, 2]
+    assert [int(n) for n in pd.Series(written).str.findall(r"n = (\d+)")[0]] == [
+        60,
+        53,
+        1,
+        2,
+        1,
+        1,
+        2,
+    ]
     assert "7" in picture.text[language]

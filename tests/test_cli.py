@@ -22,7 +22,14 @@ from cxlib.study import find, load
 
 
 def cxlib(*arguments, **more):
-    return subprocess.run([sys.executable, "-m", "cxlib.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False, **more)
+    return subprocess.run(
+        [sys.executable, "-m", "cxlib.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **more,
+    )
 
 
 @pytest.fixture
@@ -37,7 +44,9 @@ def study(tmp_path):
         kept = yaml.safe_load(yaml.safe_dump(content, allow_unicode=True))
         if change:
             change(kept)
-        (tmp_path / "study.yml").write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")
+        (tmp_path / "study.yml").write_text(
+            yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8"
+        )
         answers.to_csv(tmp_path / "answers.csv", index=False)
         return tmp_path / "study.yml"
 
@@ -62,17 +71,27 @@ def test_check_prints_a_summary():
 def test_check_says_what_is_odd_in_the_data(study):
     done = cxlib("check", study(answers=study.answers.assign(CUSA1=7, CUSA2=None)))
     assert done.returncode == 0
-    for words in ("250 of 6,000 answers (4.2 %) are missing; 0 of 250 rows are complete", "note        Item CUSA1 has the same answer", "Item CUSA2 has no answer"):
+    for words in (
+        "250 of 6,000 answers (4.2 %) are missing; 0 of 250 rows are complete",
+        "note        Item CUSA1 has the same answer",
+        "Item CUSA2 has no answer",
+    ):
         assert words in done.stdout
 
 
 def test_a_file_without_answers_is_not_in_order(study):
     refused(cxlib("check", study(answers=study.answers.head(0))), "no row of answers below it")
-    refused(cxlib("check", study(answers=study.answers * float("nan"))), "None of the 24 items has an answer in any of the 250 rows")
+    refused(
+        cxlib("check", study(answers=study.answers * float("nan"))),
+        "None of the 24 items has an answer in any of the 250 rows",
+    )
 
 
 def test_check_evaluates_the_conditions_of_the_study(study):
-    refused(cxlib("check", study(lambda s: s["constructs"]["CUSL"].update(only_if="stayed == 1"))), "there is no column 'stayed'")
+    refused(
+        cxlib("check", study(lambda s: s["constructs"]["CUSL"].update(only_if="stayed == 1"))),
+        "there is no column 'stayed'",
+    )
 
 
 def test_a_missing_study_is_told_with_the_nearest_one():
@@ -85,7 +104,11 @@ def test_malformed_yaml_is_told_with_its_line(tmp_path):
 
 
 def test_an_unknown_construct_in_a_model(study):
-    refused(cxlib("check", study(lambda s: s["models"].update(main="CUSA ~ PERX"))), "no construct 'PERX'", "Did you mean 'PERV'?")
+    refused(
+        cxlib("check", study(lambda s: s["models"].update(main="CUSA ~ PERX"))),
+        "no construct 'PERX'",
+        "Did you mean 'PERV'?",
+    )
 
 
 def test_an_item_that_is_not_in_the_data(study):
@@ -107,15 +130,30 @@ def test_a_value_outside_the_declared_range(study):
     ],
     ids=["constant item", "identical items", "fewer rows than items"],
 )
-def test_data_no_model_can_be_fitted_to_end_in_a_report_that_says_why(study, tmp_path, spoil, words):
+def test_data_no_model_can_be_fitted_to_end_in_a_report_that_says_why(
+    study, tmp_path, spoil, words
+):
     out = tmp_path / "out"
-    done = cxlib("run", study(answers=spoil(study.answers)), "--out", out, "--only", "01,05,06", "--jobs", "1", "--set", "n_boot=100")
+    done = cxlib(
+        "run",
+        study(answers=spoil(study.answers)),
+        "--out",
+        out,
+        "--only",
+        "01,05,06",
+        "--jobs",
+        "1",
+        "--set",
+        "n_boot=100",
+    )
     assert done.returncode == 0, done.stderr
     said = json.loads((out / "notes" / "cfa_fit.json").read_text("utf-8"))
     for word in words:
         assert word in said["text"]["en"] and word in said["text"]["zh"]
     status = pd.read_csv(out / "tables" / "model_status.csv").set_index("model")
-    assert not status.loc["main", "trustworthy"] and all(word in status.loc["main", "note"] for word in words)
+    assert not status.loc["main", "trustworthy"] and all(
+        word in status.loc["main", "note"] for word in words
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,19 +178,36 @@ def test_a_notebook_that_is_not_there():
 
 def test_a_folder_that_is_not_a_run_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
-    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path), "not an empty folder and not a run", code=1)
+    refused(
+        cxlib("run", "ecsi", "--only", "01", "--out", tmp_path),
+        "not an empty folder and not a run",
+        code=1,
+    )
     assert (tmp_path / "thesis.txt").read_text("utf-8") == "precious"
 
 
 def test_a_file_in_place_of_the_run_folder_is_left_alone(tmp_path):
     (tmp_path / "out").write_text("precious", encoding="utf-8")
-    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out"), "not an empty folder and not a run", code=1)
-    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out" / "deeper"), "no folder can be made there", code=1)
+    refused(
+        cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out"),
+        "not an empty folder and not a run",
+        code=1,
+    )
+    refused(
+        cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "out" / "deeper"),
+        "no folder can be made there",
+        code=1,
+    )
 
 
 def test_a_run_that_is_being_written_is_not_disturbed(tmp_path):
     (tmp_path / f".run.part{os.getpid()}").mkdir()
-    refused(cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "run"), "another run", str(os.getpid()), code=1)
+    refused(
+        cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "run"),
+        "another run",
+        str(os.getpid()),
+        code=1,
+    )
 
 
 def test_a_partial_run_of_another_study_does_not_pass_off_the_old_report(tmp_path):
@@ -169,17 +224,33 @@ WITH_SIGINT = "import signal, sys; signal.signal(signal.SIGINT, signal.{}); from
 
 def stopped(tmp_path, number, sigint):
     """What becomes of a run that is sent a signal once its first notebook has finished."""
-    command = [sys.executable, "-c", WITH_SIGINT.format(sigint), "run", "ecsi", "--only", "01,03", "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    command = [
+        sys.executable,
+        "-c",
+        WITH_SIGINT.format(sigint),
+        "run",
+        "ecsi",
+        "--only",
+        "01,03",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     deadline = time.time() + 120
-    while not list(tmp_path.glob(".run.part*/notes/done_01_cleaning.json")) and time.time() < deadline:
+    while (
+        not list(tmp_path.glob(".run.part*/notes/done_01_cleaning.json")) and time.time() < deadline
+    ):
         time.sleep(0.1)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=300)
     return process.returncode, errors
 
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to a process differently on Windows")
+posix = pytest.mark.skipif(
+    sys.platform == "win32", reason="signals are sent to a process differently on Windows"
+)
 
 
 @posix
@@ -216,8 +287,13 @@ RAISES = {"raises": "1 / 0", "dies": "import os; os._exit(1)"}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize(("how", "words"), [("raises", ["ZeroDivisionError", "notebooks/03_reliability.ipynb"]), ("dies", ["--jobs 1"])])
-def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(tmp_path, how, words, language):
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("raises", ["ZeroDivisionError", "notebooks/03_reliability.ipynb"]), ("dies", ["--jobs 1"])],
+)
+def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(
+    tmp_path, how, words, language
+):
     suite = broken(tmp_path, {"03_reliability": (NEEDS, RAISES[how])})
     done = cxlib("run", "ecsi", "--only", "01,02,03", "--language", language, **suite)
     folder = tmp_path / "runs" / "ecsi"
@@ -241,9 +317,13 @@ def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(tmp_path
 def test_what_needs_a_failed_notebook_is_not_run_and_named(tmp_path):
     suite = broken(tmp_path, {"01_cleaning": ("raw = cxlib", "raw = None.cxlib")})
     done = cxlib("run", "ecsi", "--only", "00,01,03", "--set", "reps=50", **suite)
-    refused(done, "AttributeError", "03_reliability was not run, because it needs 01_cleaning", code=1)
+    refused(
+        done, "AttributeError", "03_reliability was not run, because it needs 01_cleaning", code=1
+    )
     folder = tmp_path / "runs" / "ecsi"
-    assert (folder / "tables" / "power.csv").is_file() and not (folder / "notebooks" / "03_reliability.ipynb").exists()
+    assert (folder / "tables" / "power.csv").is_file() and not (
+        folder / "notebooks" / "03_reliability.ipynb"
+    ).exists()
 
 
 def test_a_report_that_fails_itself_leaves_a_report_without_verdicts(tmp_path):
@@ -255,7 +335,18 @@ def test_a_report_that_fails_itself_leaves_a_report_without_verdicts(tmp_path):
 
 
 def test_a_refusal_in_words_is_told_in_its_words(study, tmp_path):
-    done = cxlib("run", study(), "--out", tmp_path / "out", "--only", "01,08", "--set", "group=nosuch", "--set", "n_boot=100")
+    done = cxlib(
+        "run",
+        study(),
+        "--out",
+        tmp_path / "out",
+        "--only",
+        "01,08",
+        "--set",
+        "group=nosuch",
+        "--set",
+        "n_boot=100",
+    )
     refused(done, "'nosuch' is not a grouping column", code=1)
     assert "ValueError" not in done.stderr and "did not foresee" not in done.stderr
 
@@ -265,10 +356,17 @@ def test_tables_of_an_earlier_run_do_not_stand_in_for_those_of_a_failed_notebook
     assert cxlib("run", "ecsi", "--only", "01,02,03", **suite).returncode == 0
     folder = tmp_path / "runs" / "ecsi"
     assert (folder / "tables" / "reliability.csv").is_file()
-    shutil.rmtree(tmp_path / "cxlib"), shutil.rmtree(tmp_path / "notebooks"), shutil.rmtree(tmp_path / "data")
+    (
+        shutil.rmtree(tmp_path / "cxlib"),
+        shutil.rmtree(tmp_path / "notebooks"),
+        shutil.rmtree(tmp_path / "data"),
+    )
     suite = broken(tmp_path, {"03_reliability": (NEEDS, RAISES["raises"])})
     refused(cxlib("run", "ecsi", "--only", "03", **suite), "03_reliability", code=1)
-    assert not (folder / "tables" / "reliability.csv").exists() and (folder / "tables" / "items.csv").is_file()
+    assert (
+        not (folder / "tables" / "reliability.csv").exists()
+        and (folder / "tables" / "items.csv").is_file()
+    )
     assert not (folder / "notes" / "done_03_reliability.json").exists()
     assert "alpha_if_dropped" not in (folder / "report.html").read_text("utf-8")
 

@@ -13,12 +13,17 @@ from r_tables import r_table
 from cxlib.consistency import ScaleError, alpha, item_statistics, omega_total, resampled, split_half
 
 PRINTED = r_table("reliability", keep_default_na=False)
-SCALES = {key: list(dict.fromkeys(rows.loc[rows["item"] != "", "item"])) for key, rows in PRINTED.groupby(["set", "scale"])}
+SCALES = {
+    key: list(dict.fromkeys(rows.loc[rows["item"] != "", "item"]))
+    for key, rows in PRINTED.groupby(["set", "scale"])
+}
 MORE = {"A1": [1, 2, 3, 4, 5.0], "B1": [2, 1, 4, 3, 5.0], "C1": [1, 3, 2, 5, 4.0]}
 
 
 def printed(key: tuple[str, str], item: str = "") -> dict[str, float]:
-    rows = PRINTED[(PRINTED["set"] == key[0]) & (PRINTED["scale"] == key[1]) & (PRINTED["item"] == item)]
+    rows = PRINTED[
+        (PRINTED["set"] == key[0]) & (PRINTED["scale"] == key[1]) & (PRINTED["item"] == item)
+    ]
     return dict(zip(rows["statistic"], rows["value"], strict=True))
 
 
@@ -30,7 +35,11 @@ def compound(k: int, rho: float) -> np.ndarray:
 @pytest.mark.parametrize("key", SCALES, ids="-".join)
 def test_a_scale_as_in_r(key):
     frame, r = data_set(key[0])[SCALES[key]], printed(key)
-    found = alpha(frame).table.iloc[0] if len(SCALES[key]) == 2 else pd.concat([alpha(frame).table.iloc[0], omega_total(frame).table.iloc[0][["omega"]]])
+    found = (
+        alpha(frame).table.iloc[0]
+        if len(SCALES[key]) == 2
+        else pd.concat([alpha(frame).table.iloc[0], omega_total(frame).table.iloc[0][["omega"]]])
+    )
     for name in ("n", "alpha", "alpha_low", "alpha_high", "alpha_std", "mean_r", "lambda6"):
         assert found[name] == pytest.approx(r[name], abs=1e-10), name
     if "omega" in r:
@@ -83,12 +92,17 @@ def test_alpha_is_the_mean_of_the_split_covariances():
 @given(st.integers(0, 10**6), st.integers(2, 7), st.floats(0.1, 50), st.floats(-5, 5))
 def test_order_units_and_direction_of_the_scale_do_not_matter(seed, k, scale, shift):
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(rng.normal(size=(40, 1)) + rng.normal(size=(40, k)), columns=list("abcdefg")[:k])
+    frame = pd.DataFrame(
+        rng.normal(size=(40, 1)) + rng.normal(size=(40, k)), columns=list("abcdefg")[:k]
+    )
     other = shift - scale * frame[rng.permutation(frame.columns)]
     for coefficient in (alpha, split_half):
         one, two = coefficient(frame).table.iloc[0], coefficient(other).table.iloc[0]
         np.testing.assert_allclose(one, two, atol=1e-8)
-    one, two = (item_statistics(f).table.set_index("item")[["r_drop", "alpha_if_dropped"]] for f in (frame, other))
+    one, two = (
+        item_statistics(f).table.set_index("item")[["r_drop", "alpha_if_dropped"]]
+        for f in (frame, other)
+    )
     np.testing.assert_allclose(one, two.loc[one.index], atol=1e-8)
 
 
@@ -115,11 +129,16 @@ def test_rows_with_a_missing_answer_are_left_out_and_counted():
 def test_the_bootstrap_interval():
     frame = exact(compound(5, 0.4), n=400)
     before = np.random.get_state()[1].copy()  # noqa: NPY002 – the global generator must stay untouched
-    one, two, other = (alpha(frame, resampled(400, np.random.default_rng(seed))).table.iloc[0] for seed in (1, 1, 2))
+    one, two, other = (
+        alpha(frame, resampled(400, np.random.default_rng(seed))).table.iloc[0]
+        for seed in (1, 1, 2)
+    )
     assert (before == np.random.get_state()[1]).all()  # noqa: NPY002
     pd.testing.assert_series_equal(one, two)
     assert one["alpha_boot_low"] != other["alpha_boot_low"]
-    assert list(one[["alpha_boot_low", "alpha_boot_high"]]) == pytest.approx(list(one[["alpha_low", "alpha_high"]]), abs=0.02)
+    assert list(one[["alpha_boot_low", "alpha_boot_high"]]) == pytest.approx(
+        list(one[["alpha_low", "alpha_high"]]), abs=0.02
+    )
 
 
 def test_resamples_draw_as_many_rows_as_there_are_each_as_often():
@@ -138,7 +157,11 @@ def test_the_bootstrap_counts_weights_as_repeated_rows(holed):
     times = resampled(len(frame), np.random.default_rng(3), 1)
     repeated = frame.loc[frame.index.repeat(times[:, 0].astype(int))]
     found = alpha(frame, times).table.iloc[0]
-    assert found["alpha_boot_low"] == found["alpha_boot_high"] == pytest.approx(alpha(repeated).table["alpha"].item(), abs=1e-12)
+    assert (
+        found["alpha_boot_low"]
+        == found["alpha_boot_high"]
+        == pytest.approx(alpha(repeated).table["alpha"].item(), abs=1e-12)
+    )
 
 
 def test_resamples_without_variance_are_counted_out():
@@ -146,7 +169,9 @@ def test_resamples_without_variance_are_counted_out():
     times = resampled(4, np.random.default_rng(0), 200)
     lost = (times[3] == 0).sum() + (times[3] == 4).sum()
     result = alpha(frame, times)
-    assert 0 < lost < 200 and result.table[["alpha_boot_low", "alpha_boot_high"]].notna().all(axis=None)
+    assert 0 < lost < 200 and result.table[["alpha_boot_low", "alpha_boot_high"]].notna().all(
+        axis=None
+    )
     assert any(f"In {lost} of 200 resamples" in w["en"] for w in result.warnings)
 
 
@@ -172,14 +197,17 @@ def test_many_items_need_a_generator_for_their_splits():
 
 
 @pytest.mark.parametrize("coefficient", [alpha, split_half, omega_total, item_statistics])
-@pytest.mark.parametrize(("frame", "message"), [
-    ({"A1": MORE["A1"]}, "A single item \\(A1\\)"),
-    ({**MORE, "D1": [3.0] * 5}, "same answer to D1"),
-    ({**MORE, "D1": list("abcde")}, "D1 are not numbers"),
-    ({**MORE, "D1": [1, 2, None, None, None]}, "Only 2 rows answer all of"),
-    ({**MORE, "D1": [1, 2, 3, 4, np.inf]}, "infinite"),
-    ({"A1": MORE["A1"], "B1": [5, 4, 3, 2, 1.0]}, "does not vary"),
-])
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ({"A1": MORE["A1"]}, "A single item \\(A1\\)"),
+        ({**MORE, "D1": [3.0] * 5}, "same answer to D1"),
+        ({**MORE, "D1": list("abcde")}, "D1 are not numbers"),
+        ({**MORE, "D1": [1, 2, None, None, None]}, "Only 2 rows answer all of"),
+        ({**MORE, "D1": [1, 2, 3, 4, np.inf]}, "infinite"),
+        ({"A1": MORE["A1"], "B1": [5, 4, 3, 2, 1.0]}, "does not vary"),
+    ],
+)
 def test_what_cannot_be_computed_is_said_in_both_languages(coefficient, frame, message):
     with pytest.raises(ScaleError, match=message) as error:
         coefficient(pd.DataFrame(frame))

@@ -16,8 +16,13 @@ PRINTED = r_table("factors", keep_default_na=False, dtype={"row": str, "column":
 MORE = r_table("factorability", keep_default_na=False).set_index(["set", "table"])
 NUMBER = {"hs": 3, "ecsi": 4, "bfi": 5}
 DATA = {name: data_set(name).dropna() for name in NUMBER}
-SOLUTIONS = [(name, method, rotation) for (name, table, method, rotation), _ in PRINTED.groupby(["set", "table", "method", "rotation"])
-             if table == "loadings"]
+SOLUTIONS = [
+    (name, method, rotation)
+    for (name, table, method, rotation), _ in PRINTED.groupby(
+        ["set", "table", "method", "rotation"]
+    )
+    if table == "loadings"
+]
 
 
 def printed(name: str, table: str, method: str = "", rotation: str = "") -> pd.DataFrame:
@@ -55,11 +60,16 @@ def test_factorability_as_in_psych(name):
 
 @pytest.mark.parametrize("name", NUMBER)
 def test_eigenvalues_and_map_as_in_psych(name):
-    for method, r in (("pca", printed(name, "pca")["value"]), ("fa", MORE.loc[(name, "smc"), "value"])):
+    for method, r in (
+        ("pca", printed(name, "pca")["value"]),
+        ("fa", MORE.loc[(name, "smc"), "value"]),
+    ):
         found = parallel(DATA[name], np.random.default_rng(0), draws=2, method=method)
         np.testing.assert_allclose(found["observed"], r, atol=1e-10)
     found = map_test(DATA[name]).set_index("factors")["map"]
-    np.testing.assert_allclose(found.loc[1:], printed(name, "map")["value"].iloc[: len(found) - 1], atol=1e-10)
+    np.testing.assert_allclose(
+        found.loc[1:], printed(name, "map")["value"].iloc[: len(found) - 1], atol=1e-10
+    )
 
 
 @pytest.mark.parametrize(("name", "method", "rotation"), SOLUTIONS, ids=str)
@@ -67,8 +77,12 @@ def test_loadings_as_in_psych(name, method, rotation):
     kaiser = {"oblimin_kaiser": True, "varimax_raw": False}.get(rotation)
     solution = efa(DATA[name], NUMBER[name], method, rotation.split("_")[0], kaiser)
     tolerance = 1e-6 if "oblimin" in rotation else 1e-7
-    np.testing.assert_allclose(solution.loadings, square(printed(name, "loadings", method, rotation)), atol=tolerance)
-    np.testing.assert_allclose(solution.correlations, square(printed(name, "phi", method, rotation)), atol=tolerance)
+    np.testing.assert_allclose(
+        solution.loadings, square(printed(name, "loadings", method, rotation)), atol=tolerance
+    )
+    np.testing.assert_allclose(
+        solution.correlations, square(printed(name, "phi", method, rotation)), atol=tolerance
+    )
     assert solution.rmsr == pytest.approx(printed(name, "rmsr", method)["value"].item(), abs=1e-8)
     assert solution.converged
 
@@ -78,7 +92,9 @@ def test_loadings_as_in_psych(name, method, rotation):
 @pytest.mark.parametrize("rotation", ["none", "oblimin"])
 def test_loadings_as_psych_prints_them(name, method, rotation):
     r = square(printed(name, "psych", method, rotation))
-    np.testing.assert_allclose(efa(DATA[name], NUMBER[name], method, rotation).loadings, r, atol=1e-5)
+    np.testing.assert_allclose(
+        efa(DATA[name], NUMBER[name], method, rotation).loadings, r, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("method", ["minres", "ml", "pa"])
@@ -87,7 +103,9 @@ def test_a_planted_simple_structure_comes_back(method, phi):
     frame, pattern = simple_structure(phi)
     solution = efa(frame, 3, method)
     np.testing.assert_allclose(solution.loadings, pattern, atol=1e-5)
-    np.testing.assert_allclose(solution.correlations, np.full((3, 3), phi) + (1 - phi) * np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(
+        solution.correlations, np.full((3, 3), phi) + (1 - phi) * np.eye(3), atol=1e-5
+    )
     assert solution.rmsr < 1e-6
     assert solution.cross.empty
     assert solution.heywood == ()
@@ -115,7 +133,11 @@ def test_the_parts_of_a_solution_agree(rotation):
 
 
 @settings(derandomize=True, deadline=None, max_examples=15)
-@given(st.integers(0, 10**6), st.sampled_from(["minres", "ml"]), st.sampled_from(["oblimin", "promax", "varimax"]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["minres", "ml"]),
+    st.sampled_from(["oblimin", "promax", "varimax"]),
+)
 def test_order_units_and_direction_of_items_do_not_matter(seed, method, rotation):
     rng = np.random.default_rng(seed)
     frame = DATA["hs"]
@@ -131,6 +153,7 @@ def test_order_units_and_direction_of_items_do_not_matter(seed, method, rotation
 
 def test_no_rotation_of_the_axes_is_better_than_the_one_found():
     """Quartimin at least as low as in psych's own solution; varimax not improved by turning any two axes."""
+
     def quartimin(pattern: np.ndarray) -> float:
         squares = pattern**2
         return ((squares.sum(axis=1) ** 2).sum() - (squares**2).sum()) / 4
@@ -143,7 +166,10 @@ def test_no_rotation_of_the_axes_is_better_than_the_one_found():
     for i, j in zip(*np.triu_indices(5, 1), strict=True):
         for angle in (-0.3, -0.01, 0.01, 0.3):
             turned = pattern.copy()
-            turned[:, [i, j]] = pattern[:, [i, j]] @ [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+            turned[:, [i, j]] = pattern[:, [i, j]] @ [
+                [np.cos(angle), -np.sin(angle)],
+                [np.sin(angle), np.cos(angle)],
+            ]
             assert ((turned**2).var(axis=0)).sum() < best
 
 
@@ -151,7 +177,11 @@ def test_one_factor_needs_no_rotation():
     solution = efa(DATA["hs"][["x4", "x5", "x6"]], 1, "ml")
     pattern, phi, converged = rotate(solution.loadings.to_numpy(), "oblimin")
     np.testing.assert_array_equal(pattern, solution.loadings)
-    assert (phi.shape, converged, solution.method) == ((1, 1), True, "ml extraction of Pearson correlations, no rotation")
+    assert (phi.shape, converged, solution.method) == (
+        (1, 1),
+        True,
+        "ml extraction of Pearson correlations, no rotation",
+    )
     r = DATA["hs"][["x4", "x5", "x6"]].corr().to_numpy()
     assert solution.loadings.iloc[0, 0] ** 2 == pytest.approx(r[0, 1] * r[0, 2] / r[1, 2], abs=1e-7)
     assert efa(DATA["hs"], 1).cross.empty
@@ -208,26 +238,37 @@ def test_rows_with_a_missing_answer_are_left_out():
 NORMAL = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 5)), columns=list("abcde"))
 
 
-@pytest.mark.parametrize("method", [kmo, bartlett, map_test, lambda f: parallel(f, np.random.default_rng(0)), lambda f: efa(f, 1)])
-@pytest.mark.parametrize(("frame", "message"), [
-    (NORMAL.assign(b=3.0), "Every one of 30 complete rows has the same answer to b"),
-    (NORMAL.assign(copy=NORMAL["a"]), "a and copy"),
-    (NORMAL.assign(mirror=6 - NORMAL["a"]), "a and mirror"),
-    (NORMAL.assign(total=NORMAL.sum(axis=1)), "singular"),
-    (NORMAL.head(5), "Only 5 of 5 rows are complete, for 5 items"),
-    (NORMAL.assign(b="much"), "The answers to b are not numbers"),
-    (NORMAL.assign(b=np.inf), "infinite"),
-    (NORMAL[["a", "b"]], "at least 3"),
-])
+@pytest.mark.parametrize(
+    "method",
+    [kmo, bartlett, map_test, lambda f: parallel(f, np.random.default_rng(0)), lambda f: efa(f, 1)],
+)
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (NORMAL.assign(b=3.0), "Every one of 30 complete rows has the same answer to b"),
+        (NORMAL.assign(copy=NORMAL["a"]), "a and copy"),
+        (NORMAL.assign(mirror=6 - NORMAL["a"]), "a and mirror"),
+        (NORMAL.assign(total=NORMAL.sum(axis=1)), "singular"),
+        (NORMAL.head(5), "Only 5 of 5 rows are complete, for 5 items"),
+        (NORMAL.assign(b="much"), "The answers to b are not numbers"),
+        (NORMAL.assign(b=np.inf), "infinite"),
+        (NORMAL[["a", "b"]], "at least 3"),
+    ],
+)
 def test_what_cannot_be_factored_says_why(method, frame, message):
     with pytest.raises(ValueError, match=message):
         method(frame)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"factors": 3}, "allowed are 1 to 2"), ({"factors": 0}, "allowed are 1 to 2"),
-    ({"factors": 1, "method": "uls"}, "Allowed: minres, ml, pa"), ({"factors": 1, "rotation": "quartimax"}, "Allowed: oblimin, promax"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"factors": 3}, "allowed are 1 to 2"),
+        ({"factors": 0}, "allowed are 1 to 2"),
+        ({"factors": 1, "method": "uls"}, "Allowed: minres, ml, pa"),
+        ({"factors": 1, "rotation": "quartimax"}, "Allowed: oblimin, promax"),
+    ],
+)
 def test_what_is_not_allowed_says_what_is(arguments, message):
     with pytest.raises(ValueError, match=message):
         efa(NORMAL, **arguments)
@@ -248,9 +289,13 @@ def test_factorability_and_map_of_polychoric_correlations_as_in_psych():
     """To 1e-5, as lavaan's own floor on cell probabilities moves its polychorics in the seventh digit."""
     value, each = kmo(DATA["bfi"], "polychoric")
     np.testing.assert_allclose([value, *each], MORE.loc[("bfi", "kmo"), "value"], atol=1e-5)
-    np.testing.assert_allclose(bartlett(DATA["bfi"], "polychoric")[:2], MORE.loc[("bfi", "bartlett"), "value"], rtol=1e-5)
+    np.testing.assert_allclose(
+        bartlett(DATA["bfi"], "polychoric")[:2], MORE.loc[("bfi", "bartlett"), "value"], rtol=1e-5
+    )
     found = map_test(DATA["bfi"], "polychoric").set_index("factors")["map"].loc[1:]
-    np.testing.assert_allclose(found, MORE.loc[("bfi", "map"), "value"].iloc[:len(found)], atol=1e-5)
+    np.testing.assert_allclose(
+        found, MORE.loc[("bfi", "map"), "value"].iloc[: len(found)], atol=1e-5
+    )
 
 
 def test_an_unknown_kind_of_correlation_is_refused():

@@ -20,11 +20,20 @@ INDIRECT = ("visual -> speed", "indirect")
 @functools.cache
 def structures(estimator="ML", column="school"):
     """Grant-White first, as the reference has it, and nothing freed."""
-    declared = study(school={"kind": "category", "group": True, "levels": {"Grant-White": "Grant-White", "Pasteur": "Pasteur"}},
-                     age={"kind": "category", "group": True}, grade={"kind": "category", "group": True})
+    declared = study(
+        school={
+            "kind": "category",
+            "group": True,
+            "levels": {"Grant-White": "Grant-White", "Pasteur": "Pasteur"},
+        },
+        age={"kind": "category", "group": True},
+        grade={"kind": "category", "group": True},
+    )
     compared = groups.compare(pupils(), declared, column)
     ladder = groups.ladder(compared, estimator=estimator)
-    return group_paths.structures(groups.Ladder(compared, ladder.criterion, ladder.fits, ladder.fits, steps=ladder.steps))
+    return group_paths.structures(
+        groups.Ladder(compared, ladder.criterion, ladder.fits, ladder.fits, steps=ladder.steps)
+    )
 
 
 @pytest.mark.parametrize("estimator", ["ML", "MLR"])
@@ -36,19 +45,28 @@ def test_paths_of_every_group(estimator):
     for row in expected.itertuples():
         mine = found.loc[(f"{row.rhs} -> {row.lhs}", ("Grant-White", "Pasteur")[row.group - 1])]
         for column in ("est", "se", "p", "std"):
-            assert mine[column] == pytest.approx(getattr(row, column), rel=1e-5, abs=1e-9), (row, column)
+            assert mine[column] == pytest.approx(getattr(row, column), rel=1e-5, abs=1e-9), (
+                row,
+                column,
+            )
 
 
 @pytest.mark.parametrize("estimator", ["ML", "MLR"])
 def test_differences_of_paths(estimator):
     """Wald, likelihood ratio (scaled with MLR) and the difference itself."""
-    tests, paths = table("path_tests").query("estimator == @estimator").set_index("path"), table("paths").query("estimator == @estimator")
+    tests, paths = (
+        table("path_tests").query("estimator == @estimator").set_index("path"),
+        table("paths").query("estimator == @estimator"),
+    )
     defined = paths[paths["op"] == ":="].set_index("lhs")
     found = group_paths.group_differences(structures(estimator)).table.set_index(["effect", "kind"])
     for letter, effect in PATHS.items():
         mine = found.loc[(effect, "direct")]
         for column in ("wald", "p", "lr_chisq", "lr_p"):
-            assert mine[column] == pytest.approx(tests.loc[letter, column], rel=1e-5), (letter, column)
+            assert mine[column] == pytest.approx(tests.loc[letter, column], rel=1e-5), (
+                letter,
+                column,
+            )
         assert mine["est"] == pytest.approx(defined.loc["d" + letter, "est"], rel=1e-6)
         assert mine["se"] == pytest.approx(defined.loc["d" + letter, "se"], rel=1e-6)
     assert found.loc[INDIRECT, "est"] == pytest.approx(defined.loc["di", "est"], rel=1e-6)
@@ -62,7 +80,9 @@ def test_indirect_effects_of_every_group():
     found = group_paths.group_paths(structures()).table.set_index(["effect", "kind", "group"])
     for at, name in enumerate(("Grant-White", "Pasteur"), 1):
         for column in ("est", "se"):
-            assert found.loc[(*INDIRECT, name), column] == pytest.approx(defined.loc[f"i{at}", column], rel=1e-6)
+            assert found.loc[(*INDIRECT, name), column] == pytest.approx(
+                defined.loc[f"i{at}", column], rel=1e-6
+            )
 
 
 @pytest.mark.parametrize("path", PATHS.values())
@@ -70,8 +90,19 @@ def test_the_likelihood_ratio_is_that_of_a_new_fit(path):
     found = structures()
     start, end = path.split(" -> ")
     model = sem.parse(found.ladder.compared.study.syntax("main"), means=True)
-    held = invariance.fit_level(groups.numbered(found.ladder.compared), model, groups.GROUP, ("loadings",), (), [(end, start)])
-    mine = group_paths.group_differences(found).table.set_index(["effect", "kind"]).loc[(path, "direct"), "lr_chisq"]
+    held = invariance.fit_level(
+        groups.numbered(found.ladder.compared),
+        model,
+        groups.GROUP,
+        ("loadings",),
+        (),
+        [(end, start)],
+    )
+    mine = (
+        group_paths.group_differences(found)
+        .table.set_index(["effect", "kind"])
+        .loc[(path, "direct"), "lr_chisq"]
+    )
     assert mine == pytest.approx(held.chisq - found.fit.chisq, abs=1e-9)
 
 
@@ -102,29 +133,76 @@ def planted(gap, n=500, seed=1):
         speed = (0.6 - gap * at) * visual + 0.2 * textual + rng.normal(size=n) * 0.7
         eta = np.column_stack([visual, textual, speed])
         x = np.repeat(eta, 3, axis=1) + rng.normal(size=(n, 9)) * 0.6
-        parts.append(pd.DataFrame(x, columns=[item for items in ITEMS.values() for item in items]).assign(g=name))
+        parts.append(
+            pd.DataFrame(x, columns=[item for items in ITEMS.values() for item in items]).assign(
+                g=name
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
-BY = {"path": "speed ~ visual", "by": "g", "sign": "+", "en": "stronger in the first", "zh": "第一组更强"}
-TWO = {"g": {"kind": "category", "group": True, "levels": {"first": {"en": "first", "zh": "第一"}, "second": {"en": "second", "zh": "第二"}}}}
+BY = {
+    "path": "speed ~ visual",
+    "by": "g",
+    "sign": "+",
+    "en": "stronger in the first",
+    "zh": "第一组更强",
+}
+TWO = {
+    "g": {
+        "kind": "category",
+        "group": True,
+        "levels": {
+            "first": {"en": "first", "zh": "第一"},
+            "second": {"en": "second", "zh": "第二"},
+        },
+    }
+}
 
 
 def test_a_planted_difference_is_found_and_only_that():
     data, declared = planted(0.4), study(**TWO)
-    found = group_paths.group_differences(group_paths.structures(groups.ladder(groups.compare(data, declared, "g"))), 0)
+    found = group_paths.group_differences(
+        group_paths.structures(groups.ladder(groups.compare(data, declared, "g"))), 0
+    )
     sure = found.table[found.table["p_adjusted"] < 0.05]
     assert sure["effect"].tolist() == ["visual -> speed"]
     assert sure["ci_low"].iloc[0] < 0.4 < sure["ci_high"].iloc[0]
-    assert "1 of 3 paths differs between the groups" in found.text["en"] and "visual ability → speed ability" in found.text["en"]
+    assert (
+        "1 of 3 paths differs between the groups" in found.text["en"]
+        and "visual ability → speed ability" in found.text["en"]
+    )
     assert "能力visual → 能力speed" in found.text["zh"]
 
 
 def test_hypotheses_about_groups():
-    data, declared = planted(0.4), study({"H1": BY, "H2": BY | {"path": "textual ~ visual"}, "H3": {"path": "speed ~ textual", "en": "", "zh": ""}}, **TWO)
+    data, declared = (
+        planted(0.4),
+        study(
+            {
+                "H1": BY,
+                "H2": BY | {"path": "textual ~ visual"},
+                "H3": {"path": "speed ~ textual", "en": "", "zh": ""},
+            },
+            **TWO,
+        ),
+    )
     found = group_paths.hypothesis_tests(data, declared)
-    assert list(found.table) == ["id", "est", "ci_low", "ci_high", "p", "n", "std", "test", "notebook", "note"]
-    assert found.table["id"].tolist() == ["H1", "H2"] and set(found.table["notebook"]) == {"08_groups"}
+    assert list(found.table) == [
+        "id",
+        "est",
+        "ci_low",
+        "ci_high",
+        "p",
+        "n",
+        "std",
+        "test",
+        "notebook",
+        "note",
+    ]
+    assert found.table["id"].tolist() == ["H1", "H2"] and set(found.table["notebook"]) == {
+        "08_groups"
+    }
     first = found.table.iloc[0]
     assert first["ci_low"] < 0.4 < first["ci_high"] and first["p"] < 0.001 and first["n"] == 1000
     assert "first less second" in first["test"] and first["std"] > 0.2
@@ -145,10 +223,23 @@ def test_hypotheses_by_groups_too_small_are_not_tested_and_say_why():
     declared = study({"H1": BY}, **TWO)
     for language, why in (("en", "Fewer than two groups of 'g'"), ("zh", "不足两个")):
         found = group_paths.hypothesis_tests(planted(0.4, n=50), declared, language=language)
-        assert found.table["id"].tolist() == ["H1"] and found.table[["est", "p", "n"]].isna().all(axis=None) and found.n_used == 0
-        assert found.warnings[0][language].startswith("H1") and found.table["note"].item() in found.warnings[0][language]
-        (judged,) = verdicts.hypotheses(declared, {"hypothesis_tests": found.table}, language).table.itertuples()
-        assert judged.verdict == "not tested" and judged.note == found.table["note"].item() and why in judged.note
+        assert (
+            found.table["id"].tolist() == ["H1"]
+            and found.table[["est", "p", "n"]].isna().all(axis=None)
+            and found.n_used == 0
+        )
+        assert (
+            found.warnings[0][language].startswith("H1")
+            and found.table["note"].item() in found.warnings[0][language]
+        )
+        (judged,) = verdicts.hypotheses(
+            declared, {"hypothesis_tests": found.table}, language
+        ).table.itertuples()
+        assert (
+            judged.verdict == "not tested"
+            and judged.note == found.table["note"].item()
+            and why in judged.note
+        )
 
 
 def test_where_loadings_differ_paths_carry_a_warning_and_hypotheses_are_not_tested():
@@ -161,17 +252,31 @@ def test_where_loadings_differ_paths_carry_a_warning_and_hypotheses_are_not_test
     for result in (group_paths.group_paths(found), group_paths.group_differences(found)):
         assert said in result.warnings[0]["en"] and len(result.table)
     tested = group_paths.hypothesis_tests(data, study({"H1": BY}, **TWO))
-    assert tested.table["p"].isna().all() and said in tested.warnings[0]["en"] and said in tested.table["note"].item()
+    assert (
+        tested.table["p"].isna().all()
+        and said in tested.warnings[0]["en"]
+        and said in tested.table["note"].item()
+    )
 
 
 def test_three_groups_have_a_joint_test_and_no_single_difference():
     rng = np.random.default_rng(8)
-    data = pd.concat([planted(0.0, 150, 3), planted(0.0, 75, 4).assign(g="third")], ignore_index=True)
-    found = group_paths.structures(groups.ladder(groups.compare(data, study(g={"kind": "category", "group": True}), "g")))
+    data = pd.concat(
+        [planted(0.0, 150, 3), planted(0.0, 75, 4).assign(g="third")], ignore_index=True
+    )
+    found = group_paths.structures(
+        groups.ladder(groups.compare(data, study(g={"kind": "category", "group": True}), "g"))
+    )
     result = group_paths.group_differences(found, 50, rng)
-    assert set(result.table["df"]) == {2} and result.table["est"].isna().all() and result.table["boot_p"].isna().all()
+    assert (
+        set(result.table["df"]) == {2}
+        and result.table["est"].isna().all()
+        and result.table["boot_p"].isna().all()
+    )
     direct = result.table[result.table["kind"] == "direct"]
-    assert direct["lr_chisq"].to_numpy() == pytest.approx(direct["wald"].to_numpy(), rel=0.15, abs=0.3)
+    assert direct["lr_chisq"].to_numpy() == pytest.approx(
+        direct["wald"].to_numpy(), rel=0.15, abs=0.3
+    )
     assert any("With 3 groups there is no single difference" in w["en"] for w in result.warnings)
 
 
@@ -188,10 +293,20 @@ def test_what_the_ladder_freed_stays_free():
 
 def test_without_groups_the_results_are_empty_and_marked():
     ecsi = load("ecsi")
-    found = group_paths.structures(groups.ladder(groups.compare(pd.DataFrame(1.0, range(5), list(ecsi.items)), ecsi)))
-    paths, differences = group_paths.group_paths(found), group_paths.group_differences(found, 10, np.random.default_rng(1))
-    assert list(paths.table) == group_paths.PATHS and list(differences.table) == group_paths.DIFFERENCES
-    assert paths.table.empty and differences.table.empty and "no grouping column" in paths.text["en"]
+    found = group_paths.structures(
+        groups.ladder(groups.compare(pd.DataFrame(1.0, range(5), list(ecsi.items)), ecsi))
+    )
+    paths, differences = (
+        group_paths.group_paths(found),
+        group_paths.group_differences(found, 10, np.random.default_rng(1)),
+    )
+    assert (
+        list(paths.table) == group_paths.PATHS
+        and list(differences.table) == group_paths.DIFFERENCES
+    )
+    assert (
+        paths.table.empty and differences.table.empty and "no grouping column" in paths.text["en"]
+    )
     assert group_paths.hypothesis_tests(pd.DataFrame(), ecsi).table.empty
     assert show.render(group_paths.plot_paths(paths, differences, ecsi))[0].startswith(b"\x89PNG")
 
@@ -199,8 +314,12 @@ def test_without_groups_the_results_are_empty_and_marked():
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_forest(language):
     found = structures()
-    picture = group_paths.plot_paths(group_paths.group_paths(found), group_paths.group_differences(found), found.ladder.compared.study,
-                                     language=language)
+    picture = group_paths.plot_paths(
+        group_paths.group_paths(found),
+        group_paths.group_differences(found),
+        found.ladder.compared.study,
+        language=language,
+    )
     assert "n = 301" in picture.text[language] and show.render(picture)[0].startswith(b"\x89PNG")
     axes = picture.figure.axes[0]
     assert len(axes.get_yticks()) == 3

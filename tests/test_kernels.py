@@ -17,7 +17,9 @@ from traitlets.config import Config
 
 from cxlib import kernels
 
-pytestmark = pytest.mark.skipif(not kernels.FORKS, reason="kernels are forked on Linux and its like only")
+pytestmark = pytest.mark.skipif(
+    not kernels.FORKS, reason="kernels are forked on Linux and its like only"
+)
 ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
@@ -32,7 +34,10 @@ def ask(manager_class, folder, *codes, after=None, **start):
     """Run code in a kernel of its own; what each cell printed or the name of what it raised, the provisioner and its process."""
 
     async def run():
-        manager = manager_class(kernel_name="python3", config=Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "k")}}))
+        manager = manager_class(
+            kernel_name="python3",
+            config=Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "k")}}),
+        )
         await manager.start_kernel(cwd=str(folder), **start)
         process, client = manager.provisioner.process, manager.client()
         client.start_channels()
@@ -62,7 +67,9 @@ def gone(*pids, seconds=20):
     """Whether these processes end in time."""
     end = time.time() + seconds
     while time.time() < end:
-        if not any(psutil.pid_exists(pid) and psutil.Process(pid).status() not in ENDED for pid in pids):
+        if not any(
+            psutil.pid_exists(pid) and psutil.Process(pid).status() not in ENDED for pid in pids
+        ):
             return True
         time.sleep(0.1)
     return False
@@ -71,26 +78,43 @@ def gone(*pids, seconds=20):
 def test_a_forked_kernel_is_warm_and_has_the_folder_and_the_environment_it_is_given(warm, tmp_path):
     codes = ["import sys; print('seaborn' in sys.modules, 'cxlib.structure' in sys.modules)", "import os; print(os.getcwd())",
              "print(os.environ['ONLY_HERE'])"]  # fmt: skip
-    said, process = ask(kernels.manager(AsyncKernelManager, warm), tmp_path, *codes, env={**os.environ, "ONLY_HERE": "yes"})
+    said, process = ask(
+        kernels.manager(AsyncKernelManager, warm),
+        tmp_path,
+        *codes,
+        env={**os.environ, "ONLY_HERE": "yes"},
+    )
     assert isinstance(process, kernels.Forked)
     assert said == ["True True", str(tmp_path), "yes"]
     assert gone(process.pid) and process.wait() == -signal.SIGKILL
 
 
 def test_a_forked_kernel_looks_for_modules_and_draws_where_a_plain_one_does(warm, tmp_path):
-    codes = ["import sys; print(sys.path, sys.flags, sys.argv[1:2])", "from matplotlib import pyplot; print(pyplot.get_backend())"]
-    plain, forked = (ask(kernels.manager(AsyncKernelManager, process), tmp_path, *codes)[0] for process in (None, warm))
+    codes = [
+        "import sys; print(sys.path, sys.flags, sys.argv[1:2])",
+        "from matplotlib import pyplot; print(pyplot.get_backend())",
+    ]
+    plain, forked = (
+        ask(kernels.manager(AsyncKernelManager, process), tmp_path, *codes)[0]
+        for process in (None, warm)
+    )
     assert forked == plain
 
 
 def test_what_one_kernel_does_another_does_not_see(warm, tmp_path):
     forking = kernels.manager(AsyncKernelManager, warm)
     ask(forking, tmp_path, "import numpy, os; numpy.left_behind = 1; os.environ['LEFT'] = '1'")
-    assert ask(forking, tmp_path, "import numpy, os; print(hasattr(numpy, 'left_behind'), 'LEFT' in os.environ)")[0] == ["False False"]
+    assert ask(
+        forking,
+        tmp_path,
+        "import numpy, os; print(hasattr(numpy, 'left_behind'), 'LEFT' in os.environ)",
+    )[0] == ["False False"]
 
 
 def test_the_process_that_forks_has_one_thread(warm, tmp_path):
-    said, _ = ask(kernels.manager(AsyncKernelManager, warm), tmp_path, "import os; print(os.getppid())")
+    said, _ = ask(
+        kernels.manager(AsyncKernelManager, warm), tmp_path, "import os; print(os.getppid())"
+    )
     assert psutil.Process(int(said[0])).num_threads() == 1
 
 
@@ -116,12 +140,16 @@ def test_an_interrupt_stops_the_cell_and_not_the_kernel(warm, tmp_path):
 
 def test_a_kernel_that_dies_tells_how(warm, tmp_path):
     connection = tmp_path / "connection.json"
-    kernel = warm.fork(["-f", str(connection), "--IPKernelApp.log_level=50"], os.environ, str(tmp_path))
+    kernel = warm.fork(
+        ["-f", str(connection), "--IPKernelApp.log_level=50"], os.environ, str(tmp_path)
+    )
     assert kernel.poll() is None and kernel.wait(0.01) is None
     kernel.kill()
     assert kernel.wait(20) == -signal.SIGKILL == kernel.poll() == kernel.returncode
     kernel.kill()  # of one that has ended: nothing happens
-    refused = warm.fork(["--no-such-option"], os.environ, str(tmp_path / "absent"))  # a folder that is not there
+    refused = warm.fork(
+        ["--no-such-option"], os.environ, str(tmp_path / "absent")
+    )  # a folder that is not there
     assert refused.wait(20) == 1
 
 
@@ -134,7 +162,9 @@ def test_plain_kernels_where_the_warm_process_is_gone_or_is_another_interpreter(
 
 
 def test_a_kernel_of_another_interpreter_is_not_forked(warm, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/another/python")  # the kernel is started with a path that is not this one
+    monkeypatch.setattr(
+        sys, "executable", "/another/python"
+    )  # the kernel is started with a path that is not this one
     forking = kernels.manager(AsyncKernelManager, warm)
     monkeypatch.setattr(forking, "format_kernel_cmd", lambda self, extra_arguments=None: [
         os.path.join(sys.prefix, "bin", "python"), "-m", "ipykernel_launcher", "-f", self.connection_file])  # fmt: skip
@@ -153,7 +183,11 @@ time.sleep(60)
 
 @pytest.mark.parametrize("victim", ["the run", "the warm process"])
 def test_kernels_end_with_the_process_they_belong_to(tmp_path, victim):
-    run = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "connection.json")], stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "connection.json")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with run.stdout:
         warm_pid, kernel_pid = map(int, run.stdout.readline().split())
     try:
@@ -167,7 +201,17 @@ def test_kernels_end_with_the_process_they_belong_to(tmp_path, victim):
 
 @pytest.mark.parametrize("moment", ["while it warms", "while notebooks run"])
 def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, moment):
-    command = [sys.executable, "-m", "cxlib.cli", "run", "ecsi", "--only", "01,06", "--out", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "cxlib.cli",
+        "run",
+        "ecsi",
+        "--only",
+        "01,06",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process, end = psutil.Process(run.pid), time.time() + 120
 

@@ -30,7 +30,9 @@ def test_littles_test_is_the_one_from_lavaans_moments(name):
     wanted = reference("description_mcar").set_index("set").loc[name]
     found = result.table.loc[0]
     assert found[["df", "patterns", "n"]].tolist() == wanted[["df", "patterns", "n"]].tolist()
-    np.testing.assert_allclose([found["chisq"], found["p"]], [wanted["chisq"], wanted["p"]], rtol=1e-9)
+    np.testing.assert_allclose(
+        [found["chisq"], found["p"]], [wanted["chisq"], wanted["p"]], rtol=1e-9
+    )
 
 
 def test_littles_test_of_one_gap_is_a_comparison_of_means():
@@ -40,7 +42,9 @@ def test_littles_test_of_one_gap_is_a_comparison_of_means():
     frame["y"] += frame["x"]
     frame.loc[:19, "y"] = np.nan
     x, gone = frame["x"], frame["y"].isna()
-    by_hand = (20 * (x[gone].mean() - x.mean()) ** 2 + 60 * (x[~gone].mean() - x.mean()) ** 2) / x.var(ddof=0)
+    by_hand = (
+        20 * (x[gone].mean() - x.mean()) ** 2 + 60 * (x[~gone].mean() - x.mean()) ** 2
+    ) / x.var(ddof=0)
     row = missing.littles_mcar(frame).table.loc[0]
     assert row["df"] == 1 and row["chisq"] == pytest.approx(by_hand, rel=1e-8)
 
@@ -49,7 +53,12 @@ def test_littles_test_rejects_about_one_random_sample_in_twenty_and_finds_what_i
     rng, rejected = np.random.default_rng(2), 0
     for _ in range(200):
         x = rng.multivariate_normal([0, 0, 0], [[1, 0.5, 0.4], [0.5, 1, 0.3], [0.4, 0.3, 1]], 200)
-        rejected += missing.littles_mcar(pd.DataFrame(np.where(rng.random(x.shape) < [0, 0.2, 0.2], np.nan, x))).table["p"][0] < 0.05
+        rejected += (
+            missing.littles_mcar(
+                pd.DataFrame(np.where(rng.random(x.shape) < [0, 0.2, 0.2], np.nan, x))
+            ).table["p"][0]
+            < 0.05
+        )
     assert rejected <= 20  # 10 expected, 3.2 standard deviations allowed
     frame = pd.DataFrame(x, columns=list("abc"))
     frame["c"] = frame["c"].mask(frame["a"] > 0.5)
@@ -61,13 +70,20 @@ def test_littles_test_rejects_about_one_random_sample_in_twenty_and_finds_what_i
 @settings(derandomize=True, deadline=None, max_examples=10)
 def test_littles_test_does_not_depend_on_order_or_units(order, factor):
     frame = holed()
-    one, other = missing.littles_mcar(frame).table, missing.littles_mcar(frame[order].sample(frac=1, random_state=1) * factor).table
+    one, other = (
+        missing.littles_mcar(frame).table,
+        missing.littles_mcar(frame[order].sample(frac=1, random_state=1) * factor).table,
+    )
     np.testing.assert_allclose(other[["chisq", "df"]], one[["chisq", "df"]], rtol=1e-6)
 
 
 def test_nothing_missing_is_said_not_tested():
     result = missing.littles_mcar(reference("hs")[HS])
-    assert np.isnan(result.table["p"][0]) and "nothing to test" in result.warnings[0]["en"] and "无需检验" in result.text["zh"]
+    assert (
+        np.isnan(result.table["p"][0])
+        and "nothing to test" in result.warnings[0]["en"]
+        and "无需检验" in result.text["zh"]
+    )
 
 
 def test_a_test_that_cannot_be_made_says_why():
@@ -88,10 +104,14 @@ def test_many_patterns_in_few_rows_are_a_warning():
 def test_counts_and_patterns_by_hand(tmp_path):
     study = write(tmp_path, {"A": ["a1", "a2"], "B": ["b1"]})
     gap = np.nan
-    data = pd.DataFrame({"a1": [1, gap, gap, 4, 5], "a2": [1, 2, gap, 4, 5], "b1": [1.0, 2, 3, 4, gap]})
+    data = pd.DataFrame(
+        {"a1": [1, gap, gap, 4, 5], "a2": [1, 2, gap, 4, 5], "b1": [1.0, 2, 3, 4, gap]}
+    )
     result = missing.by_item(data, study)
     assert result.table["missing"].tolist() == [2, 1, 1] and result.table["n"].tolist() == [3, 4, 4]
-    assert result.text["en"].startswith("4 of 15 answers (26.7 %) are missing; 2 of 5 rows are complete. Most are missing in a1 (40.0 %)")
+    assert result.text["en"].startswith(
+        "4 of 15 answers (26.7 %) are missing; 2 of 5 rows are complete. Most are missing in a1 (40.0 %)"
+    )
     kinds = missing.patterns(data[["a1", "a2", "b1"]])
     assert kinds.to_numpy().tolist() == [[2, 0, ""], [1, 1, "a1"], [1, 1, "b1"], [1, 2, "a1 a2"]]
 
@@ -99,7 +119,9 @@ def test_counts_and_patterns_by_hand(tmp_path):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_picture_shows_the_share_of_every_item(tmp_path, language):
     study = write(tmp_path, {"A": ["a1", "a2"], "B": ["b1"]})
-    data = pd.DataFrame({"a1": [1, np.nan, 3, 4], "a2": [1.0, 2, 3, 4], "b1": [1.0, np.nan, np.nan, 4]})
+    data = pd.DataFrame(
+        {"a1": [1, np.nan, 3, 4], "a2": [1.0, 2, 3, 4], "b1": [1.0, np.nan, np.nan, 4]}
+    )
     picture = missing.plot_missing(data, study, language=language)
     bars, grid = picture.figure.axes
     assert [b.get_height() for b in bars.patches] == [25, 0, 50]

@@ -29,7 +29,11 @@ def path(language, notebook):
 
 
 def cells(language, notebook, kind):
-    return [cell for cell in nbformat.read(path(language, notebook), as_version=4).cells if cell.cell_type == kind]
+    return [
+        cell
+        for cell in nbformat.read(path(language, notebook), as_version=4).cells
+        if cell.cell_type == kind
+    ]
 
 
 def lines(cell):
@@ -42,7 +46,11 @@ def levels(cell):
 
 
 def parameters(language, notebook):
-    found = [cell for cell in cells(language, notebook, "code") if "parameters" in cell.metadata.get("tags", [])]
+    found = [
+        cell
+        for cell in cells(language, notebook, "code")
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
     assert len(found) == 1
     return found[0]
 
@@ -74,7 +82,10 @@ def test_it_is_valid_and_says_its_kernel(language, notebook):
 
 @pytest.mark.parametrize(("language", "notebook"), FILES)
 def test_no_outputs_are_committed(language, notebook):
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells(language, notebook, "code"))
+    assert all(
+        cell.outputs == [] and cell.execution_count is None
+        for cell in cells(language, notebook, "code")
+    )
 
 
 @pytest.mark.parametrize(("language", "notebook"), FILES)
@@ -84,7 +95,11 @@ def test_code_cells_are_short_calls(language, notebook):
     assert max(sizes) <= 15
     assert statistics.median(sizes) <= 4
     for cell in code:
-        defined = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.With)]
+        defined = [
+            n
+            for n in ast.walk(ast.parse(cell.source))
+            if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.With)
+        ]
         assert defined == [], cell.source
         assert "open(" not in cell.source.replace("open_run(", "")
 
@@ -108,8 +123,12 @@ def test_a_chinese_notebook_speaks_chinese(notebook):
     """Every prose cell, every heading and every help comment; with the punctuation of Chinese."""
     for cell in cells("zh", notebook, "markdown"):
         assert CHINESE.search(cell.source), cell.source
-        assert all(CHINESE.search(line) for line in cell.source.splitlines() if line.startswith("#")), cell.source
-        assert not re.search(r"[\u3400-\u9fff][,;:?!()\"]|[,;:?!()\"][\u3400-\u9fff]", without_code(cell.source)), cell.source
+        assert all(
+            CHINESE.search(line) for line in cell.source.splitlines() if line.startswith("#")
+        ), cell.source
+        assert not re.search(
+            r"[\u3400-\u9fff][,;:?!()\"]|[,;:?!()\"][\u3400-\u9fff]", without_code(cell.source)
+        ), cell.source
     for line in lines(parameters("zh", notebook)):
         assert CHINESE.search(line.split("#", 1)[1]), line
 
@@ -124,7 +143,9 @@ def test_a_chinese_notebook_calls_an_item_one_name(notebook):
 @pytest.mark.parametrize("notebook", ALL)
 def test_the_two_languages_keep_step(notebook):
     """The same cells in the same order: code to the letter, headings by level."""
-    english, chinese = (nbformat.read(path(language, notebook), as_version=4) for language in ("en", "zh"))
+    english, chinese = (
+        nbformat.read(path(language, notebook), as_version=4) for language in ("en", "zh")
+    )
     assert [cell.cell_type for cell in english.cells] == [cell.cell_type for cell in chinese.cells]
     assert english.metadata == chinese.metadata
     for one, other in zip(english.cells, chinese.cells, strict=True):
@@ -141,7 +162,10 @@ def test_the_two_languages_keep_step(notebook):
 @pytest.mark.parametrize("notebook", ALL)
 def test_the_two_languages_name_the_same_tables_and_sources(notebook):
     """What a notebook leaves, and the works it cites, are the same for every reader."""
-    english, chinese = ("\n".join(cell.source for cell in cells(language, notebook, "markdown")) for language in ("en", "zh"))
+    english, chinese = (
+        "\n".join(cell.source for cell in cells(language, notebook, "markdown"))
+        for language in ("en", "zh")
+    )
     for pattern in (r"doi:[^\s;:,)，；：）]+", r"`([a-z0-9]+(?:_[a-z0-9]+)+)`"):
         assert set(re.findall(pattern, english)) == set(re.findall(pattern, chinese))
 

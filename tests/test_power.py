@@ -36,7 +36,9 @@ SIZES = {"M ~ X": 0.35, "Y ~ M": 0.30, "Y ~ X": 0.0}
 
 @pytest.fixture(scope="module")
 def result(small):
-    return power.power(small, n=150, population=SIZES, reps=2000, rng=np.random.default_rng(1), sizes=[150, 600])
+    return power.power(
+        small, n=150, population=SIZES, reps=2000, rng=np.random.default_rng(1), sizes=[150, 600]
+    )
 
 
 # Fit
@@ -58,12 +60,17 @@ def test_power_of_the_fit_is_the_share_of_samples_that_reject():
     """Squared normal numbers with the noncentrality of RMSEA .08 against the critical value of .05."""
     rng, df, n = np.random.default_rng(3), 24, 200
     normal = (rng.standard_normal((200_000, df)) for _ in range(2))
-    null, true = (((z + sqrt((n - 1) * r**2)) ** 2).sum(axis=1) for z, r in zip(normal, (0.05, 0.08), strict=True))
+    null, true = (
+        ((z + sqrt((n - 1) * r**2)) ** 2).sum(axis=1)
+        for z, r in zip(normal, (0.05, 0.08), strict=True)
+    )
     share = (true > np.quantile(null, 0.95)).mean()
     assert abs(share - power.power_rmsea(n, df)) < 0.006
 
 
-@pytest.mark.parametrize("wrong", [{"df": 0}, {"df": 5, "rmsea1": 0.05}, {"df": 5, "rmsea0": -0.01}])
+@pytest.mark.parametrize(
+    "wrong", [{"df": 0}, {"df": 5, "rmsea1": 0.05}, {"df": 5, "rmsea0": -0.01}]
+)
 def test_impossible_questions_about_fit_are_refused(wrong):
     with pytest.raises(ValueError, match="df= is"):
         power.power_rmsea(200, **wrong)
@@ -103,10 +110,16 @@ def test_power_is_the_share_of_fitted_raw_samples_that_notice(small, result):
         data = pd.DataFrame(rng.standard_normal((150, len(cov))) @ root.T, columns=cov.columns)
         rows = sem.fit(data, small.syntax()).parameters.set_index(["lhs", "op", "rhs"])["z"]
         first, second, direct = rows["M", "~", "X"], rows["Y", "~", "M"], rows["Y", "~", "X"]
-        hits.append([first > 1.96, second > 1.96, first > 1.96 and second > 1.96, abs(direct) > 1.96])
+        hits.append(
+            [first > 1.96, second > 1.96, first > 1.96 and second > 1.96, abs(direct) > 1.96]
+        )
     table = result.table[result.table["n"] == 150].set_index("name")["power"]
-    for share, name in zip(np.mean(hits, axis=0), ["M ~ X", "Y ~ M", "X -> M -> Y", "Y ~ X"], strict=True):
-        assert abs(share - table[name]) < 3.5 * sqrt(table[name] * (1 - table[name]) * (1 / reps + 1 / 2000)), name
+    for share, name in zip(
+        np.mean(hits, axis=0), ["M ~ X", "Y ~ M", "X -> M -> Y", "Y ~ X"], strict=True
+    ):
+        assert abs(share - table[name]) < 3.5 * sqrt(
+            table[name] * (1 - table[name]) * (1 / reps + 1 / 2000)
+        ), name
 
 
 def test_sizes_that_are_declared_are_the_populations(result):
@@ -123,26 +136,36 @@ def test_false_alarms_are_as_frequent_as_the_level_allows_and_never_enough_to_fi
 
 
 def test_respondents_for_eighty_per_cent_give_eighty_per_cent(small):
-    needed = power.power(small, n=100, population=SIZES, reps=20, rng=np.random.default_rng(2), sizes=[100]).table
+    needed = power.power(
+        small, n=100, population=SIZES, reps=20, rng=np.random.default_rng(2), sizes=[100]
+    ).table
     row = needed.set_index("name").loc["X -> M -> Y"]
     rng = np.random.default_rng(4)
-    again = power.power(small, n=int(row["n_80"]), population=SIZES, reps=2000, rng=rng, sizes=[200])
+    again = power.power(
+        small, n=int(row["n_80"]), population=SIZES, reps=2000, rng=rng, sizes=[200]
+    )
     found = again.table.set_index(["name", "n"]).loc[("X -> M -> Y", row["n_80"])]
     assert found["formula"] == pytest.approx(0.80, abs=0.005)
     assert abs(found["power"] - 0.80) < 4 * sqrt(0.16 / 2000) + 0.01
 
 
 def test_the_same_generator_gives_the_same_power_and_a_larger_sample_more(small, result):
-    again = power.power(small, n=150, population=SIZES, reps=2000, rng=np.random.default_rng(1), sizes=[150, 600])
+    again = power.power(
+        small, n=150, population=SIZES, reps=2000, rng=np.random.default_rng(1), sizes=[150, 600]
+    )
     pd.testing.assert_frame_equal(again.table, result.table)
     wide = result.table.pivot_table(index="name", columns="n", values="power").drop(index="Y ~ X")
     assert (wide[600] > wide[150]).all()
 
 
 def test_a_study_with_a_truth_and_a_second_order_construct_needs_no_population(vas):
-    found = power.power(vas, "V2", n=600, reps=40, rng=np.random.default_rng(1), sizes=[600]).table.set_index("name")
+    found = power.power(
+        vas, "V2", n=600, reps=40, rng=np.random.default_rng(1), sizes=[600]
+    ).table.set_index("name")
     rounded = population(vas).covariance(rounded=True)
-    fitted = sem.fit_moments(rounded, 600, vas.syntax("V2")).parameters.set_index(["lhs", "op", "rhs"])["std"]
+    fitted = sem.fit_moments(rounded, 600, vas.syntax("V2")).parameters.set_index(
+        ["lhs", "op", "rhs"]
+    )["std"]
     assert found.loc["CE ~ PI", "std"] == pytest.approx(fitted["CE", "~", "PI"], abs=1e-5)
     assert "VASQ -> PI -> CE -> CP -> LY" in found.index and (found["samples"] == 40).all()
 
@@ -156,7 +179,10 @@ def test_without_population_or_size_the_remedy_is_named(small):
 
 def test_a_control_has_no_population_and_leaves_the_power_of_the_other_paths(small):
     """Paths from a column, to one, and a fixed and a labelled path beside them."""
-    models = {"main": "M ~ 0.3*X\nY ~ b*M + X", "control": "M ~ 0.3*X + age\nY ~ b*M + X + age\nvisits ~ Y\nage ~~ visits"}
+    models = {
+        "main": "M ~ 0.3*X\nY ~ b*M + X",
+        "control": "M ~ 0.3*X + age\nY ~ b*M + X + age\nvisits ~ Y\nage ~~ visits",
+    }
     asked = {**{code: h.model_dump() for code, h in small.hypotheses.items()},
              "H3": {"effect": "age -> M -> Y", "model": "control", "en": "x", "zh": "x"}}  # fmt: skip
     own = study.Study.model_validate(small.model_dump() | {
@@ -165,10 +191,16 @@ def test_a_control_has_no_population_and_leaves_the_power_of_the_other_paths(sma
     plain, found = (power.power(own, model, n=150, reps=40, population=SIZES, rng=np.random.default_rng(2), sizes=[150])
                     for model in models)  # fmt: skip
     paths = plain.table["kind"] == "path"
-    assert list(found.table["name"][found.table["kind"] == "path"]) == list(plain.table["name"][paths])
+    assert list(found.table["name"][found.table["kind"] == "path"]) == list(
+        plain.table["name"][paths]
+    )
     both = plain.table.merge(found.table, on=["kind", "name"])
     assert (both["power_x"] == both["power_y"]).all() and len(both) == 2
-    assert all(column in found.warnings[0][language] for column in ("age", "visits") for language in ("en", "zh"))
+    assert all(
+        column in found.warnings[0][language]
+        for column in ("age", "visits")
+        for language in ("en", "zh")
+    )
     assert len(found.warnings) == len(plain.warnings) + 1
 
 
@@ -182,7 +214,14 @@ def test_a_model_without_paths_between_constructs_has_no_power_and_says_so(small
 
 
 def test_where_nothing_exists_there_is_nothing_to_notice(small):
-    found = power.power(small, n=100, reps=20, sizes=[100], population=power.assumed(small, 0.0), rng=np.random.default_rng(1))
+    found = power.power(
+        small,
+        n=100,
+        reps=20,
+        sizes=[100],
+        population=power.assumed(small, 0.0),
+        rng=np.random.default_rng(1),
+    )
     assert "nothing to notice" in found.text["en"] and np.isinf(found.table["n_80"]).all()
 
 

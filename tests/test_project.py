@@ -39,24 +39,51 @@ def test_the_lock_holds_every_package_with_a_hash_and_no_address():
 
 def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, cxlib; print(*sorted({m.split('.')[0] for m in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "pandas", "scipy", "matplotlib", "seaborn", "semopy", "pydantic", "papermill"} & set(loaded)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {
+        "numpy",
+        "pandas",
+        "scipy",
+        "matplotlib",
+        "seaborn",
+        "semopy",
+        "pydantic",
+        "papermill",
+    } & set(loaded)
 
 
 def test_modules_stay_small():
-    sizes = {path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines()) for path in (ROOT / "cxlib").rglob("*.py")}
+    sizes = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in (ROOT / "cxlib").rglob("*.py")
+    }
     assert {path: size for path, size in sizes.items() if size > 500} == {}
 
 
 def test_dependencies_point_one_way():
     """No stage module imports another; nothing below the run imports the run."""
-    stages = {"power", "cleaning", "description", "reliability", "factors", "measurement", "structure", "mediation"}
+    stages = {
+        "power",
+        "cleaning",
+        "description",
+        "reliability",
+        "factors",
+        "measurement",
+        "structure",
+        "mediation",
+    }
     above = {"cli", "notebooks", "run"}
     for path in (ROOT / "cxlib").rglob("*.py"):
         imported = set()
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cxlib"):
-                imported |= {alias.name for alias in node.names} if node.module == "cxlib" else {node.module.split(".")[1]}
+                imported |= (
+                    {alias.name for alias in node.names}
+                    if node.module == "cxlib"
+                    else {node.module.split(".")[1]}
+                )
         if path.stem in stages:
             assert not imported & (stages - {path.stem}), path
         if path.stem not in above | {"__init__"}:
@@ -69,10 +96,24 @@ def encodingless(source: str) -> list[str]:
     for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
         called = getattr(call.func, "attr", getattr(call.func, "id", ""))
         said = {word.arg for word in call.keywords}
-        words = [value.value for value in call.args if isinstance(value, ast.Constant) and isinstance(value.value, str)]
-        text = called in {"read_text", "write_text"} or (called == "open" and not any(set(w) <= set("rwxab+") and "b" in w for w in words))
-        in_os = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") in {"os", "webbrowser"}
-        if text and not in_os and "encoding" not in said and not any(word.startswith("utf-8") for word in words):
+        words = [
+            value.value
+            for value in call.args
+            if isinstance(value, ast.Constant) and isinstance(value.value, str)
+        ]
+        text = called in {"read_text", "write_text"} or (
+            called == "open" and not any(set(w) <= set("rwxab+") and "b" in w for w in words)
+        )
+        in_os = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") in {
+            "os",
+            "webbrowser",
+        }
+        if (
+            text
+            and not in_os
+            and "encoding" not in said
+            and not any(word.startswith("utf-8") for word in words)
+        ):
             out.append(ast.unparse(call))
     return out
 
@@ -91,7 +132,10 @@ def test_a_call_without_an_encoding_is_seen(source, found):
 
 @pytest.mark.parametrize("folder", ["cxlib", "tests", "benchmarks"])
 def test_no_text_is_read_or_written_in_the_encoding_of_the_machine(folder):
-    found = {path.relative_to(ROOT).as_posix(): encodingless(path.read_text("utf-8")) for path in (ROOT / folder).rglob("*.py")}
+    found = {
+        path.relative_to(ROOT).as_posix(): encodingless(path.read_text("utf-8"))
+        for path in (ROOT / folder).rglob("*.py")
+    }
     assert found and {path: calls for path, calls in found.items() if calls} == {}
 
 
@@ -99,9 +143,20 @@ def test_every_field_of_the_study_file_is_documented():
     from cxlib import study
 
     text = (ROOT / "data" / "README.md").read_text("utf-8")
-    section = text[text.index("## The study file, field by field") : text.index("## Answers as they come")]
+    section = text[
+        text.index("## The study file, field by field") : text.index("## Answers as they come")
+    ]
     said = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", section))))
-    classes = (study.Study, study.Construct, study.Item, study.Column, study.Responses, study.Screening, study.Linked,
-               study.Hypothesis, study.Claim)
+    classes = (
+        study.Study,
+        study.Construct,
+        study.Item,
+        study.Column,
+        study.Responses,
+        study.Screening,
+        study.Linked,
+        study.Hypothesis,
+        study.Claim,
+    )
     fields = {name for part in classes for name in part.model_fields} - {"path", "digest"}
     assert fields - said == set()

@@ -6,13 +6,17 @@ import pytest
 from r_tables import REFERENCE, r_table
 
 TABLES = sorted(REFERENCE.glob("*.csv"))
-MADE = re.compile(r"# R \d+\.\d+\.\d+, (?P<versions>.+); made by (?P<script>\w+\.R)(?:; data: (?P<data>.+))?")
+MADE = re.compile(
+    r"# R \d+\.\d+\.\d+, (?P<versions>.+); made by (?P<script>\w+\.R)(?:; data: (?P<data>.+))?"
+)
 
 
 def first_line(path) -> re.Match:
     with path.open(encoding="utf-8") as lines:
         found = MADE.fullmatch(next(lines).rstrip("\n"))
-    assert found, f"the first line of {path.name} does not name R, its packages and the script: write it with write_csv of versions.R"
+    assert found, (
+        f"the first line of {path.name} does not name R, its packages and the script: write it with write_csv of versions.R"
+    )
     return found
 
 
@@ -34,7 +38,10 @@ def test_all_tables_of_a_script_are_from_one_run_of_it():
 
 
 def test_data_that_are_no_figures_of_ours_say_where_they_come_from():
-    assert all(first_line(REFERENCE / f"{name}.csv")["data"] for name in ("hs", "pd", "bfi", "hs_missing", "ordinal_hs", "ordinal_binary"))
+    assert all(
+        first_line(REFERENCE / f"{name}.csv")["data"]
+        for name in ("hs", "pd", "bfi", "hs_missing", "ordinal_hs", "ordinal_binary")
+    )
 
 
 def test_the_line_is_no_part_of_the_table():

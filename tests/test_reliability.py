@@ -11,7 +11,18 @@ from r_tables import r_table
 
 from cxlib import cleaning, consistency, reading, reliability, sem, show, study
 
-SCALES = ["construct", "items", "n", "alpha", "alpha_low", "alpha_high", "alpha_std", "omega", "split_half", "mean_r"]
+SCALES = [
+    "construct",
+    "items",
+    "n",
+    "alpha",
+    "alpha_low",
+    "alpha_high",
+    "alpha_std",
+    "omega",
+    "split_half",
+    "mean_r",
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +62,14 @@ def test_each_row_is_what_the_scale_alone_gives(ecsi, data, scales, items):
         own = consistency.alpha(frame).table.iloc[0]
         assert list(table.loc[code, own.index]) == list(own)
         assert table.loc[code, "omega"] == consistency.omega_total(frame).table["omega"].item()
-        assert table.loc[code, "split_half"] == consistency.split_half(frame).table["split_half"].item()
-        pd.testing.assert_frame_equal(items[items["construct"] == code].drop(columns="construct").reset_index(drop=True),
-                                      consistency.item_statistics(frame).table)
+        assert (
+            table.loc[code, "split_half"]
+            == consistency.split_half(frame).table["split_half"].item()
+        )
+        pd.testing.assert_frame_equal(
+            items[items["construct"] == code].drop(columns="construct").reset_index(drop=True),
+            consistency.item_statistics(frame).table,
+        )
 
 
 def test_every_missing_number_has_a_reason_that_names_its_scale(ecsi, scales, items):
@@ -62,12 +78,16 @@ def test_every_missing_number_has_a_reason_that_names_its_scale(ecsi, scales, it
         assert gaps == {"PERV", "COMP"}
         for code in gaps:
             for language in ("en", "zh"):
-                assert any(w[language].startswith(ecsi.name(code, language)) for w in result.warnings)
+                assert any(
+                    w[language].startswith(ecsi.name(code, language)) for w in result.warnings
+                )
 
 
 def test_low_scales_and_rising_alphas_are_pointed_out_as_conventions(scales, items):
     low = [w["en"] for w in scales.warnings if "below .70" in w["en"]]
-    assert [w.split(" (")[1][:4] for w in low] == list(scales.table.loc[scales.table["alpha"] < 0.7, "construct"])
+    assert [w.split(" (")[1][:4] for w in low] == list(
+        scales.table.loc[scales.table["alpha"] < 0.7, "construct"]
+    )
     assert all("convention" in w for w in low)
     assert "4 of 6 scales reach .70" in scales.text["en"]
     assert "6 个量表中有 4 个" in scales.text["zh"]
@@ -82,7 +102,12 @@ def test_rows_are_counted_for_each_scale(ecsi, data):
     holed.loc[0, :] = np.nan
     result = reliability.reliability(holed, ecsi)
     n = result.table.set_index("construct")["n"]
-    assert dict(n[["IMAG", "CUSA", "PERQ", "COMP"]]) == {"IMAG": 240, "CUSA": 229, "PERQ": 249, "COMP": 249}
+    assert dict(n[["IMAG", "CUSA", "PERQ", "COMP"]]) == {
+        "IMAG": 240,
+        "CUSA": 229,
+        "PERQ": 249,
+        "COMP": 249,
+    }
     assert result.n_used == 249
     assert "left out of that scale: 1 to 21 of 250 rows" in result.warnings[0]["en"]
     assert "1 至 21 行" in result.warnings[0]["zh"]
@@ -96,15 +121,23 @@ def test_a_scale_that_cannot_be_computed_leaves_the_others_alone(ecsi, data, sca
     assert dict(table.loc[["IMAG", "CUSA"], "n"]) == {"IMAG": 250, "CUSA": 0}
     rest = ["CUEX", "PERQ", "PERV", "COMP", "CUSL"]
     pd.testing.assert_frame_equal(table.loc[rest], scales.table.set_index("construct").loc[rest])
-    assert any("same answer to IMAG3" in w["en"] and "Image (IMAG)" in w["en"] for w in result.warnings)
+    assert any(
+        "same answer to IMAG3" in w["en"] and "Image (IMAG)" in w["en"] for w in result.warnings
+    )
     items = reliability.item_reliability(broken, ecsi)
     assert items.table.set_index("item").loc["IMAG3":"IMAG3", "r_drop"].isna().all()
     assert any("Only 0 rows answer all of CUSA1" in w["en"] for w in items.warnings)
 
 
 def test_nothing_estimable_at_all():
-    names, frame = a_study({"A": ["A1"], "B": ["B1"]}), pd.DataFrame({"A1": [1.0, 2, 3], "B1": [3.0, 1, 2]})
-    result, items = reliability.reliability(frame, names), reliability.item_reliability(frame, names)
+    names, frame = (
+        a_study({"A": ["A1"], "B": ["B1"]}),
+        pd.DataFrame({"A1": [1.0, 2, 3], "B1": [3.0, 1, 2]}),
+    )
+    result, items = (
+        reliability.reliability(frame, names),
+        reliability.item_reliability(frame, names),
+    )
     assert result.text["en"].startswith("No scale")
     assert len(result.warnings) == len(items.warnings) == 2
     assert "Of 0 items, none" in items.text["en"]
@@ -121,21 +154,34 @@ def test_an_absent_column_is_named(ecsi, data):
 def test_the_bootstrap_interval_stands_beside_feldts(ecsi, data):
     holed = data.copy()
     holed.loc[:19, "IMAG1"] = np.nan
-    one, two, other = (reliability.reliability(holed, ecsi, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, other = (
+        reliability.reliability(holed, ecsi, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     pd.testing.assert_frame_equal(one.table, two.table)
     assert not one.table["alpha_boot_low"].equals(other.table["alpha_boot_low"])
     table = one.table.set_index("construct").drop("COMP")
-    assert (table["alpha_boot_low"] < table["alpha"]).all() and (table["alpha"] < table["alpha_boot_high"]).all()
-    assert "2,000 bootstrap draws" in one.method and "boot" not in reliability.reliability(holed, ecsi).method
+    assert (table["alpha_boot_low"] < table["alpha"]).all() and (
+        table["alpha"] < table["alpha_boot_high"]
+    ).all()
+    assert (
+        "2,000 bootstrap draws" in one.method
+        and "boot" not in reliability.reliability(holed, ecsi).method
+    )
     times = consistency.resampled(250, np.random.default_rng(1))
     own = consistency.alpha(holed[ecsi.scales["IMAG"]], times).table.iloc[0]
-    assert list(table.loc["IMAG", ["alpha_boot_low", "alpha_boot_high"]]) == list(own[["alpha_boot_low", "alpha_boot_high"]])
+    assert list(table.loc["IMAG", ["alpha_boot_low", "alpha_boot_high"]]) == list(
+        own[["alpha_boot_low", "alpha_boot_high"]]
+    )
 
 
 @pytest.mark.parametrize("name", ["hs", "vas"])
 def test_the_omegas_of_a_second_order_construct_as_in_semtools(name):
     r = r_table("hierarchical", index_col="set").loc[name]
-    scales = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
+    scales = {
+        "visual": ["x1", "x2", "x3"],
+        "textual": ["x4", "x5", "x6"],
+        "speed": ["x7", "x8", "x9"],
+    }
     if name == "hs":
         declared, data = a_study(scales), data_set("hs")
         whole = declared.constructs["visual"].model_copy(update={"items": {}, "of": tuple(scales)})
@@ -146,29 +192,38 @@ def test_the_omegas_of_a_second_order_construct_as_in_semtools(name):
     result = reliability.hierarchical(data, declared)
     row = result.table.iloc[0]
     assert (len(result.table), row["n"]) == (1, r["n"]) == (1, result.n_used)
-    assert [row["omega_total"], row["omega_hierarchical"]] == pytest.approx([r["omega_total"], r["omega_hierarchical"]], abs=1e-7)
+    assert [row["omega_total"], row["omega_hierarchical"]] == pytest.approx(
+        [r["omega_total"], r["omega_hierarchical"]], abs=1e-7
+    )
     for language in ("en", "zh"):
-        assert f"{r['omega_hierarchical']:.2f}" in result.text[language] and f"{r['omega_total']:.2f}" in result.text[language]
+        assert (
+            f"{r['omega_hierarchical']:.2f}" in result.text[language]
+            and f"{r['omega_total']:.2f}" in result.text[language]
+        )
 
 
 def test_hierarchical_omega_in_closed_form():
     """Three parts with loadings .8 on their construct, items .7 on their part: 9² of 81·.49·.64 and so on."""
     items = [f"{part}{i}" for part in "ABC" for i in range(3)]
     same = np.equal.outer([i[0] for i in items], [i[0] for i in items])
-    cov = np.where(same, .49, .49 * .64)
+    cov = np.where(same, 0.49, 0.49 * 0.64)
     np.fill_diagonal(cov, 1)
     data = exact(pd.DataFrame(cov, items, items))
     declared = a_study({part: [f"{part}{i}" for i in range(3)] for part in "ABC"})
     whole = declared.constructs["A"].model_copy(update={"items": {}, "of": ("A", "B", "C")})
     declared = declared.model_copy(update={"constructs": {**declared.constructs, "G": whole}})
     row = reliability.hierarchical(data, declared).table.iloc[0]
-    assert row["omega_hierarchical"] == pytest.approx(81 * .49 * .64 / cov.sum(), abs=1e-7)
-    assert row["omega_total"] == pytest.approx(1 - 9 * .51 / cov.sum(), abs=1e-7)
+    assert row["omega_hierarchical"] == pytest.approx(81 * 0.49 * 0.64 / cov.sum(), abs=1e-7)
+    assert row["omega_total"] == pytest.approx(1 - 9 * 0.51 / cov.sum(), abs=1e-7)
 
 
 def test_no_second_order_construct_is_said_and_one_without_answers_has_its_reason(ecsi, data):
     result = reliability.hierarchical(data, ecsi)
-    assert result.table.empty and "No construct of this study is of second order" in result.text["en"] and "没有二阶构念" in result.text["zh"]
+    assert (
+        result.table.empty
+        and "No construct of this study is of second order" in result.text["en"]
+        and "没有二阶构念" in result.text["zh"]
+    )
     vas = study.load("vas")
     result = reliability.hierarchical(pd.DataFrame(np.nan, range(9), list(vas.items)), vas)
     assert result.table["omega_total"].isna().all()
@@ -180,17 +235,24 @@ def test_long_scales_say_that_they_need_a_generator():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 1)) + rng.normal(size=(60, 18)), columns=items)
     names = a_study({"A": items})
-    without, given = reliability.reliability(frame, names), reliability.reliability(frame, names, rng=np.random.default_rng(1))
+    without, given = (
+        reliability.reliability(frame, names),
+        reliability.reliability(frame, names, rng=np.random.default_rng(1)),
+    )
     assert without.table["split_half"].isna().all()
     assert "pass rng=" in without.warnings[0]["en"]
     assert given.warnings == ()
-    assert given.table["split_half"].item() == pytest.approx(given.table["alpha_std"].item(), abs=0.01)
+    assert given.table["split_half"].item() == pytest.approx(
+        given.table["alpha_std"].item(), abs=0.01
+    )
 
 
 def test_many_items_stand_in_panels_of_whole_scales():
     wide = a_study({code: [f"{code}{i}" for i in range(1, 9)] for code in "ABCDEFGH"})
     rng = np.random.default_rng(2)
-    frame = pd.DataFrame(rng.normal(size=(50, 1)) + rng.normal(size=(50, 64)), columns=list(wide.items))
+    frame = pd.DataFrame(
+        rng.normal(size=(50, 1)) + rng.normal(size=(50, 64)), columns=list(wide.items)
+    )
     picture = reliability.plot_items(reliability.item_reliability(frame, wide), wide)
     labels = [[tick.get_text() for tick in axis.get_yticklabels()] for axis in picture.figure.axes]
     assert len(labels) == 2
@@ -204,14 +266,20 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, language):
     holed.loc[:9, "IMAG1"] = np.nan
     holed["PERQ2"] = 11 - holed["PERQ2"]
     scales, items = reliability.reliability(holed, ecsi), reliability.item_reliability(holed, ecsi)
-    for picture in (reliability.plot_reliability(scales, ecsi, language=language),
-                    reliability.plot_items(items, ecsi, language=language)):
+    for picture in (
+        reliability.plot_reliability(scales, ecsi, language=language),
+        reliability.plot_items(items, ecsi, language=language),
+    ):
         assert "n = 240–250" in picture.text["en"]
         assert "n = 240–250" in picture.text["zh"]
         axis = picture.figure.axes[0]
         with matplotlib.rc_context(show.theme(picture.language)):
             picture.figure.canvas.draw()
-            boxes = [label.get_window_extent() for label in [*axis.texts, *axis.get_yticklabels()] if label.get_text()]
+            boxes = [
+                label.get_window_extent()
+                for label in [*axis.texts, *axis.get_yticklabels()]
+                if label.get_text()
+            ]
             assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
         words = " ".join(label.get_text() for label in axis.get_yticklabels())
         assert ecsi.name("CUSA", picture.language) in words
@@ -219,10 +287,14 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, language):
 
 def test_the_dots_are_the_numbers(ecsi, scales):
     axis = reliability.plot_reliability(scales, ecsi).figure.axes[0]
-    dots = {line.get_ydata()[0]: line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"}
+    dots = {
+        line.get_ydata()[0]: line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"
+    }
     known = scales.table["alpha"].dropna()
     assert dots == dict(known.items())
-    colours = {line.get_ydata()[0]: line.get_color() for line in axis.lines if line.get_marker() == "o"}
+    colours = {
+        line.get_ydata()[0]: line.get_color() for line in axis.lines if line.get_marker() == "o"
+    }
     assert colours[2] == show.ROLES["service"]
 
 
@@ -241,4 +313,8 @@ def test_an_ordinal_alpha_that_cannot_be_had_has_its_reason():
     result = reliability.ordinal_reliability(reading.read(loaded).frame, loaded)
     assert np.isnan(result.table.set_index("construct").loc["COMP", "alpha_ordinal"])
     (warning,) = [w for w in result.warnings if "COMP" in w["en"]]
-    assert "single item" in warning["en"] and "单一题项" in warning["zh"] and "columns" not in warning["zh"]
+    assert (
+        "single item" in warning["en"]
+        and "单一题项" in warning["zh"]
+        and "columns" not in warning["zh"]
+    )

@@ -40,10 +40,18 @@ def run(tmp_path):
     opened = open_run("ecsi", str(tmp_path / "run"))
     warning = ({"en": "Alpha of PERV rests on two items.", "zh": "PERV 只有两题。"},)
     text = {"en": "All scales hold.", "zh": "量表均可用。"}
-    opened.show("reliability", show.Result(pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning))
+    opened.show(
+        "reliability",
+        show.Result(
+            pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning
+        ),
+    )
     opened.show("path_diagram", plot())
     doubt = ({"en": "Not to be trusted.", "zh": "不可信。"},)
-    opened.show("cfa_fit", show.Result(pd.DataFrame({"measure": ["cfi"], "value": [0.9]}), text, 250, "ML", doubt))
+    opened.show(
+        "cfa_fit",
+        show.Result(pd.DataFrame({"measure": ["cfi"], "value": [0.9]}), text, 250, "ML", doubt),
+    )
     rows = pd.DataFrame(
         {
             "id": ["H1", "E1"], "statement": ["Good & better", "Image"], "model": ["main", "ecsi"], "test": ["path", "path"],
@@ -61,7 +69,10 @@ def build(run, language="en"):
 
 
 def test_a_table_without_columns_does_not_stop_the_report(run):
-    run.show("validity", show.Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250))
+    run.show(
+        "validity",
+        show.Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250),
+    )
     assert "There is no pair." in build(run)
 
 
@@ -92,7 +103,15 @@ def test_the_page_is_well_formed_and_needs_no_other_file(run, language):
 
 def test_the_answer_comes_before_the_hypotheses_and_those_before_the_walk(run):
     page = build(run)
-    order = [page.index(words) for words in ("Yes: quality moves value.", "Not to be trusted.", "Good &amp; better", 'id="03_reliability"')]
+    order = [
+        page.index(words)
+        for words in (
+            "Yes: quality moves value.",
+            "Not to be trusted.",
+            "Good &amp; better",
+            'id="03_reliability"',
+        )
+    ]
     assert order == sorted(order)
 
 
@@ -125,9 +144,13 @@ def test_the_word_document_holds_tables_figures_and_chinese(run):
 @pytest.fixture(scope="module")
 def browser():
     """A Chromium; CX_BROWSER=required turns its absence from a reason to skip into a failure."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if found is None and os.environ.get("CX_BROWSER") == "required":
-        pytest.fail("CX_BROWSER=required, and there is no Chromium on this machine to open the report in")
+        pytest.fail(
+            "CX_BROWSER=required, and there is no Chromium on this machine to open the report in"
+        )
     return found or pytest.skip("no Chromium on this machine to open the report in")
 
 
@@ -138,7 +161,13 @@ def test_a_browser_shows_the_answer_on_the_first_screen(browser, run, tmp_path, 
     page.write_text(build(run, language).replace("</body>", MEASURE + "</body>"), encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
              "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,800", "--virtual-time-budget=3000"]  # fmt: skip
-    done = subprocess.run([browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, encoding="utf-8", timeout=120, check=True)
+    done = subprocess.run(
+        [browser, *flags, "--dump-dom", page.as_uri()],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=True,
+    )
     seen = json.loads(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1])
     left, top, right, bottom = seen["answer"]
     assert top >= 0 and bottom <= 800, "the answer must be on the first screen"

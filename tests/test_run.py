@@ -42,7 +42,12 @@ MEASURES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return execute("ecsi", out=str(tmp_path_factory.mktemp("runs") / "ecsi"), pairs=["n_boot=200"], progress=False)
+    return execute(
+        "ecsi",
+        out=str(tmp_path_factory.mktemp("runs") / "ecsi"),
+        pairs=["n_boot=200"],
+        progress=False,
+    )
 
 
 def table(folder, name):
@@ -93,7 +98,9 @@ def test_the_near_singular_model_gets_no_verdicts_and_says_why(folder):
 
 def test_the_run_says_how_it_was_made(folder):
     made = json.loads((folder / "run.json").read_text("utf-8"))
-    assert made["study"] == "ecsi" and made["seed"] == 2026 and made["parameters"] == {"n_boot": 200}
+    assert (
+        made["study"] == "ecsi" and made["seed"] == 2026 and made["parameters"] == {"n_boot": 200}
+    )
     assert set(made["seconds"]) == {*notebooks(), "all"}
     assert {"python", "cxlib", "numpy", "semopy"} <= set(made["versions"])
     assert len(made["fingerprint"]) == 16
@@ -110,7 +117,15 @@ def test_every_notebook_ran_without_a_warning(folder):
 
 def test_every_figure_is_there_for_paper_and_for_screen(folder):
     stems = {path.stem for path in (folder / "figures").glob("*.png")}
-    assert {"conceptual", "cleaning_flow", "reliability", "eigenvalues", "loadings", "path_diagram", "effects"} <= stems
+    assert {
+        "conceptual",
+        "cleaning_flow",
+        "reliability",
+        "eigenvalues",
+        "loadings",
+        "path_diagram",
+        "effects",
+    } <= stems
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == stems
 
 
@@ -125,21 +140,32 @@ def test_the_report_is_named_without_the_folder_it_was_staged_in(folder):
 
 
 def test_the_same_run_again_gives_the_same_tables_byte_for_byte(folder, tmp_path):
-    again = execute("ecsi", out=str(tmp_path / "again"), pairs=["n_boot=200"], progress=False, jobs=1)
+    again = execute(
+        "ecsi", out=str(tmp_path / "again"), pairs=["n_boot=200"], progress=False, jobs=1
+    )
     first = {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
     second = {path.name: path.read_bytes() for path in (again / "tables").iterdir()}
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
 
 
-@pytest.mark.parametrize(("language", "said", "title"), [("en", "Computed here", "Cleaning"), ("zh", "已在此补算", "数据清洗")])
+@pytest.mark.parametrize(
+    ("language", "said", "title"),
+    [("en", "Computed here", "Cleaning"), ("zh", "已在此补算", "数据清洗")],
+)
 def test_one_notebook_alone_computes_what_it_needs_and_says_so(tmp_path, language, said, title):
     """A file is run as it stands, from its folder: its language is that of all it needs."""
     import papermill
 
     source = notebook_folder(language) / "03_reliability.ipynb"
     parameters = {"study": "ecsi", "out": str(tmp_path / "run")}
-    papermill.execute_notebook(str(source), str(tmp_path / "out.ipynb"), parameters, progress_bar=False, cwd=str(source.parent))
+    papermill.execute_notebook(
+        str(source),
+        str(tmp_path / "out.ipynb"),
+        parameters,
+        progress_bar=False,
+        cwd=str(source.parent),
+    )
     text = (tmp_path / "out.ipynb").read_text("utf-8")
     assert re.search(rf"{said}[^<]*01_cleaning", text)
     assert (tmp_path / "run" / "tables" / "reliability.csv").is_file()
@@ -156,9 +182,17 @@ def test_what_is_computed_on_the_way_gets_the_parameters_of_the_run(tmp_path, mo
     run = open_run("ecsi", str(tmp_path / "run"), seed=7)
     stamp(run.folder, parameters={"n_boot": 300, "estimator": "MLR"})
     given = {}
-    monkeypatch.setattr("cxlib.notebooks.execute_one", lambda name, folder, parameters: given.update({name: parameters}))
+    monkeypatch.setattr(
+        "cxlib.notebooks.execute_one",
+        lambda name, folder, parameters: given.update({name: parameters}),
+    )
     run.need("01_cleaning", "06_structure")
-    assert given["01_cleaning"] == {"study": "ecsi", "out": str(run.folder), "language": "en", "seed": 7}
+    assert given["01_cleaning"] == {
+        "study": "ecsi",
+        "out": str(run.folder),
+        "language": "en",
+        "seed": 7,
+    }
     assert given["06_structure"] == given["01_cleaning"] | {"n_boot": 300, "estimator": "MLR"}
 
 

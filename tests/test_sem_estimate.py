@@ -35,7 +35,9 @@ def moments_of(model, theta, n=200) -> list[Moments]:
     function = Discrepancy(model, [Moments(*_unit(model), n)] * model.n_groups)
     points = [function.point(theta, g) for g in range(model.n_groups)]
     names = list(model.observed)
-    return [Moments(pd.DataFrame(at.sigma, names, names), pd.Series(at.mu, names), n) for at in points]
+    return [
+        Moments(pd.DataFrame(at.sigma, names, names), pd.Series(at.mu, names), n) for at in points
+    ]
 
 
 def _unit(model):
@@ -49,13 +51,16 @@ def somewhere(model, seed=0) -> np.ndarray:
     theta = np.zeros(model.npar)
     for row in model.table[model.table["free"] > 0].itertuples():
         if row.op == "~~":
-            theta[row.free - 1] = rng.uniform(0.8, 1.6) if row.lhs == row.rhs else rng.uniform(-0.2, 0.2)
+            theta[row.free - 1] = (
+                rng.uniform(0.8, 1.6) if row.lhs == row.rhs else rng.uniform(-0.2, 0.2)
+            )
         else:
             theta[row.free - 1] = rng.uniform(0.4, 1.0)
     return theta
 
 
 # lavaan -------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_estimates_standard_errors_and_standardised_values_are_lavaans(name):
@@ -68,15 +73,29 @@ def test_estimates_standard_errors_and_standardised_values_are_lavaans(name):
     np.testing.assert_allclose(ours["std"], rows["std.all"], rtol=1e-8, atol=1e-9)
     free = ours["se"].notna()
     assert (free == (rows["se"] > 0)).all()
-    for column, theirs in (("se", "se"), ("z", "z"), ("p", "pvalue"), ("ci_low", "ci.lower"), ("ci_high", "ci.upper")):
-        np.testing.assert_allclose(ours.loc[free, column], rows.loc[free, theirs], rtol=1e-6, atol=1e-9)
+    for column, theirs in (
+        ("se", "se"),
+        ("z", "z"),
+        ("p", "pvalue"),
+        ("ci_low", "ci.lower"),
+        ("ci_high", "ci.upper"),
+    ):
+        np.testing.assert_allclose(
+            ours.loc[free, column], rows.loc[free, theirs], rtol=1e-6, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_explained_variance_is_lavaans(name):
     fit, rows = fitted(name), of("r2", name)
-    ours = fit.r2.assign(g=1 if "group" not in fit.r2 else fit.r2["group"].map({g: i + 1 for i, g in enumerate(fit.groups)}))
-    merged = rows.merge(ours, left_on=["group", "variable"], right_on=["g", "variable"], suffixes=("_lavaan", ""))
+    ours = fit.r2.assign(
+        g=1
+        if "group" not in fit.r2
+        else fit.r2["group"].map({g: i + 1 for i, g in enumerate(fit.groups)})
+    )
+    merged = rows.merge(
+        ours, left_on=["group", "variable"], right_on=["g", "variable"], suffixes=("_lavaan", "")
+    )
     assert len(merged) == len(rows) == len(ours)
     np.testing.assert_allclose(merged["r2"], merged["r2_lavaan"], rtol=1e-8)
 
@@ -100,6 +119,7 @@ def test_the_optimum_is_exact(name):
 
 # judging a solution ---------------------------------------------------------------------------------
 
+
 def test_a_model_that_the_data_hardly_determine_is_not_trusted():
     fit = fitted("ecsi_full")
     assert fit.converged and fit.proper and not fit.trustworthy
@@ -108,7 +128,10 @@ def test_a_model_that_the_data_hardly_determine_is_not_trusted():
     assert "CUSA ~ CUEX" in fit.warnings[-1]["en"] and "CUSA ~ CUEX" in fit.warnings[-1]["zh"]
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("ecsi_full", "ecsi_cfa", "ecsi_six", "heywood")])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in MODELS if name not in ("ecsi_full", "ecsi_cfa", "ecsi_six", "heywood")],
+)
 def test_sound_models_are_trusted(name):
     fit = fitted(name)
     assert fit.trustworthy and fit.warnings == () and fit.condition < 10
@@ -117,7 +140,9 @@ def test_sound_models_are_trusted(name):
 def test_condition_does_not_depend_on_units_or_origins():
     hs, syntax = data("hs"), SYNTAX["mimic"]
     plain = sem.fit(hs, syntax, means=True)
-    moved = sem.fit(hs.assign(ageyr=hs["ageyr"] * 12 + 2000, x1=hs["x1"] * 100 - 30), syntax, means=True)
+    moved = sem.fit(
+        hs.assign(ageyr=hs["ageyr"] * 12 + 2000, x1=hs["x1"] * 100 - 30), syntax, means=True
+    )
     assert plain.condition < 10
     assert moved.condition == pytest.approx(plain.condition, rel=1e-6)
     assert moved.trustworthy
@@ -147,16 +172,22 @@ def test_a_negative_variance_is_named():
 def test_correlations_beyond_one_are_improper():
     fit = fitted("ecsi_cfa")
     assert np.linalg.eigvalsh(fit.latent_covariance())[0] < 0
-    assert "latent variables is not positive definite" in fit.warnings[0]["en"] and not fit.trustworthy
+    assert (
+        "latent variables is not positive definite" in fit.warnings[0]["en"] and not fit.trustworthy
+    )
 
 
-@pytest.mark.parametrize("syntax", ["f =~ c + d + e + y + z\ny ~~ z", "f =~ c + d + e\ny ~ f\nz ~ f\ny ~~ z"])
+@pytest.mark.parametrize(
+    "syntax", ["f =~ c + d + e + y + z\ny ~~ z", "f =~ c + d + e\ny ~ f\nz ~ f\ny ~~ z"]
+)
 def test_residuals_that_correlate_beyond_one_are_improper(syntax):
     loading = np.array([1, 0.8, 0.8, 0.9, 0.9])
     rest = np.diag([0.5, 0.5, 0.5, 1.0, 0.1])
     rest[3, 4] = rest[4, 3] = 0.33
     names = list("cdeyz")
-    fit = sem.fit_moments(pd.DataFrame(np.outer(loading, loading) + rest, names, names), 200, syntax)
+    fit = sem.fit_moments(
+        pd.DataFrame(np.outer(loading, loading) + rest, names, names), 200, syntax
+    )
     assert fit.converged and not fit.proper and fit.parameter("y", "~~", "z")["std"] > 1
     assert "covariance matrix of the residuals is not positive definite" in fit.warnings[0]["en"]
 
@@ -164,8 +195,11 @@ def test_residuals_that_correlate_beyond_one_are_improper(syntax):
 # derivatives ----------------------------------------------------------------------------------------
 
 DIFFERENT = {
-    "factors": sem.parse(SYNTAX["hs"]), "labels": sem.parse(SYNTAX["pd"]), "second": sem.parse(SYNTAX["second"]),
-    "observed": sem.parse(PLANTED), "loop": sem.parse("y ~ 0.3*z + x\nz ~ y + w"),
+    "factors": sem.parse(SYNTAX["hs"]),
+    "labels": sem.parse(SYNTAX["pd"]),
+    "second": sem.parse(SYNTAX["second"]),
+    "observed": sem.parse(PLANTED),
+    "loop": sem.parse("y ~ 0.3*z + x\nz ~ y + w"),
     "means": sem.parse(PLANTED + "\nf ~ 1\na ~ 0*1", means=True),
     "groups": sem.replicate(sem.parse("f =~ a + k*b + c + d\ny ~ f + x", means=True), 2),
 }
@@ -174,8 +208,10 @@ DIFFERENT = {
 def _problem(name):
     model = DIFFERENT[name]
     theta = somewhere(model)
-    samples = [Moments(sample.cov * 1.1 + 0.2 * np.eye(len(sample.cov)), sample.mean + 0.3, 100 + 50 * g)
-               for g, sample in enumerate(moments_of(model, somewhere(model, 1)))]
+    samples = [
+        Moments(sample.cov * 1.1 + 0.2 * np.eye(len(sample.cov)), sample.mean + 0.3, 100 + 50 * g)
+        for g, sample in enumerate(moments_of(model, somewhere(model, 1)))
+    ]
     return Discrepancy(model, samples), theta
 
 
@@ -192,8 +228,12 @@ def _numeric(function, theta, step=1e-5):
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_gradient_and_hessian_are_the_numeric_ones(name):
     function, theta = _problem(name)
-    np.testing.assert_allclose(function.gradient(theta), _numeric(function.value, theta), rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(function.hessian(theta), _numeric(function.gradient, theta), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        function.gradient(theta), _numeric(function.value, theta), rtol=1e-6, atol=1e-7
+    )
+    np.testing.assert_allclose(
+        function.hessian(theta), _numeric(function.gradient, theta), rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
@@ -212,17 +252,22 @@ def test_jacobian_is_the_numeric_one(name):
         sigma, mu = function.jacobian(theta, group)
         numeric = _numeric(lambda at, g=group: function.point(at, g).sigma, theta)
         np.testing.assert_allclose(sigma, numeric, atol=1e-8)
-        np.testing.assert_allclose(mu, _numeric(lambda at, g=group: function.point(at, g).mu, theta), atol=1e-8)
+        np.testing.assert_allclose(
+            mu, _numeric(lambda at, g=group: function.point(at, g).mu, theta), atol=1e-8
+        )
 
 
 # closed forms and planted values ----------------------------------------------------------------------
+
 
 def test_three_indicators_have_a_closed_form():
     s = data("hs")[["x1", "x2", "x3"]].cov(ddof=0).to_numpy()
     fit = fitted_three()
     assert fit.parameter("f", "=~", "x2").est == pytest.approx(s[1, 2] / s[0, 2], rel=1e-9)
     assert fit.parameter("f", "~~", "f").est == pytest.approx(s[0, 1] * s[0, 2] / s[1, 2], rel=1e-9)
-    assert fit.parameter("x1", "~~", "x1").est == pytest.approx(s[0, 0] - s[0, 1] * s[0, 2] / s[1, 2], rel=1e-9)
+    assert fit.parameter("x1", "~~", "x1").est == pytest.approx(
+        s[0, 0] - s[0, 1] * s[0, 2] / s[1, 2], rel=1e-9
+    )
     assert fit.df == 0 and fit.chisq == pytest.approx(0, abs=1e-9)
 
 
@@ -250,8 +295,12 @@ def test_planted_values_are_recovered_from_their_moments(seed):
     model = DIFFERENT[("observed", "means", "groups", "labels")[seed % 4]]
     theta = somewhere(model, seed)
     samples = moments_of(model, theta)
-    fit = sem.fit_moments([s.cov for s in samples], [s.n for s in samples], model,
-                          [s.mean for s in samples] if model.means else None)
+    fit = sem.fit_moments(
+        [s.cov for s in samples],
+        [s.n for s in samples],
+        model,
+        [s.mean for s in samples] if model.means else None,
+    )
     assert fit.converged
     np.testing.assert_allclose(fit.theta, theta, atol=1e-6)
     assert fit.chisq == pytest.approx(0, abs=1e-9)
@@ -266,13 +315,16 @@ def test_standard_errors_are_those_of_repeated_samples():
     found = []
     for _ in range(150):
         rows = rng.standard_normal((400, len(names))) @ root.T
-        found.append(sem.fit_moments(pd.DataFrame(np.cov(rows.T, ddof=0), names, names), 400, model).theta)
+        found.append(
+            sem.fit_moments(pd.DataFrame(np.cov(rows.T, ddof=0), names, names), 400, model).theta
+        )
     se = np.sqrt(np.diag(sem.fit_moments(population.cov, 400, model).vcov))
     assert np.abs(np.std(found, axis=0) / se - 1).max() < 4 / np.sqrt(2 * 150)
     assert (np.abs(np.mean(found, axis=0) - theta) / (se / np.sqrt(150))).max() < 4
 
 
 # what must not matter ---------------------------------------------------------------------------------
+
 
 def test_order_of_lines_items_rows_and_columns():
     hs, fit = data("hs"), fitted("hs")
@@ -288,18 +340,27 @@ def test_order_of_lines_items_rows_and_columns():
 @given(st.sampled_from(["x1", "x2", "x5", "x9"]), st.floats(-3, 3), st.booleans())
 def test_units_of_an_item_change_neither_fit_nor_standardised_values(item, power, turned):
     hs, fit = data("hs"), fitted("hs")
-    scaled = sem.fit(hs.assign(**{item: hs[item] * 10**power * (-1 if turned else 1) + 5}), SYNTAX["hs"])
+    scaled = sem.fit(
+        hs.assign(**{item: hs[item] * 10**power * (-1 if turned else 1) + 5}), SYNTAX["hs"]
+    )
     assert scaled.chisq == pytest.approx(fit.chisq, abs=1e-7)
-    np.testing.assert_allclose(scaled.parameters["std"].abs(), fit.parameters["std"].abs(), atol=1e-7)
+    np.testing.assert_allclose(
+        scaled.parameters["std"].abs(), fit.parameters["std"].abs(), atol=1e-7
+    )
     assert scaled.trustworthy
 
 
 def test_marker_or_unit_variance_are_the_same_model():
     fit = fitted("hs")
-    syntax = SYNTAX["hs"].replace("=~ x", "=~ NA*x") + "\nvisual ~~ 1*visual\ntextual ~~ 1*textual\nspeed ~~ 1*speed"
+    syntax = (
+        SYNTAX["hs"].replace("=~ x", "=~ NA*x")
+        + "\nvisual ~~ 1*visual\ntextual ~~ 1*textual\nspeed ~~ 1*speed"
+    )
     other = sem.fit(data("hs"), syntax)
     assert other.chisq == pytest.approx(fit.chisq, abs=1e-9)
-    np.testing.assert_allclose(by_name(other)["std"].loc[by_name(fit).index].abs(), by_name(fit)["std"].abs(), atol=1e-9)
+    np.testing.assert_allclose(
+        by_name(other)["std"].loc[by_name(fit).index].abs(), by_name(fit)["std"].abs(), atol=1e-9
+    )
 
 
 def test_start_values_do_not_matter_and_semopy_agrees():
@@ -308,13 +369,27 @@ def test_start_values_do_not_matter_and_semopy_agrees():
     for name in ("hs", "pd", "path", "ecsi"):
         fit = fitted(name)
         function, rows = fit.discrepancy(), fit.model.table
-        theirs = Semopy("\n".join(f"{row.lhs} {row.op} {f'free_{row.free}' if row.free else float(row.value)}*{row.rhs}"
-                                  for row in rows.itertuples()))
+        theirs = Semopy(
+            "\n".join(
+                f"{row.lhs} {row.op} {f'free_{row.free}' if row.free else float(row.value)}*{row.rhs}"
+                for row in rows.itertuples()
+            )
+        )
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            theirs.fit(data_of(name)[list(fit.model.observed)], options={"ftol": 1e-8, "maxiter": 500})
-        named = dict(zip([n for n, parameter in theirs.parameters.items() if parameter.active], theirs.param_vals, strict=True))
-        start = np.array([named.get(f"free_{n + 1}", value) for n, value in enumerate(fit.theta)])  # it does not estimate fixed.x
+            theirs.fit(
+                data_of(name)[list(fit.model.observed)], options={"ftol": 1e-8, "maxiter": 500}
+            )
+        named = dict(
+            zip(
+                [n for n, parameter in theirs.parameters.items() if parameter.active],
+                theirs.param_vals,
+                strict=True,
+            )
+        )
+        start = np.array(
+            [named.get(f"free_{n + 1}", value) for n, value in enumerate(fit.theta)]
+        )  # it does not estimate fixed.x
         assert fit.fmin <= function.value(start) < fit.fmin + 1e-5
         for first in (start, fit.theta * 1.2):
             theta, decrement = minimise(function, first)
@@ -323,12 +398,22 @@ def test_start_values_do_not_matter_and_semopy_agrees():
 
 
 def test_numbers_do_not_depend_on_the_order_in_which_python_hashes():
-    code = ("import sem_reference as r; print(*[r.fitted(m).theta.tobytes().hex() + r.fitted(m).parameters.to_csv()"
-            " for m in ('pd', 'mimic')])")
+    code = (
+        "import sem_reference as r; print(*[r.fitted(m).theta.tobytes().hex() + r.fitted(m).parameters.to_csv()"
+        " for m in ('pd', 'mimic')])"
+    )
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(here.parent), *sys.path])
-    said = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                           env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed}).stdout for seed in ("1", "2")]
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]
     assert said[0] == said[1] and len(said[0]) > 1000
 
 
@@ -341,13 +426,19 @@ def test_moments_are_enough():
 def test_groups_from_moments_are_groups_from_data():
     hs, names = data("hs"), [f"x{i}" for i in range(1, 10)]
     parts = [hs.loc[hs["school"] == level, names] for level in ("Grant-White", "Pasteur")]
-    fit = sem.fit_moments([p.cov(ddof=0) for p in parts], [len(p) for p in parts], SYNTAX["hs"], [p.mean() for p in parts])
+    fit = sem.fit_moments(
+        [p.cov(ddof=0) for p in parts],
+        [len(p) for p in parts],
+        SYNTAX["hs"],
+        [p.mean() for p in parts],
+    )
     np.testing.assert_allclose(fit.theta, fitted("hs_groups").theta, rtol=1e-9)
     assert fitted("hs_groups").groups == ("Grant-White", "Pasteur")
     assert set(fitted("hs_groups").parameters["group"]) == {"Grant-White", "Pasteur"}
 
 
 # data -------------------------------------------------------------------------------------------------
+
 
 def test_rows_with_missing_values_are_left_out_and_said():
     hs = data("hs")
@@ -357,8 +448,14 @@ def test_rows_with_missing_values_are_left_out_and_said():
     holed.loc[20, "agemo"] = np.nan
     before = holed.copy()
     fit = sem.fit(holed, SYNTAX["hs"])
-    assert fit.n_used == 298 and "3 of 301 rows" in fit.warnings[0]["en"] and "301 行中有 3 行" in fit.warnings[0]["zh"]
-    np.testing.assert_allclose(fit.theta, sem.fit(hs.drop(index=[3, 7, 9]), SYNTAX["hs"]).theta, rtol=1e-9)
+    assert (
+        fit.n_used == 298
+        and "3 of 301 rows" in fit.warnings[0]["en"]
+        and "301 行中有 3 行" in fit.warnings[0]["zh"]
+    )
+    np.testing.assert_allclose(
+        fit.theta, sem.fit(hs.drop(index=[3, 7, 9]), SYNTAX["hs"]).theta, rtol=1e-9
+    )
     pd.testing.assert_frame_equal(holed, before)
 
 
@@ -372,17 +469,36 @@ def test_nullable_integers_just_work():
 HS = data("hs")
 
 
-@pytest.mark.parametrize(("change", "syntax", "message"), [
-    ({}, "f =~ x1 + x2 + X3", "uses 'X3', which is not a column of the data. Did you mean x3"),
-    ({"x1": HS["x1"].astype(str)}, SYNTAX["hs"], "'x1' is not numeric"),
-    ({"x1": pd.Categorical(HS["x1"].round())}, SYNTAX["hs"], "'x1' is not numeric \\(it is category\\)"),
-    ({"x1": 4.2}, SYNTAX["hs"], "'x1' is constant"),
-    ({"x1": HS["x2"] * 2 + 1}, SYNTAX["hs"], "Columns x1, x2 are identical or exact combinations"),
-    ({"x1": HS["x2"] + HS["x9"]}, SYNTAX["hs"], "Columns x1, x2, x9 are identical or exact combinations"),
-    ({"x1": HS["x1"].where(HS.index < 9)}, SYNTAX["hs"], "9 complete rows for 9 variables"),
-    ({"x1": np.nan}, SYNTAX["hs"], "0 complete rows for 9 variables"),
-    ({"x1": HS["x1"].replace(HS["x1"].iloc[0], np.inf)}, SYNTAX["hs"], "'x1' has infinite values"),
-])
+@pytest.mark.parametrize(
+    ("change", "syntax", "message"),
+    [
+        ({}, "f =~ x1 + x2 + X3", "uses 'X3', which is not a column of the data. Did you mean x3"),
+        ({"x1": HS["x1"].astype(str)}, SYNTAX["hs"], "'x1' is not numeric"),
+        (
+            {"x1": pd.Categorical(HS["x1"].round())},
+            SYNTAX["hs"],
+            "'x1' is not numeric \\(it is category\\)",
+        ),
+        ({"x1": 4.2}, SYNTAX["hs"], "'x1' is constant"),
+        (
+            {"x1": HS["x2"] * 2 + 1},
+            SYNTAX["hs"],
+            "Columns x1, x2 are identical or exact combinations",
+        ),
+        (
+            {"x1": HS["x2"] + HS["x9"]},
+            SYNTAX["hs"],
+            "Columns x1, x2, x9 are identical or exact combinations",
+        ),
+        ({"x1": HS["x1"].where(HS.index < 9)}, SYNTAX["hs"], "9 complete rows for 9 variables"),
+        ({"x1": np.nan}, SYNTAX["hs"], "0 complete rows for 9 variables"),
+        (
+            {"x1": HS["x1"].replace(HS["x1"].iloc[0], np.inf)},
+            SYNTAX["hs"],
+            "'x1' has infinite values",
+        ),
+    ],
+)
 def test_data_errors_say_what_is_wrong(change, syntax, message):
     with pytest.raises(DataError, match=message):
         sem.fit(HS.assign(**change), syntax)

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robust_reference import CASES, INCOMPLETE, compare_measures, compare_parameters, fitted, measures, table
+from robust_reference import (
+    CASES,
+    INCOMPLETE,
+    compare_measures,
+    compare_parameters,
+    fitted,
+    measures,
+    table,
+)
 from scipy.stats import multivariate_normal
 from sem_reference import data, index
 
@@ -20,7 +28,9 @@ ITEMS = [f"x{i}" for i in range(1, 10)]
 
 
 def rows(rng: np.random.Generator, n: int) -> pd.DataFrame:
-    return pd.DataFrame(1 + rng.normal(size=(n, 1)) + rng.normal(size=(n, 4)) * 0.8, columns=list("abcd"))
+    return pd.DataFrame(
+        1 + rng.normal(size=(n, 1)) + rng.normal(size=(n, 4)) * 0.8, columns=list("abcd")
+    )
 
 
 @pytest.mark.parametrize("case", INCOMPLETE)
@@ -49,7 +59,9 @@ def test_complete_rows_give_the_estimates_and_the_fit_of_complete_rows():
     full, plain = sem.fit(hs, THREE, missing="fiml"), sem.fit(hs, THREE, means=True)
     np.testing.assert_allclose(full.theta, plain.theta, rtol=1e-7, atol=1e-8)
     ours = measures(full)
-    pd.testing.assert_series_equal(ours[measures(plain).index], measures(plain), rtol=1e-7, atol=1e-9)
+    pd.testing.assert_series_equal(
+        ours[measures(plain).index], measures(plain), rtol=1e-7, atol=1e-9
+    )
     for name in ("cfi", "tli", "rmsea", "rmsea_ci_upper"):
         # nothing is missing, so the correction for missing values corrects nothing
         assert ours[f"{name}_robust"] == pytest.approx(ours[name], rel=1e-6)
@@ -71,11 +83,15 @@ def test_derivatives_are_those_of_the_likelihood(case):
     fit = fitted(case)
     function, theta = fit.discrepancy(), fit.theta * 1.03 + 0.01
     size = 1e-5 * np.maximum(1, np.abs(theta))
-    slope = [(function.value(theta + step) - function.value(theta - step)) / (2 * size[k])
-             for k, step in enumerate(np.diag(size))]
+    slope = [
+        (function.value(theta + step) - function.value(theta - step)) / (2 * size[k])
+        for k, step in enumerate(np.diag(size))
+    ]
     np.testing.assert_allclose(function.gradient(theta), slope, rtol=1e-5, atol=1e-7)
-    bend = [(function.gradient(theta + step) - function.gradient(theta - step)) / (2 * size[k])
-            for k, step in enumerate(np.diag(size))]
+    bend = [
+        (function.gradient(theta + step) - function.gradient(theta - step)) / (2 * size[k])
+        for k, step in enumerate(np.diag(size))
+    ]
     np.testing.assert_allclose(function.hessian(theta), bend, rtol=1e-5, atol=1e-6)
 
 
@@ -101,9 +117,13 @@ def test_moments_of_a_monotone_pattern_have_a_closed_form():
     slope = np.cov(seen.T, ddof=0)[0, 1] / seen["a"].var(ddof=0)
     rest = seen["b"].var(ddof=0) - slope**2 * seen["a"].var(ddof=0)
     mean, cov = moments(x)  # Anderson (1957), doi:10.1080/01621459.1957.10501379
-    assert mean == pytest.approx([x["a"].mean(), seen["b"].mean() + slope * (x["a"].mean() - seen["a"].mean())])
+    assert mean == pytest.approx(
+        [x["a"].mean(), seen["b"].mean() + slope * (x["a"].mean() - seen["a"].mean())]
+    )
     variance = x["a"].var(ddof=0)
-    np.testing.assert_allclose(cov, [[variance, slope * variance], [slope * variance, rest + slope**2 * variance]])
+    np.testing.assert_allclose(
+        cov, [[variance, slope * variance], [slope * variance, rest + slope**2 * variance]]
+    )
 
 
 def test_moments_are_where_the_likelihood_is_flat():
@@ -122,14 +142,19 @@ def test_answers_missing_at_random_do_not_bias_what_uses_them_all():
         assert full.parameter("f", "=~", item)["est"] == pytest.approx(1, abs=0.04)
         assert full.parameter(item, "~1")["est"] == pytest.approx(1, abs=0.04)
     assert full.parameter("f", "~~", "f")["est"] == pytest.approx(1, abs=0.05)
-    assert listwise.parameter("c", "~1")["est"] < 0.7 and listwise.parameter("f", "~~", "f")["est"] < 0.7
+    assert (
+        listwise.parameter("c", "~1")["est"] < 0.7
+        and listwise.parameter("f", "~~", "f")["est"] < 0.7
+    )
 
 
 def test_standard_errors_are_the_spread_of_the_estimates():
     rng, found = np.random.default_rng(2), []
     for _ in range(150):
         x = rows(rng, 250)
-        loading = sem.fit(x.mask(rng.random(x.shape) < 0.3), ONE, missing="fiml").parameter("f", "=~", "b")
+        loading = sem.fit(x.mask(rng.random(x.shape) < 0.3), ONE, missing="fiml").parameter(
+            "f", "=~", "b"
+        )
         found.append((loading["est"], loading["se"]))
     estimates, errors = np.array(found).T
     assert np.mean(errors) == pytest.approx(np.std(estimates), rel=3 / np.sqrt(300))
@@ -138,10 +163,26 @@ def test_standard_errors_are_the_spread_of_the_estimates():
 def test_order_and_units_do_not_matter():
     holes = data("hs_missing")
     turned = "speed =~ x7 + x9 + x8\nvisual =~ x1 + x3 + x2\ntextual =~ x4 + x6 + x5"
-    other = sem.fit(holes[::-1].assign(x1=holes["x1"] * 30, x8=holes["x8"] - 100), turned, estimator="MLR", missing="fiml")
-    likelihood = ["logl", "aic", "bic", "bic2", "gfi", "agfi"]  # lavaan's GFI depends on where scales begin, if means enter
-    np.testing.assert_allclose(measures(other).drop(likelihood), measures(fitted("hs_fiml_mlr")).drop(likelihood), rtol=1e-6,
-                               atol=1e-8)
+    other = sem.fit(
+        holes[::-1].assign(x1=holes["x1"] * 30, x8=holes["x8"] - 100),
+        turned,
+        estimator="MLR",
+        missing="fiml",
+    )
+    likelihood = [
+        "logl",
+        "aic",
+        "bic",
+        "bic2",
+        "gfi",
+        "agfi",
+    ]  # lavaan's GFI depends on where scales begin, if means enter
+    np.testing.assert_allclose(
+        measures(other).drop(likelihood),
+        measures(fitted("hs_fiml_mlr")).drop(likelihood),
+        rtol=1e-6,
+        atol=1e-8,
+    )
 
 
 def english(fit: sem.Fit) -> str:
@@ -150,12 +191,22 @@ def english(fit: sem.Fit) -> str:
 
 def test_rows_left_out_and_patterns_are_told():
     said = english(fitted("hs_fiml"))
-    assert "1 of 301 rows were left out: 1 without any value of the model's variables; 300 were used" in said
+    assert (
+        "1 of 301 rows were left out: 1 without any value of the model's variables; 300 were used"
+        in said
+    )
     holes = data("hs_missing").loc[lambda x: x[ITEMS].notna().any(axis=1), ITEMS]
-    assert f"{holes.isna().any(axis=1).sum()} of 300 rows are incomplete, in {len(holes.isna().drop_duplicates())} patterns" in said
+    assert (
+        f"{holes.isna().any(axis=1).sum()} of 300 rows are incomplete, in {len(holes.isna().drop_duplicates())} patterns"
+        in said
+    )
     assert "3 without a value of ageyr, sex" in english(fitted("mimic_fiml"))
-    nobody = sem.fit(data("hs_missing").assign(school=lambda x: x["school"].mask(x.index < 2)), THREE, group="school",
-                     missing="fiml")
+    nobody = sem.fit(
+        data("hs_missing").assign(school=lambda x: x["school"].mask(x.index < 2)),
+        THREE,
+        group="school",
+        missing="fiml",
+    )
     assert nobody.n_used == 298 and "2 without a value of school" in english(nobody)
 
 
@@ -172,7 +223,9 @@ def test_thin_coverage_is_told_and_none_refused():
 
 def test_sixty_rows_with_forty_percent_missing_are_refused_with_the_reason():
     rng = np.random.default_rng(1)
-    x = pd.DataFrame(rng.normal(size=(60, 3)).repeat(3, axis=1) + rng.normal(size=(60, 9)) * 0.7, columns=ITEMS)
+    x = pd.DataFrame(
+        rng.normal(size=(60, 3)).repeat(3, axis=1) + rng.normal(size=(60, 9)) * 0.7, columns=ITEMS
+    )
     with pytest.raises(sem.DataError, match="too few of the 60 rows have them together"):
         sem.fit(x.mask(rng.random(x.shape) < 0.4), THREE, missing="fiml")
 
@@ -183,7 +236,12 @@ def test_a_model_without_intercepts_is_refused():
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
-@given(n=st.integers(3, 60), holes=st.floats(0, 0.6), seed=st.integers(0, 999), estimator=st.sampled_from(["ML", "MLR"]))
+@given(
+    n=st.integers(3, 60),
+    holes=st.floats(0, 0.6),
+    seed=st.integers(0, 999),
+    estimator=st.sampled_from(["ML", "MLR"]),
+)
 def test_small_and_broken_samples_give_numbers_or_a_reason(n, holes, seed, estimator):
     rng = np.random.default_rng(seed)
     x = rows(rng, n).round()
@@ -193,9 +251,14 @@ def test_small_and_broken_samples_give_numbers_or_a_reason(n, holes, seed, estim
         assert len(str(error)) > 30
         return
     assert np.isfinite(fit.theta).all() and np.isfinite(fit.chisq)
-    free, routine = fit.model.table["free"] > 0, ("rows are incomplete", "rows were left out", "rows have both")
+    free, routine = (
+        fit.model.table["free"] > 0,
+        ("rows are incomplete", "rows were left out", "rows have both"),
+    )
     silent = measures(fit).notna().all() and fit.parameters.loc[free, "se"].notna().all()
-    assert silent or [note for note in fit.warnings if not any(part in note["en"] for part in routine)]
+    assert silent or [
+        note for note in fit.warnings if not any(part in note["en"] for part in routine)
+    ]
 
 
 def test_stages_pass_on_estimator_and_missing_and_report_the_robust_numbers():
@@ -205,16 +268,28 @@ def test_stages_pass_on_estimator_and_missing_and_report_the_robust_numbers():
     x = data("mobi").astype(float)
     x = x.mask(np.random.default_rng(6).random(x.shape) < 0.05)
     robust = "main", "MLR", "fiml"
-    for stage, fit in ((measurement, measurement.cfa(x, ecsi, *robust)), (structure, structure.sem_fit(x, ecsi, *robust))):
+    for stage, fit in (
+        (measurement, measurement.cfa(x, ecsi, *robust)),
+        (structure, structure.sem_fit(x, ecsi, *robust)),
+    ):
         value, told = measures(fit), stage.fit_table(fit)
-        assert fit.n_used == 250 and told.method.startswith("full-information maximum likelihood, Huber-White")
-        assert f"{value['chisq_scaled']:.2f}" in told.text["en"] and f"{value['cfi_robust']:.3f}" in told.text["en"]
+        assert fit.n_used == 250 and told.method.startswith(
+            "full-information maximum likelihood, Huber-White"
+        )
+        assert (
+            f"{value['chisq_scaled']:.2f}" in told.text["en"]
+            and f"{value['cfi_robust']:.3f}" in told.text["en"]
+        )
     checks = measurement.method_bias(measurement.cfa(x, ecsi, "main", "MLR", "fiml"))
     d = checks.table.set_index(["check", "statistic"])["value"]
     assert d["one_factor", "d_df"] == 6 and d["one_factor", "d_chisq"] > 50
-    assert any("complete rows" in note["en"] for note in measurement.validity(x, ecsi, measurement.cfa(
-        x, ecsi, missing="fiml")).warnings)
+    assert any(
+        "complete rows" in note["en"]
+        for note in measurement.validity(x, ecsi, measurement.cfa(x, ecsi, missing="fiml")).warnings
+    )
     imputed = measurement.cfa(x, ecsi, missing="mi", rng=np.random.default_rng(1))
-    assert "pooled" in measurement.fit_table(imputed).method and len(measurement.method_bias(imputed).table)
+    assert "pooled" in measurement.fit_table(imputed).method and len(
+        measurement.method_bias(imputed).table
+    )
     table = structure.compare(structure.fit_models(x, ecsi, "MLR", "fiml"), ecsi)
     assert "full-information" in table.method and (table.table["n"] == 250).all()

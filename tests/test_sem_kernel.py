@@ -13,8 +13,10 @@ from sem_reference import DEMOCRACY, FULL, HS, MAIN
 from cxlib import sem
 from cxlib.sem import kernel, lockstep
 
-GROWTH = "i =~ 1*y1 + 1*y2 + 1*y3 + 1*y4\ns =~ 0*y1 + 1*y2 + 2*y3 + 3*y4\ni ~ 1\ns ~ 1\n" + "\n".join(
-    f"y{k} ~ 0*1" for k in (1, 2, 3, 4))
+GROWTH = (
+    "i =~ 1*y1 + 1*y2 + 1*y3 + 1*y4\ns =~ 0*y1 + 1*y2 + 2*y3 + 3*y4\ni ~ 1\ns ~ 1\n"
+    + "\n".join(f"y{k} ~ 0*1" for k in (1, 2, 3, 4))
+)
 MODELS = {  # data, syntax, means, group, whether Θ is worked with as diagonal
     "main": ("mobi", MAIN, False, None, True),
     "full, a single item": ("mobi", FULL, False, None, True),
@@ -25,14 +27,44 @@ MODELS = {  # data, syntax, means, group, whether Θ is worked with as diagonal
     "factors": ("hs", HS, False, None, True),
     "factors, means": ("hs", HS, True, None, True),
     "groups": ("hs", HS, True, "school", True),
-    "labels": ("hs", HS.replace("x2", "a*x2").replace("x5", "a*x5").replace("x8", "a*x8"), False, None, True),
-    "labels across groups": ("hs", HS.replace("x2", "a*x2").replace("x5", "b*x5"), True, "school", True),
+    "labels": (
+        "hs",
+        HS.replace("x2", "a*x2").replace("x5", "a*x5").replace("x8", "a*x8"),
+        False,
+        None,
+        True,
+    ),
+    "labels across groups": (
+        "hs",
+        HS.replace("x2", "a*x2").replace("x5", "b*x5"),
+        True,
+        "school",
+        True,
+    ),
     "cross-loadings": ("hs", HS + " + x1 + x4", True, None, True),
     "second order": ("hs", HS + "\ng =~ visual + textual + speed", True, None, True),
-    "zero disturbance": ("hs", HS + "\ng =~ visual + textual + speed\nvisual ~~ 0*visual", False, None, False),
+    "zero disturbance": (
+        "hs",
+        HS + "\ng =~ visual + textual + speed\nvisual ~~ 0*visual",
+        False,
+        None,
+        False,
+    ),
     "path": ("hs", "x9 ~ x1 + x2\nx4 ~ x9 + x1", True, None, True),
-    "observed predictors": ("hs", HS + "\nvisual ~ ageyr\nspeed ~ visual + ageyr", True, None, True),
-    "feedback": ("hs", HS + "\nvisual ~ textual + ageyr\ntextual ~ visual + grade", True, None, True),
+    "observed predictors": (
+        "hs",
+        HS + "\nvisual ~ ageyr\nspeed ~ visual + ageyr",
+        True,
+        None,
+        True,
+    ),
+    "feedback": (
+        "hs",
+        HS + "\nvisual ~ textual + ageyr\ntextual ~ visual + grade",
+        True,
+        None,
+        True,
+    ),
     "single item, loading 2": ("hs", HS + "\nage =~ 2*ageyr\nage ~ visual", True, None, True),
 }
 
@@ -54,8 +86,14 @@ def fitted(case: str) -> tuple[pd.DataFrame, sem.Fit, kernel.Compiled]:
 
 def lanes(fit: sem.Fit, number: int) -> list[kernel.Sample]:
     function = fit.discrepancy()
-    return [kernel.Sample(np.repeat(s[:, :, None], number, 2), np.repeat(mean[:, None], number, 1), np.full(number, one.n))
-            for s, mean, one in zip(function.s, function.mean, function.samples, strict=True)]
+    return [
+        kernel.Sample(
+            np.repeat(s[:, :, None], number, 2),
+            np.repeat(mean[:, None], number, 1),
+            np.full(number, one.n),
+        )
+        for s, mean, one in zip(function.s, function.mean, function.samples, strict=True)
+    ]
 
 
 def around(theta: np.ndarray, number: int, seed: int = 1) -> np.ndarray:
@@ -68,13 +106,21 @@ def test_value_gradient_and_information_equal_those_of_one_sample(case):
     _, fit, compiled = fitted(case)
     function, theta = fit.discrepancy(), around(fit.theta, 4)
     value, gradient = compiled.value(theta, compiled.prepare(lanes(fit, 4)))
-    floor = sum(w * (log_s + len(s)) for w, log_s, s in zip(function.weight, function.log_s, function.s, strict=True))
+    floor = sum(
+        w * (log_s + len(s))
+        for w, log_s, s in zip(function.weight, function.log_s, function.s, strict=True)
+    )
     for lane, at in enumerate(theta.T):
         assert value[lane] - floor == pytest.approx(function.value(at), abs=1e-11)
-        np.testing.assert_allclose(gradient[:, lane], function.gradient(at), atol=1e-10 * np.abs(gradient).max() + 1e-13)
+        np.testing.assert_allclose(
+            gradient[:, lane], function.gradient(at), atol=1e-10 * np.abs(gradient).max() + 1e-13
+        )
         expected = function.information(at)
-        np.testing.assert_allclose(kernel.information(fit.model, at[None], function.weight)[0], expected,
-                                   atol=1e-12 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            kernel.information(fit.model, at[None], function.weight)[0],
+            expected,
+            atol=1e-12 * np.abs(expected).max(),
+        )
 
 
 @pytest.mark.parametrize("case", MODELS)
@@ -92,7 +138,9 @@ def test_gradient_is_the_slope_of_the_value(case):
     np.testing.assert_allclose(hessian, exact, atol=1e-7 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("case", ["main", "full, means", "groups", "labels across groups", "feedback", "cross-loadings"])
+@pytest.mark.parametrize(
+    "case", ["main", "full, means", "groups", "labels across groups", "feedback", "cross-loadings"]
+)
 def test_the_small_form_equals_the_dense_one_also_with_negative_variances(case):
     _, fit, compiled = fitted(case)
     dense = kernel.compile(fit.model, dense=True)
@@ -108,22 +156,40 @@ def test_the_small_form_equals_the_dense_one_also_with_negative_variances(case):
     np.testing.assert_array_equal(np.isfinite(value), inside)
     assert 20 < inside.sum() < 40  # some improper points are admissible for Σ, some are not
     np.testing.assert_allclose(value[inside], other[inside], atol=1e-9)
-    np.testing.assert_allclose(gradient[:, inside], slope[:, inside], atol=1e-8 * np.abs(slope[:, inside]).max())
+    np.testing.assert_allclose(
+        gradient[:, inside], slope[:, inside], atol=1e-8 * np.abs(slope[:, inside]).max()
+    )
     np.testing.assert_array_equal(compiled.proper(theta), np.arange(40) < 20)
 
 
-def drawn(name: str) -> tuple[sem.Fit, kernel.Compiled, lockstep.Resamples, pd.DataFrame, list[str]]:
+def drawn(
+    name: str,
+) -> tuple[sem.Fit, kernel.Compiled, lockstep.Resamples, pd.DataFrame, list[str]]:
     """The samples that R drew, and lavaan's estimates in them."""
-    data, syntax = {"main": ("mobi", MAIN), "democracy": ("pd", DEMOCRACY), "full": ("mobi", FULL)}[name]
-    rows = np.loadtxt(REFERENCE / f"bootstrap_{name}_rows.csv", delimiter=",", dtype=int, skiprows=1) - 1
+    data, syntax = {"main": ("mobi", MAIN), "democracy": ("pd", DEMOCRACY), "full": ("mobi", FULL)}[
+        name
+    ]
+    rows = (
+        np.loadtxt(REFERENCE / f"bootstrap_{name}_rows.csv", delimiter=",", dtype=int, skiprows=1)
+        - 1
+    )
     lavaan = r_table(f"bootstrap_{name}_estimates")
     fit = sem.fit(load(data), syntax)
     x = load(data)[list(fit.model.observed)].to_numpy(float)
     counts = np.array([np.bincount(draw, minlength=len(x)) for draw in rows])
     samples = lockstep.weighted(x, counts)
     table = fit.model.table[fit.model.table["free"] > 0].sort_values("free")
-    names = [[f"{a} {op} {b}", f"{b} {op} {a}"] for a, op, b in zip(table["lhs"], table["op"], table["rhs"], strict=True)]
-    return fit, kernel.compile(fit.model), samples, lavaan, [one if one in lavaan else other for one, other in names]
+    names = [
+        [f"{a} {op} {b}", f"{b} {op} {a}"]
+        for a, op, b in zip(table["lhs"], table["op"], table["rhs"], strict=True)
+    ]
+    return (
+        fit,
+        kernel.compile(fit.model),
+        samples,
+        lavaan,
+        [one if one in lavaan else other for one, other in names],
+    )
 
 
 @pytest.mark.parametrize("name", ["main", "democracy"])
@@ -134,8 +200,12 @@ def test_every_draw_reaches_lavaans_optimum_and_closer(name):
     assert set(found.status) <= {"converged", "improper"}
     default, polished = (lavaan[lavaan["stop"] == stop] for stop in ("default", "polished"))
     np.testing.assert_allclose(found.theta, polished[columns].to_numpy(), atol=1e-7)
-    np.testing.assert_allclose(found.theta, default[columns].to_numpy(), atol=2e-4)  # lavaan's stop is that far away
-    _, gradient = compiled.value(default[columns].to_numpy().T.copy(), compiled.prepare(samples.take(np.arange(60))))
+    np.testing.assert_allclose(
+        found.theta, default[columns].to_numpy(), atol=2e-4
+    )  # lavaan's stop is that far away
+    _, gradient = compiled.value(
+        default[columns].to_numpy().T.copy(), compiled.prepare(samples.take(np.arange(60)))
+    )
     theirs = np.abs(gradient).max(axis=0)
     np.testing.assert_allclose(theirs, default["gradient"], rtol=0.01)
     assert (found.gradient < theirs).all()
@@ -155,30 +225,48 @@ def test_a_nearly_singular_model_converges_at_least_as_often_as_in_lavaan():
     assert np.isnan(found.theta[~there]).all()
     assert (found.gradient[there] < theirs["gradient"].to_numpy()[there]).all()
     assert found.gradient[there].max() < 1e-5
-    both = [draw for draw in polished.index if there[draw - 1] and polished.loc[draw, "gradient"] < 1e-8]
+    both = [
+        draw for draw in polished.index if there[draw - 1] and polished.loc[draw, "gradient"] < 1e-8
+    ]
     optima = polished.loc[both, columns].to_numpy()
     same = np.abs(found.theta[np.array(both) - 1] - optima).max(axis=1) < 1e-4
     assert same.mean() >= 0.95
     value, _ = compiled.value(optima.T.copy(), compiled.prepare(samples.take(np.array(both) - 1)))
-    assert (found.fmin[np.array(both) - 1] <= value + 1e-10).mean() >= 0.95  # as low as lavaan's optimum, or lower
+    assert (
+        found.fmin[np.array(both) - 1] <= value + 1e-10
+    ).mean() >= 0.95  # as low as lavaan's optimum, or lower
 
 
-@pytest.mark.parametrize("case", ["labels across groups", "observed predictors", "second order", "zero disturbance", "growth"])
+@pytest.mark.parametrize(
+    "case",
+    ["labels across groups", "observed predictors", "second order", "zero disturbance", "growth"],
+)
 def test_a_refit_is_the_fit_of_that_sample(case):
     rows, fit, compiled = fitted(case)
     group = MODELS[case][3]
     parts = [rows] if group is None else [part for _, part in rows.groupby(group)]
     rng = np.random.default_rng(5)
-    counts = [rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=6) for part in parts]
+    counts = [
+        rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=6) for part in parts
+    ]
     x = [part[list(fit.model.observed)].to_numpy(float) for part in parts]
     each = [lockstep.weighted(one, count) for one, count in zip(x, counts, strict=True)]
-    samples = lockstep.Resamples(tuple(one.sums[0] for one in each), tuple(one.centre[0] for one in each))
+    samples = lockstep.Resamples(
+        tuple(one.sums[0] for one in each), tuple(one.centre[0] for one in each)
+    )
     found = lockstep.refit(compiled, samples, fit.theta)
     for draw in np.flatnonzero(found.status != "failed")[:3]:
-        again = pd.concat([part.loc[np.repeat(part.index, count[draw])] for part, count in zip(parts, counts, strict=True)])
+        again = pd.concat(
+            [
+                part.loc[np.repeat(part.index, count[draw])]
+                for part, count in zip(parts, counts, strict=True)
+            ]
+        )
         single = sem.fit(again.reset_index(drop=True), fit.model, group=group)
         assert single.converged
-        assert np.abs((found.theta[draw] - single.theta) / np.sqrt(np.diag(single.vcov))).max() < 1e-5
+        assert (
+            np.abs((found.theta[draw] - single.theta) / np.sqrt(np.diag(single.vcov))).max() < 1e-5
+        )
 
 
 def test_results_do_not_depend_on_chunks_or_on_the_other_draws(monkeypatch):
@@ -186,9 +274,13 @@ def test_results_do_not_depend_on_chunks_or_on_the_other_draws(monkeypatch):
     whole = lockstep.refit(compiled, samples, fit.theta)
     monkeypatch.setattr(lockstep, "CHUNK", 7)
     monkeypatch.setattr(lockstep, "PILOT", 5)
-    np.testing.assert_allclose(lockstep.refit(compiled, samples, fit.theta).theta, whole.theta, atol=1e-6)
+    np.testing.assert_allclose(
+        lockstep.refit(compiled, samples, fit.theta).theta, whole.theta, atol=1e-6
+    )
     some = lockstep.Resamples((samples.sums[0][10:13],), samples.centre)
-    np.testing.assert_allclose(lockstep.refit(compiled, some, fit.theta).theta, whole.theta[10:13], atol=1e-6)
+    np.testing.assert_allclose(
+        lockstep.refit(compiled, some, fit.theta).theta, whole.theta[10:13], atol=1e-6
+    )
 
 
 @settings(derandomize=True, deadline=None, max_examples=10)
@@ -196,8 +288,10 @@ def test_results_do_not_depend_on_chunks_or_on_the_other_draws(monkeypatch):
 def test_item_order_and_units_do_not_matter(order, units):
     rows = load("hs")
     names = [f"x{k}" for k in range(1, 10)]
-    syntax = "\n".join(f"{f} =~ " + " + ".join(n for n in (f"x{k}" for k in order) if n in block) for f, block in
-                       (("visual", names[:3]), ("textual", names[3:6]), ("speed", names[6:])))
+    syntax = "\n".join(
+        f"{f} =~ " + " + ".join(n for n in (f"x{k}" for k in order) if n in block)
+        for f, block in (("visual", names[:3]), ("textual", names[3:6]), ("speed", names[6:]))
+    )
     counts = np.random.default_rng(3).multinomial(301, np.full(301, 1 / 301), size=3)
 
     def implied(scale: np.ndarray, text: str) -> np.ndarray:
@@ -206,7 +300,10 @@ def test_item_order_and_units_do_not_matter(order, units):
         x = data[list(fit.model.observed)].to_numpy()
         found = lockstep.refit(kernel.compile(fit.model), lockstep.weighted(x, counts), fit.theta)
         sigma = kernel.matrices(fit.model, found.theta)["sigma"]
-        sd, at = np.sqrt(np.einsum("rii->ri", sigma)), [fit.model.observed.index(name) for name in names]
+        sd, at = (
+            np.sqrt(np.einsum("rii->ri", sigma)),
+            [fit.model.observed.index(name) for name in names],
+        )
         return (sigma / sd[:, :, None] / sd[:, None, :])[:, at][:, :, at]
 
     np.testing.assert_allclose(implied(np.array(units), syntax), implied(np.ones(9), HS), atol=1e-7)

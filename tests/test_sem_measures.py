@@ -11,8 +11,14 @@ from sem_reference import MODELS, SYNTAX, data, fitted, of
 from cxlib import sem
 from cxlib.sem.measures import rmsea_interval
 
-LAVAAN = {"n": "ntotal", "baseline_chisq": "baseline.chisq", "baseline_df": "baseline.df", "rmsea_pvalue": "rmsea.pvalue",
-          "rmsea_ci_lower": "rmsea.ci.lower", "rmsea_ci_upper": "rmsea.ci.upper"}
+LAVAAN = {
+    "n": "ntotal",
+    "baseline_chisq": "baseline.chisq",
+    "baseline_df": "baseline.df",
+    "rmsea_pvalue": "rmsea.pvalue",
+    "rmsea_ci_lower": "rmsea.ci.lower",
+    "rmsea_ci_upper": "rmsea.ci.upper",
+}
 
 
 def values(fit) -> pd.Series:
@@ -35,7 +41,9 @@ def test_measures_are_lavaans(name):
 def test_a_saturated_model_fits_perfectly_and_tests_nothing():
     ours = values(sem.fit(data("hs"), "f =~ x1 + x2 + x3"))
     assert ours["df"] == 0 and ours[["cfi", "tli", "gfi", "agfi"]].to_numpy() == pytest.approx(1)
-    assert ours[["chisq", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "srmr"]].to_numpy() == pytest.approx(0, abs=1e-9)
+    assert ours[
+        ["chisq", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "srmr"]
+    ].to_numpy() == pytest.approx(0, abs=1e-9)
     assert ours[["pvalue", "rmsea_pvalue"]].isna().all()
 
 
@@ -60,7 +68,9 @@ def test_likelihood_is_that_of_the_normal_distribution():
     assert ours["bic"] == pytest.approx(-2 * expected + 30 * np.log(301))
 
 
-@pytest.mark.parametrize(("chisq", "df", "n", "groups"), [(85.3, 24, 301, 1), (20.0, 24, 301, 1), (575.6, 241, 250, 2)])
+@pytest.mark.parametrize(
+    ("chisq", "df", "n", "groups"), [(85.3, 24, 301, 1), (20.0, 24, 301, 1), (575.6, 241, 250, 2)]
+)
 def test_rmsea_limits_are_the_tails_of_the_noncentral_chi_square(chisq, df, n, groups):
     for limit, tail in zip(rmsea_interval(chisq, df, n, groups), (0.95, 0.05), strict=True):
         if limit:

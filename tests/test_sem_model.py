@@ -82,7 +82,9 @@ def test_intercepts_may_be_written():
 
 
 def test_matrices_give_the_moments_of_a_path_model_traced_by_hand():
-    model = parse("f =~ 1*a + 2*b\nf ~ 0.5*x\ny ~ 3*f + -1*x\na ~~ 0.1*b\nx ~~ 4*x\nf ~~ 1*f\ny ~~ 2*y\na ~~ 1*a\nb ~~ 1*b")
+    model = parse(
+        "f =~ 1*a + 2*b\nf ~ 0.5*x\ny ~ 3*f + -1*x\na ~~ 0.1*b\nx ~~ 4*x\nf ~~ 1*f\ny ~~ 2*y\na ~~ 1*a\nb ~~ 1*b"
+    )
     part = model.matrices(np.zeros(0))
     inverse = np.linalg.inv(np.eye(len(model.state)) - part["beta"])
     total = part["lambda"] @ inverse
@@ -90,11 +92,14 @@ def test_matrices_give_the_moments_of_a_path_model_traced_by_hand():
     at = [model.observed.index(name) for name in "abxy"]
     var_f, cov_fx = 0.25 * 4 + 1, 0.5 * 4
     cov_fy = 3 * var_f - cov_fx
-    expected = np.array([
-        [var_f + 1, 2 * var_f + 0.1, cov_fx, cov_fy],
-        [2 * var_f + 0.1, 4 * var_f + 1, 2 * cov_fx, 2 * cov_fy],
-        [cov_fx, 2 * cov_fx, 4, 3 * cov_fx - 4],
-        [cov_fy, 2 * cov_fy, 3 * cov_fx - 4, 9 * var_f + 4 - 6 * cov_fx + 2]])
+    expected = np.array(
+        [
+            [var_f + 1, 2 * var_f + 0.1, cov_fx, cov_fy],
+            [2 * var_f + 0.1, 4 * var_f + 1, 2 * cov_fx, 2 * cov_fy],
+            [cov_fx, 2 * cov_fx, 4, 3 * cov_fx - 4],
+            [cov_fy, 2 * cov_fy, 3 * cov_fx - 4, 9 * var_f + 4 - 6 * cov_fx + 2],
+        ]
+    )
     np.testing.assert_allclose(sigma[np.ix_(at, at)], expected, rtol=1e-13)
 
 
@@ -102,18 +107,21 @@ def test_matrices_without_free_numbers_need_none():
     assert parse("f =~ 1*a + 1*b\nf ~~ 1*f\na ~~ 1*a\nb ~~ 1*b").npar == 0
 
 
-@pytest.mark.parametrize(("syntax", "message"), [
-    ("", "The model is empty"),
-    ("# only a comment", "The model is empty"),
-    ("f = a + b", "Line 1 of the model cannot be read: 'f = a \\+ b'"),
-    ("f =~ a + b + c\ne := a*b", "Line 2 of the model cannot be read"),
-    ("f =~ a + b + a", "'f =~ a' is written twice"),
-    ("f =~ a + b + c\nf =~ a", "'f =~ a' is written twice"),
-    ("a ~~ b\nb ~~ a", "'b ~~ a' is written twice"),
-    ("f ~ f", "points to itself"),
-    ("y ~ x*z + x", "'x\\*z' multiplies two variables"),
-    ("f =~ a + + b", "cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("syntax", "message"),
+    [
+        ("", "The model is empty"),
+        ("# only a comment", "The model is empty"),
+        ("f = a + b", "Line 1 of the model cannot be read: 'f = a \\+ b'"),
+        ("f =~ a + b + c\ne := a*b", "Line 2 of the model cannot be read"),
+        ("f =~ a + b + a", "'f =~ a' is written twice"),
+        ("f =~ a + b + c\nf =~ a", "'f =~ a' is written twice"),
+        ("a ~~ b\nb ~~ a", "'b ~~ a' is written twice"),
+        ("f ~ f", "points to itself"),
+        ("y ~ x*z + x", "'x\\*z' multiplies two variables"),
+        ("f =~ a + + b", "cannot be read"),
+    ],
+)
 def test_errors_say_what_is_wrong(syntax, message):
     with pytest.raises(ModelError, match=message):
         parse(syntax)
@@ -126,7 +134,9 @@ def test_a_label_does_not_free_the_marker_and_holds_what_shares_it():
     assert (row["value"], row["label"], row["free"]) == (1, "k", 0) and model.npar == 2 + 1 + 3
     shared = parse("f =~ k*a + k*b + c").table
     assert list(shared["value"].iloc[:2]) == [1, 1] and shared["free"].iloc[2] > 0
-    assert parse("f =~ NA*a + k*b + k*c\nf ~~ 1*f").df == parse("f =~ NA*a + b + c\nf ~~ 1*f").df + 1
+    assert (
+        parse("f =~ NA*a + k*b + k*c\nf ~~ 1*f").df == parse("f =~ NA*a + b + c\nf ~~ 1*f").df + 1
+    )
 
 
 @pytest.mark.parametrize("label", ["nan", "inf", "NaN", "infinity", "start"])

@@ -16,7 +16,11 @@ LISTED = [name for name in MODELS if name in set(table("modification")["model"])
 def test_indices_are_lavaans(name):
     fit, rows = fitted(name), of("modification", name)
     ours = sem.modification_indices(fit)
-    group = ours["group"].map({g: i + 1 for i, g in enumerate(fit.groups)}) if name in GROUPED else [1] * len(ours)
+    group = (
+        ours["group"].map({g: i + 1 for i, g in enumerate(fit.groups)})
+        if name in GROUPED
+        else [1] * len(ours)
+    )
     ours = index(ours, group)
     # lavaan also lists what would explain an observed predictor, whose moments it takes as given
     rows = rows[~(rows["lhs"].isin(fit.model.fixed_x) & (rows["op"] != "=~"))]
@@ -30,14 +34,20 @@ def test_indices_are_lavaans(name):
 def test_residuals_are_lavaans(name):
     ours, rows = sem.residuals(fitted(name)), of("residuals", name)
     assert len(rows) == len(ours) * (len(ours) + 1) // 2
-    np.testing.assert_allclose([ours.loc[a, b] for a, b in zip(rows["row"], rows["col"], strict=True)], rows["value"],
-                               rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        [ours.loc[a, b] for a, b in zip(rows["row"], rows["col"], strict=True)],
+        rows["value"],
+        rtol=1e-7,
+        atol=1e-9,
+    )
 
 
 def test_srmr_averages_bentlers_residuals():
     fit = fitted("hs")
     s, sigma = fit.sample[0].cov, fit.implied[0].cov
-    residual = ((s - sigma) / np.sqrt(np.outer(np.diag(s), np.diag(s)))).to_numpy()[np.tril_indices(9)]
+    residual = ((s - sigma) / np.sqrt(np.outer(np.diag(s), np.diag(s)))).to_numpy()[
+        np.tril_indices(9)
+    ]
     srmr = sem.fit_measures(fitted("hs")).set_index("measure").loc["srmr", "value"]
     assert np.sqrt((residual**2).mean()) == pytest.approx(srmr, rel=1e-12)
 
@@ -51,7 +61,9 @@ def test_a_small_misfit_is_predicted_and_undone():
     for row in model.table[model.table["free"] > 0].itertuples():
         theta[row.free - 1] = values[row.op] if row.lhs == row.rhs or row.op == "=~" else 0.3
     theta[model.table.query("rhs == 'd' and lhs == 'f'")["free"].item() - 1] = 0.02
-    sigma = sem.Discrepancy(model, [sem.Moments(pd.DataFrame(np.eye(6), model.observed, model.observed), None, 1000)])
+    sigma = sem.Discrepancy(
+        model, [sem.Moments(pd.DataFrame(np.eye(6), model.observed, model.observed), None, 1000)]
+    )
     cov = pd.DataFrame(sigma.point(theta, 0).sigma, model.observed, model.observed)
     fit = sem.fit_moments(cov, 1000, wrong)
     first = sem.modification_indices(fit).set_index(["lhs", "op", "rhs"]).loc[("f", "=~", "d")]
@@ -73,9 +85,15 @@ def test_a_parameter_fixed_to_zero_is_a_candidate():
 def test_kinds_can_be_chosen_and_the_largest_comes_first():
     loads = sem.modification_indices(fitted("hs"), ops=("=~",))
     assert set(loads["op"]) == {"=~"} and len(loads) == 18
-    assert loads["mi"].is_monotonic_decreasing and loads.loc[0, ["lhs", "rhs"]].tolist() == ["visual", "x9"]
+    assert loads["mi"].is_monotonic_decreasing and loads.loc[0, ["lhs", "rhs"]].tolist() == [
+        "visual",
+        "x9",
+    ]
     pd.testing.assert_frame_equal(
-        loads, sem.modification_indices(fitted("hs")).query("op == '=~'").reset_index(drop=True), rtol=1e-9)
+        loads,
+        sem.modification_indices(fitted("hs")).query("op == '=~'").reset_index(drop=True),
+        rtol=1e-9,
+    )
 
 
 def test_a_saturated_model_has_no_candidates():

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from cxlib import show
 
 RESULT = show.Result(
-    pd.DataFrame({"item": ["a", "b"], "mean": [1.23456, np.nan], "n": [10, 12], "kept": [True, False]}),
+    pd.DataFrame(
+        {"item": ["a", "b"], "mean": [1.23456, np.nan], "n": [10, 12], "kept": [True, False]}
+    ),
     {"en": "Two items.", "zh": "两个题项。"},
     12,
     "means",
@@ -39,24 +41,37 @@ def plot(values, *, language="en"):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.12345, "0.123"), (-0.5, "−0.500"), (np.nan, "–"), (None, "–"), (2, "2.000")]
+    ("value", "text"),
+    [(0.12345, "0.123"), (-0.5, "−0.500"), (np.nan, "–"), (None, "–"), (2, "2.000")],
 )
 def test_numbers_in_sentences(value, text):
     assert show.number(value) == text
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.0004, "p < .001"), (0.0234, "p = .023"), (1.0, "p = 1.000"), (np.nan, "p = –")])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0004, "p < .001"), (0.0234, "p = .023"), (1.0, "p = 1.000"), (np.nan, "p = –")],
+)
 def test_p_values_in_sentences(p, text):
     assert show.p_text(p) == text
 
 
 def test_plural():
-    assert (show.plural(1, "item"), show.plural(1200, "item"), show.plural(2, "axis", "axes")) == ("1 item", "1,200 items", "2 axes")
+    assert (show.plural(1, "item"), show.plural(1200, "item"), show.plural(2, "axis", "axes")) == (
+        "1 item",
+        "1,200 items",
+        "2 axes",
+    )
 
 
 def test_a_result_shows_its_warnings_above_its_numbers_and_n_below():
     markup = show.block(RESULT)
-    assert markup.index("Mind the &lt;gap&gt;.") < markup.index("1.235") < markup.index("Two items.") < markup.index("n = 12 · means")
+    assert (
+        markup.index("Mind the &lt;gap&gt;.")
+        < markup.index("1.235")
+        < markup.index("Two items.")
+        < markup.index("n = 12 · means")
+    )
     assert "两个题项。" in show.block(RESULT, "zh") and "题项</th>" in show.block(RESULT, "zh")
     assert RESULT._repr_html_() == markup
 
@@ -72,7 +87,9 @@ def test_whole_numbers_carry_no_digits_and_missing_ones_a_dash():
 
 
 def test_numbers_held_as_objects_are_rounded_too():
-    table = pd.concat([pd.DataFrame(columns=["at", "slope"]), pd.DataFrame({"at": ["mean"], "slope": [1 / 3]})])
+    table = pd.concat(
+        [pd.DataFrame(columns=["at", "slope"]), pd.DataFrame({"at": ["mean"], "slope": [1 / 3]})]
+    )
     assert "0.333<" in show.html(table) and "0.3333" not in show.html(table)
 
 
@@ -99,7 +116,11 @@ def test_every_character_that_a_figure_may_hold_is_in_the_packaged_fonts():
         with TTFont(path) as font:
             held |= {chr(code) for code in font.getBestCmap()}
     root = Path(show.__file__).parent.parent
-    sources = [*root.glob("cxlib/**/*.py"), *root.glob("notebooks/*.ipynb"), *root.glob("data/*/*.yml")]
+    sources = [
+        *root.glob("cxlib/**/*.py"),
+        *root.glob("notebooks/*.ipynb"),
+        *root.glob("data/*/*.yml"),
+    ]
     assert len(sources) > 40
     lacking = {path.name: set(path.read_text("utf-8")) - held - set("\n\r\t") for path in sources}
     assert {name: absent for name, absent in lacking.items() if absent} == {}
@@ -111,24 +132,43 @@ def test_fonts_of_the_machine_play_no_part(tmp_path):
 
     own = [f for f in font_manager.fontManager.ttflist if "mpl-data" in f.fname]
     impostor = replace(next(f for f in own if f.name == "DejaVu Serif"), name="Noto Sans SC")
-    code = ("import sys; sys.path.insert(0, sys.argv[1]); from matplotlib import font_manager as f; from hashlib import sha256;"
-            "from test_show import plot, show; assert len(f.fontManager.ttflist) == int(sys.argv[2]);"
-            "print(*[sha256(file).hexdigest() for file in show.render(plot([1, 2], language='zh'))])")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from matplotlib import font_manager as f; from hashlib import sha256;"
+        "from test_show import plot, show; assert len(f.fontManager.ttflist) == int(sys.argv[2]);"
+        "print(*[sha256(file).hexdigest() for file in show.render(plot([1, 2], language='zh'))])"
+    )
     here = [sha256(file).hexdigest() for file in show.render(plot([1, 2], language="zh"))]
     for number, known in enumerate((own, [*own, impostor])):
         folder = tmp_path / str(number)
         folder.mkdir()
         cached = copy(font_manager.fontManager)
         cached.ttflist = known
-        font_manager.json_dump(cached, folder / f"fontlist-v{font_manager.FontManager.__version__}.json")
-        run = subprocess.run([sys.executable, "-W", "error", "-c", code, str(Path(__file__).parent), str(len(known))],
-                             capture_output=True, text=True, check=False, env={**os.environ, "MPLCONFIGDIR": str(folder)})
+        font_manager.json_dump(
+            cached, folder / f"fontlist-v{font_manager.FontManager.__version__}.json"
+        )
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                code,
+                str(Path(__file__).parent),
+                str(len(known)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "MPLCONFIGDIR": str(folder)},
+        )
         assert run.stderr == ""
         assert run.stdout.split() == here
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_words_of_the_other_language_are_drawn_too_and_bold_ones_without_complaint(language, caplog):
+def test_words_of_the_other_language_are_drawn_too_and_bold_ones_without_complaint(
+    language, caplog
+):
     @show.picture
     def mixed(*, language):
         from matplotlib import pyplot
@@ -150,8 +190,10 @@ def test_pdfs_embed_what_they_draw_with_and_chinese_as_outlines_that_every_viewe
         axes.bar([name], [1])  # the name becomes text only when the figure is drawn
         return figure, {"en": "", "zh": ""}
 
-    english, named, chinese = (show.render(bars(words, language=language))[2]
-                               for words, language in (("Service", "en"), ("服务", "en"), ("服务", "zh")))
+    english, named, chinese = (
+        show.render(bars(words, language=language))[2]
+        for words, language in (("Service", "en"), ("服务", "en"), ("服务", "zh"))
+    )
     assert b"/FontFile2" in english and b"/Type3" not in english and b"NotoSansSC" not in english
     for file in (named, chinese):
         assert b"NotoSansSC" in file and b"/Type3" in file and b"/FontFile2" not in file
@@ -163,20 +205,31 @@ def test_text_of_an_svg_file_stays_text_in_families_that_end_with_any(language, 
     from xml.etree import ElementTree
 
     drawn = ElementTree.fromstring(show.render(plot([1, 2], language=language))[1])
-    texts = {"".join(node.itertext()): node.get("style") for node in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    texts = {
+        "".join(node.itertext()): node.get("style")
+        for node in drawn.iter("{http://www.w3.org/2000/svg}text")
+    }
     assert all(f"'{name}'" in texts[title] for name in show.FAMILIES[language])
     assert "sans-serif" in texts[title]
 
 
-@pytest.mark.parametrize(("text", "width", "most", "lines"), [
-    ("GBI3  5.3 我愿意向朋友推荐这家公司", 16, None, ["GBI3  5.3 我愿意", "向朋友推荐这家公", "司"]),
-    ("服务，态度、速度", 4, None, ["服", "务，", "态", "度、", "速度"]),
-    ("服务（态度）好", 6, None, ["服务", "（态", "度）好"]),
-    ("one two three", 7, None, ["one two", "three"]),
-    ("服务人员态度好，速度快", 8, 2, ["服务人员", "态度好…"]),
-    ("one two three four five", 9, 2, ["one two", "three…"]),
-    ("", 9, 2, [""]),
-])
+@pytest.mark.parametrize(
+    ("text", "width", "most", "lines"),
+    [
+        (
+            "GBI3  5.3 我愿意向朋友推荐这家公司",
+            16,
+            None,
+            ["GBI3  5.3 我愿意", "向朋友推荐这家公", "司"],
+        ),
+        ("服务，态度、速度", 4, None, ["服", "务，", "态", "度、", "速度"]),
+        ("服务（态度）好", 6, None, ["服务", "（态", "度）好"]),
+        ("one two three", 7, None, ["one two", "three"]),
+        ("服务人员态度好，速度快", 8, 2, ["服务人员", "态度好…"]),
+        ("one two three four five", 9, 2, ["one two", "three…"]),
+        ("", 9, 2, [""]),
+    ],
+)
 def test_labels_break_between_chinese_characters_and_at_spaces(text, width, most, lines):
     assert show.fold(text, width, most).split("\n") == lines
 
@@ -207,8 +260,14 @@ def test_a_figure_that_lays_itself_out_is_saved_without_complaint():
     from cxlib.study import load
 
     drawn = sem.plot_conceptual(load("ecsi"), "main")
-    assert show.render(drawn) == show.render(drawn)  # matplotlib's own layout would warn, and warnings are errors
+    assert show.render(drawn) == show.render(
+        drawn
+    )  # matplotlib's own layout would warn, and warnings are errors
 
 
 def test_every_rank_has_a_chinese_heading():
-    assert [show.heading(f"rank_{k}", "zh") for k in (1, 2, 3)] == ["居首比例", "第 2 名比例", "第 3 名比例"]
+    assert [show.heading(f"rank_{k}", "zh") for k in (1, 2, 3)] == [
+        "居首比例",
+        "第 2 名比例",
+        "第 3 名比例",
+    ]

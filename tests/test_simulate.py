@@ -16,7 +16,14 @@ from cxlib.sem.model import parse
 from cxlib.truth import TruthError, population
 
 N = 50_000
-MODELS = {"main": (625, 116), "V1f": (629, 112), "V2": (548, 82), "V3": (377, 88), "V4": (644, 97), "V5": (125, 46)}
+MODELS = {
+    "main": (625, 116),
+    "V1f": (629, 112),
+    "V2": (548, 82),
+    "V3": (377, 88),
+    "V4": (644, 97),
+    "V5": (125, 46),
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,9 @@ def test_every_listed_hypothesis_says_how_it_is_tested_or_what_is_missing(vas):
     assert all(len(found) == 1 for found in tests)
     numbers = {int("".join(filter(str.isdigit, code))) for code in vas.hypotheses}
     assert numbers == set(range(1, 85)) - {79}
-    assert {int("".join(filter(str.isdigit, code))) for code in vas.claims} == set(range(1, 28)) - {22}
+    assert {int("".join(filter(str.isdigit, code))) for code in vas.claims} == set(range(1, 28)) - {
+        22
+    }
 
 
 # Reproducible
@@ -77,8 +86,12 @@ def test_another_seed_is_another_sample_of_the_same_size(vas):
 
 
 def test_full_blocks_do_not_depend_on_how_many_follow_and_ids_go_on(vas):
-    short, long = (simulate.simulate(vas, n=n, seed=3) for n in (simulate.BLOCK, simulate.BLOCK + 66))
-    pd.testing.assert_frame_equal(short.responses, long.responses.iloc[: simulate.BLOCK], check_dtype=False)
+    short, long = (
+        simulate.simulate(vas, n=n, seed=3) for n in (simulate.BLOCK, simulate.BLOCK + 66)
+    )
+    pd.testing.assert_frame_equal(
+        short.responses, long.responses.iloc[: simulate.BLOCK], check_dtype=False
+    )
     assert long.responses["resp_id"].is_unique and long.tables["service_log"]["ticket_id"].is_unique
     assert len(long.tables["firms"]) == long.responses["firm_id"].nunique()
 
@@ -114,7 +127,9 @@ def test_paths_loadings_and_indirect_effects_come_back(vas, large, model):
     """
     syntax, people = vas.syntax(model), population(vas)
     fitted = sem.fit(large, syntax).parameters.set_index(["lhs", "op", "rhs"])["std"]
-    planted = sem.fit_moments(people.covariance(), N, syntax).parameters.set_index(["lhs", "op", "rhs"])["std"]
+    planted = sem.fit_moments(people.covariance(), N, syntax).parameters.set_index(
+        ["lhs", "op", "rhs"]
+    )["std"]
     if model == "main":
         for outcome, predictor, value in people.paths.itertuples(index=False):
             if (outcome, "~", predictor) in planted.index:
@@ -125,8 +140,12 @@ def test_paths_loadings_and_indirect_effects_come_back(vas, large, model):
             assert abs(fitted[key] - value) < 0.03, key
         if key[1] == "=~" and key[2] in kept:
             assert abs(fitted[key] - value * kept[key[2]]) < 4 / sqrt(N), key
-    lost = [planted[key] - fitted[key] for key in planted.index if key[1] == "=~" and key[2] in kept]
-    print(f"{model}: seven points cost the loadings {np.mean(lost):.4f} on average, {max(lost):.4f} at most")
+    lost = [
+        planted[key] - fitted[key] for key in planted.index if key[1] == "=~" and key[2] in kept
+    ]
+    print(
+        f"{model}: seven points cost the loadings {np.mean(lost):.4f} on average, {max(lost):.4f} at most"
+    )
     paths = {(key[2], key[0]) for key in planted.index if key[1] == "~"}
     chains = [(a, m, y) for a, m in paths for m2, y in paths if m2 == m]
     assert chains or model == "V3"
@@ -150,7 +169,11 @@ def compared(data, kind, of, condition):
             estimate, influence = a - b, parts[0] - parts[1]
         else:
             estimate, influence = a / b - 1, parts[0] / b - parts[1] * a / b**2
-    totals = pd.Series(np.asarray(influence), data.index[inside]).groupby(data.loc[inside, "firm_id"]).sum()
+    totals = (
+        pd.Series(np.asarray(influence), data.index[inside])
+        .groupby(data.loc[inside, "firm_id"])
+        .sum()
+    )
     return estimate, sqrt((totals**2).sum())
 
 
@@ -211,7 +234,9 @@ def test_personalisation_is_steeper_in_the_high_end_market_by_the_planted_amount
         unit = loadings["PC1"] / loadings["SA1"]  # both constructs in the units of their first item
         slopes[tier] = unit * rows.loc[("SA", "~", "PC"), ["est", "se"]].astype(float)
     difference = slopes["high_end"]["est"] - slopes["mass"]["est"]
-    assert abs(difference - 0.20) < 3 * sqrt(slopes["high_end"]["se"] ** 2 + slopes["mass"]["se"] ** 2)
+    assert abs(difference - 0.20) < 3 * sqrt(
+        slopes["high_end"]["se"] ** 2 + slopes["mass"]["se"] ** 2
+    )
 
 
 def test_companies_share_the_declared_part_of_the_variance(vas, large):
@@ -244,7 +269,9 @@ def arrived(vas):
 
 def test_every_kind_of_fault_is_planted_as_often_as_declared(vas, arrived):
     counts = arrived[2]["kind"].value_counts()
-    assert counts.to_dict() == {kind: round(share * 1200) for kind, share in vas.truth["planted"].items()}
+    assert counts.to_dict() == {
+        kind: round(share * 1200) for kind, share in vas.truth["planted"].items()
+    }
     assert arrived[2]["resp_id"].is_unique
 
 
@@ -252,7 +279,14 @@ def test_screening_removes_the_planted_rows_it_should_and_no_honest_one(arrived)
     _, cleaned, key = arrived
     screening = cleaned.screening.table
     removed = set(screening.loc[~screening["kept"].astype(bool), "respondent"])
-    faults = ["duplicate", "speeder", "straight_liner", "attention", "contradictory", "reversed_dates"]
+    faults = [
+        "duplicate",
+        "speeder",
+        "straight_liner",
+        "attention",
+        "contradictory",
+        "reversed_dates",
+    ]
     assert removed == set(key.loc[key["kind"].isin(faults), "resp_id"])
 
 
@@ -283,7 +317,9 @@ def test_cells_are_missing_at_the_declared_rate_and_more_often_of_older_responde
     assert abs(empty.to_numpy().mean() - 0.025) < 3 * 0.025 * sqrt(0.84 / 0.16 / 12_000)
     older = drawn["age"] >= 55
     ratio = some[older].mean() / some[~older].mean()
-    assert abs(ratio - 2) < 3 * 2 * sqrt(0.75 / (0.25 * older.sum()) + 0.86 / (0.14 * (~older).sum()))
+    assert abs(ratio - 2) < 3 * 2 * sqrt(
+        0.75 / (0.25 * older.sum()) + 0.86 / (0.14 * (~older).sum())
+    )
 
 
 def test_linked_tables_belong_to_respondents_and_run_forward_in_time(vas, arrived):
@@ -336,26 +372,37 @@ PATHS = "B ~ {0}*A\nC ~ {1}*A + {2}*B\nD ~ {3}*B + {4}*C\nA =~ {5}*E"
 @given(st.lists(st.floats(-0.45, 0.45).map(lambda v: round(v, 3)), min_size=6, max_size=6))
 def test_any_admissible_paths_are_the_regressions_of_the_implied_correlations(values):
     items = {code: {f"{code}1": {"en": code, "zh": code}} for code in "ABCDE"}
-    constructs = {code: {"role": "context", "name": code, "items": own} for code, own in items.items()}
+    constructs = {
+        code: {"role": "context", "name": code, "items": own} for code, own in items.items()
+    }
     made = study.Study.model_validate({
         "id": "x", "title": "x", "origin": "simulated", "source": "x", "responses": {"file": "x.csv"}, "scale": [1, 5],
         "constructs": constructs, "models": {"main": "B ~ A"},
         "truth": {"n": 10, "seed": 1, "paths": PATHS.format(*(f"{v:.3f}" for v in values))}})  # fmt: skip
     latent = population(made).latent
     assert np.diag(latent) == pytest.approx(np.ones(5), abs=1e-12)
-    for outcome, predictors, planted in (("C", ["A", "B"], values[1:3]), ("D", ["B", "C"], values[3:5])):
+    for outcome, predictors, planted in (
+        ("C", ["A", "B"], values[1:3]),
+        ("D", ["B", "C"], values[3:5]),
+    ):
         found = np.linalg.solve(latent.loc[predictors, predictors], latent.loc[predictors, outcome])
         assert found == pytest.approx(planted, abs=1e-10)
 
 
 def test_another_study_with_its_own_scale_is_drawn_from_its_truth():
     ecsi = study.load("ecsi")
-    paths = "PERV ~ .6*PERQ\nCUSA ~ .3*PERV + .4*PERQ\nCUSL ~ .7*CUSA\nIMAG ~~ .0*CUEX\nCOMP ~ .3*CUSA"
+    paths = (
+        "PERV ~ .6*PERQ\nCUSA ~ .3*PERV + .4*PERQ\nCUSL ~ .7*CUSA\nIMAG ~~ .0*CUEX\nCOMP ~ .3*CUSA"
+    )
     declared = {"n": 20_000, "seed": 1, "sd": 1.6, "paths": paths, "means": {"CUSA": 7.0}}
     other = ecsi.model_copy(update={"truth": declared})
     drawn = simulate.simulate(other).responses
     assert drawn.min().min() >= 1 and drawn.max().max() <= 10
     fitted = sem.fit(drawn.astype(float), ecsi.syntax("main")).parameters
     found = fitted[fitted["op"] == "~"].set_index(["lhs", "rhs"])["std"]
-    for (outcome, predictor), value in {("PERV", "PERQ"): 0.6, ("CUSA", "PERV"): 0.3, ("CUSL", "CUSA"): 0.7}.items():
+    for (outcome, predictor), value in {
+        ("PERV", "PERQ"): 0.6,
+        ("CUSA", "PERV"): 0.3,
+        ("CUSL", "CUSA"): 0.7,
+    }.items():
         assert abs(found[outcome, predictor] - value) < 0.03

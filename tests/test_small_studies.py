@@ -20,13 +20,29 @@ QUICK = {"reps": 50, "n_boot": 100, "n_permutations": 0}
 def a_survey(folder, rows, sizes, change=None, **declared):
     """A study of constructs of these sizes, each regressed on the one before, answered by `rows` people."""
     rng = np.random.default_rng(1)
-    scales = {code: [f"{code}{i + 1}" for i in range(size)] for code, size in zip("ABCDE", sizes, strict=False)}
+    scales = {
+        code: [f"{code}{i + 1}" for i in range(size)]
+        for code, size in zip("ABCDE", sizes, strict=False)
+    }
     common = 0.7 * (rng.normal(size=(rows, 1)) + rng.normal(size=(rows, len(scales))))
-    answers = pd.DataFrame({item: 0.7 * (common[:, at] + rng.normal(size=rows)) for at, items in enumerate(scales.values()) for item in items})
+    answers = pd.DataFrame(
+        {
+            item: 0.7 * (common[:, at] + rng.normal(size=rows))
+            for at, items in enumerate(scales.values())
+            for item in items
+        }
+    )
     answers = answers.add(3).round().clip(1, 5)
     paths = [f"{b} ~ {a}" for a, b in pairwise(scales)]
-    stated = {f"H{at}": {"path": path, "sign": "+", "en": path, "zh": path} for at, path in enumerate(paths)}
-    declared = {"models": {"main": "\n".join(paths) or "A ~~ A"}, "hypotheses": stated, "scale": [1, 5]} | declared
+    stated = {
+        f"H{at}": {"path": path, "sign": "+", "en": path, "zh": path}
+        for at, path in enumerate(paths)
+    }
+    declared = {
+        "models": {"main": "\n".join(paths) or "A ~~ A"},
+        "hypotheses": stated,
+        "scale": [1, 5],
+    } | declared
     return write(folder, scales, answers if change is None else change(answers), **declared)
 
 
@@ -34,10 +50,16 @@ def walk(study, out, language="en"):
     """The code cells of every notebook, one after the other; what a cell raises is raised."""
     for name in notebooks():
         space = {"display": lambda *shown: None}
-        for at, cell in enumerate(c for c in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text("utf-8"))["cells"] if c["cell_type"] == "code"):
+        for at, cell in enumerate(
+            c
+            for c in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text("utf-8"))["cells"]
+            if c["cell_type"] == "code"
+        ):
             exec(compile("".join(cell["source"]), f"{name}, code cell {at}", "exec"), space)
             if at == 0:
-                space |= {"study": str(study.path), "out": str(out), "language": language} | {k: v for k, v in QUICK.items() if k in space}
+                space |= {"study": str(study.path), "out": str(out), "language": language} | {
+                    k: v for k, v in QUICK.items() if k in space
+                }
     return open_run(str(study.path), str(out), language)
 
 
@@ -69,10 +91,14 @@ def test_every_notebook_finishes_and_says_what_the_data_do_not_allow(name, tmp_p
     monkeypatch.setattr(show, "render", lambda picture: (b"png", b"svg", b"pdf"))
     monkeypatch.setattr("cxlib.report.word", lambda page: b"docx")
     run = walk(study, tmp_path / "out", "zh" if rows < 10 else "en")
-    assert {path.stem for path in (run.folder / "notes").glob("done_*.json")} == {f"done_{name}" for name in notebooks()}
+    assert {path.stem for path in (run.folder / "notes").glob("done_*.json")} == {
+        f"done_{name}" for name in notebooks()
+    }
     for path in (run.folder / "tables").glob("*.csv"):
         said = run.note(path.stem)["text"]
-        assert path.read_text("utf-8").strip() or (len(said["en"]) > 20 and len(said["zh"]) > 8), path.stem
+        assert path.read_text("utf-8").strip() or (len(said["en"]) > 20 and len(said["zh"]) > 8), (
+            path.stem
+        )
     assert list(run.table("hypotheses")["id"]) == list(study.hypotheses)
     assert (run.folder / "report.html").is_file()
 
@@ -80,7 +106,9 @@ def test_every_notebook_finishes_and_says_what_the_data_do_not_allow(name, tmp_p
 @pytest.mark.parametrize("n", [2, 26, 51, 106, 107])
 def test_the_power_curve_begins_where_a_sample_can_be_simulated(n, tmp_path):
     study = a_survey(tmp_path, 0, (6, 5, 5, 5, 5))
-    found = power.power(study, n=n, rng=np.random.default_rng(1), population=power.assumed(study, 0.3), reps=50)
+    found = power.power(
+        study, n=n, rng=np.random.default_rng(1), population=power.assumed(study, 0.3), reps=50
+    )
     sizes = set(found.table["n"])
     assert min(sizes) == 27 and max(sizes) >= 2 * min(n, 27) and (n in sizes) == (n > 26)
     said = [words for words in found.warnings if "left out" in words["en"] and "27" in words["en"]]
@@ -100,7 +128,10 @@ def test_a_stage_passes_on_why_there_is_nothing():
     refusal = absent.Impossible("Too few rows.", "行数太少。")
     assert doubled(2) == 4
     for given in (refusal, absent.absent(refusal)):
-        assert doubled(given).text["en"].endswith(str(refusal)) and refusal.words["zh"] in doubled(number=given).text["zh"]
+        assert (
+            doubled(given).text["en"].endswith(str(refusal))
+            and refusal.words["zh"] in doubled(number=given).text["zh"]
+        )
         assert isinstance(plot_doubled(given, language="en"), show.Picture)
 
 
@@ -110,7 +141,9 @@ def test_only_what_the_data_do_not_allow_becomes_an_empty_result(tmp_path):
     def refuse(error):
         raise error
 
-    assert isinstance(run.attempt(refuse, absent.Impossible("Too few rows.", "行数太少。")), absent.Absent)
+    assert isinstance(
+        run.attempt(refuse, absent.Impossible("Too few rows.", "行数太少。")), absent.Absent
+    )
     for error in (ValueError("df <= 0"), ZeroDivisionError(), KeyError("x")):
         with pytest.raises(type(error)):
             run.attempt(refuse, error)

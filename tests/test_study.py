@@ -127,9 +127,21 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path):
         ("id: tiny", "id: tiny\nid: again", "written twice"),
         ("scale: [1, 7]", "scale: [1, 7]\npairs: {Q: X}", "no construct 'X'"),
         ("scale: [1, 7]", "scale: [1, 7]\ncluster: firm", "no column 'firm'"),
-        ("scale: [1, 7]", "scale: [1, 7]\nmarker: firm", "marker: there is no item, construct or number column 'firm'"),
-        ("scale: [1, 7]", "scale: [1, 7]\nhypotheses_: 3", "unknown key 'hypotheses_'. Did you mean 'hypotheses'?"),
-        ("scale: [1, 7]", "scale: [1, 7]\nanswers: {agree: 9}", "'agree' stands for 9. Allowed: 1 to 7"),
+        (
+            "scale: [1, 7]",
+            "scale: [1, 7]\nmarker: firm",
+            "marker: there is no item, construct or number column 'firm'",
+        ),
+        (
+            "scale: [1, 7]",
+            "scale: [1, 7]\nhypotheses_: 3",
+            "unknown key 'hypotheses_'. Did you mean 'hypotheses'?",
+        ),
+        (
+            "scale: [1, 7]",
+            "scale: [1, 7]\nanswers: {agree: 9}",
+            "'agree' stands for 9. Allowed: 1 to 7",
+        ),
         ("scale: [1, 7]", "scale: [1, 7]\nanswers: {agree: }", "answers.agree is None"),
         ("kind: category", "kind: category, answers: {yes: 1}", "Write levels: and spellings:"),
         ("scale: [1, 7]", "scale: [1, 7]\nscores: {s100: [S, q4]}", "no construct or item 'q4'"),
@@ -149,7 +161,15 @@ def test_codes_may_be_chinese(tmp_path):
 
 
 def test_yes_and_no_as_levels_stay_words(tmp_path):
-    study = load(write(tmp_path, GOOD.replace("levels: {1: {en: male, zh: 男}, 2: {en: female, zh: 女}}", "levels: {yes: 是, no: 否}")))
+    study = load(
+        write(
+            tmp_path,
+            GOOD.replace(
+                "levels: {1: {en: male, zh: 男}, 2: {en: female, zh: 女}}",
+                "levels: {yes: 是, no: 否}",
+            ),
+        )
+    )
     assert list(study.columns["gender"].levels) == ["yes", "no"]
 
 
@@ -171,11 +191,16 @@ def test_a_list_is_not_a_study(tmp_path):
 def test_hypotheses_may_stand_in_a_file_beside(tmp_path):
     content = yaml.safe_load(GOOD)
     content["hypotheses"] = "hypotheses.csv"
-    (tmp_path / "hypotheses.csv").write_text('id,path,en,zh,sign\nH1,S ~ Q,"Good, better",好,+\n', encoding="utf-8")
+    (tmp_path / "hypotheses.csv").write_text(
+        'id,path,en,zh,sign\nH1,S ~ Q,"Good, better",好,+\n', encoding="utf-8"
+    )
     study = load(write(tmp_path, yaml.safe_dump(content, allow_unicode=True)))
     assert study.hypotheses["H1"].en == "Good, better"
     (tmp_path / "hypotheses.csv").unlink()
-    assert "not beside the study file" in problems(tmp_path, yaml.safe_dump(content, allow_unicode=True))[0][1]
+    assert (
+        "not beside the study file"
+        in problems(tmp_path, yaml.safe_dump(content, allow_unicode=True))[0][1]
+    )
 
 
 def test_an_unknown_study_is_told_with_the_nearest_name():
@@ -183,7 +208,9 @@ def test_an_unknown_study_is_told_with_the_nearest_name():
         find("esci")
 
 
-@pytest.mark.parametrize("study", sorted(p.parent.name for p in find("ecsi").parent.parent.glob("*/study.yml")))
+@pytest.mark.parametrize(
+    "study", sorted(p.parent.name for p in find("ecsi").parent.parent.glob("*/study.yml"))
+)
 def test_every_study_that_ships_is_in_order_and_in_both_languages(study):
     loaded = load(study)
     for code, construct in loaded.constructs.items():
@@ -192,38 +219,51 @@ def test_every_study_that_ships_is_in_order_and_in_both_languages(study):
         assert loaded.name(item, "en") != loaded.name(item, "zh"), item
 
 
-@pytest.mark.parametrize(("old", "new", "words"), [
-    ("S ~ Q   #", "S ~ start(.5)*Q   #", "start()"),
-    ("S ~ Q   #", "S ~ c(a,b)*Q   #", "values by group"),
-    ("S ~ Q   #", "S ~ Q + Q   #", "written twice"),
-    ("S ~ Q   #", "S ~ S*Q   #", "multiplies two variables"),
-    ("S ~ Q   #", "S ~ q1*Q   #", "the label 'q1' is an item"),
-    ("S ~ Q   #", "S ~ Q +   #", "Two '+'"),
-    ("S ~ Q   #", "S ~ 1 + Q   #", "intercepts are not written"),
-    ("S ~ Q   #", "S ~ q1   #", "'q1' is an item"),
-    ("S ~ Q   #", "S ~ Q; Q =~ S   #", "the measurement part"),
-    ('path: "S ~ Q"', 'path: "S ~ Q + Q"', "cannot be read"),
-    ('path: "S ~ Q"', 'effect: "Q"', "cannot be read"),
-    ('path: "S ~ Q"', 'total: "S -> Q"', "no way from 'S' to 'Q'"),
-    ('path: "S ~ Q"', 'total: "Q -> S -> Q"', "a start and an end only"),
-    ('path: "S ~ Q"', 'contrast: "Q -> S"', "The contrast"),
-    ('path: "S ~ Q"', 'contrast: "Q -> S > S -> Q"', "no way from 'S' to 'Q'"),
-    ('path: "S ~ Q"', 'path: "S ~ Q", by: sex', "no group column 'sex'"),
-    ('path: "S ~ Q"', 'effect: "Q -> S", by: gender', "together with path:"),
-    ('path: "S ~ Q"', "nested: main", "compared with itself"),
-    ("  gender:", "  Q: {kind: number}\n  gender:", "'Q' is a construct and a column too"),
-    ("      s2:", "      S:", "'S' is a construct and an item"),
-    ("    items:\n      s1: {en: Fourth., zh: 四。}\n      s2: {en: Fifth., zh: 五。}", "    of: [Q]", "one construct only"),
-    ("    items:\n      s1: {en: Fourth., zh: 四。}\n      s2: {en: Fifth., zh: 五。}", "    of: [Q, S]", "a part of itself"),
-    ("q1: {en: First., zh: 一。}", "q1: First.", "its words are needed"),
-    ("q1: {en: First., zh: 一。}", "q1: {en: 3, zh: 一。}", "a text is needed"),
-    ("scale: [1, 7]", "scale: [1, 7]\nscreening: {order: q1}", "a list is needed"),
-    ("scale: [1, 7]", "scale: [1, 7]\nscreening: 3", "lines 'key: value'"),
-    ("file: answers.csv", "file: answers.csv, header: 0", "at least 1"),
-    ("file: answers.csv", "file: answers.csv, header: x", "a whole number"),
-    ("group: true", "group: maybe", "true or false"),
-])
-def test_what_a_notebook_would_refuse_is_refused_here_and_by_pydantic_in_our_words(tmp_path, old, new, words):
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("S ~ Q   #", "S ~ start(.5)*Q   #", "start()"),
+        ("S ~ Q   #", "S ~ c(a,b)*Q   #", "values by group"),
+        ("S ~ Q   #", "S ~ Q + Q   #", "written twice"),
+        ("S ~ Q   #", "S ~ S*Q   #", "multiplies two variables"),
+        ("S ~ Q   #", "S ~ q1*Q   #", "the label 'q1' is an item"),
+        ("S ~ Q   #", "S ~ Q +   #", "Two '+'"),
+        ("S ~ Q   #", "S ~ 1 + Q   #", "intercepts are not written"),
+        ("S ~ Q   #", "S ~ q1   #", "'q1' is an item"),
+        ("S ~ Q   #", "S ~ Q; Q =~ S   #", "the measurement part"),
+        ('path: "S ~ Q"', 'path: "S ~ Q + Q"', "cannot be read"),
+        ('path: "S ~ Q"', 'effect: "Q"', "cannot be read"),
+        ('path: "S ~ Q"', 'total: "S -> Q"', "no way from 'S' to 'Q'"),
+        ('path: "S ~ Q"', 'total: "Q -> S -> Q"', "a start and an end only"),
+        ('path: "S ~ Q"', 'contrast: "Q -> S"', "The contrast"),
+        ('path: "S ~ Q"', 'contrast: "Q -> S > S -> Q"', "no way from 'S' to 'Q'"),
+        ('path: "S ~ Q"', 'path: "S ~ Q", by: sex', "no group column 'sex'"),
+        ('path: "S ~ Q"', 'effect: "Q -> S", by: gender', "together with path:"),
+        ('path: "S ~ Q"', "nested: main", "compared with itself"),
+        ("  gender:", "  Q: {kind: number}\n  gender:", "'Q' is a construct and a column too"),
+        ("      s2:", "      S:", "'S' is a construct and an item"),
+        (
+            "    items:\n      s1: {en: Fourth., zh: 四。}\n      s2: {en: Fifth., zh: 五。}",
+            "    of: [Q]",
+            "one construct only",
+        ),
+        (
+            "    items:\n      s1: {en: Fourth., zh: 四。}\n      s2: {en: Fifth., zh: 五。}",
+            "    of: [Q, S]",
+            "a part of itself",
+        ),
+        ("q1: {en: First., zh: 一。}", "q1: First.", "its words are needed"),
+        ("q1: {en: First., zh: 一。}", "q1: {en: 3, zh: 一。}", "a text is needed"),
+        ("scale: [1, 7]", "scale: [1, 7]\nscreening: {order: q1}", "a list is needed"),
+        ("scale: [1, 7]", "scale: [1, 7]\nscreening: 3", "lines 'key: value'"),
+        ("file: answers.csv", "file: answers.csv, header: 0", "at least 1"),
+        ("file: answers.csv", "file: answers.csv, header: x", "a whole number"),
+        ("group: true", "group: maybe", "true or false"),
+    ],
+)
+def test_what_a_notebook_would_refuse_is_refused_here_and_by_pydantic_in_our_words(
+    tmp_path, old, new, words
+):
     assert old in GOOD
     with pytest.raises(StudyError) as caught:
         load(write(tmp_path, GOOD.replace(old, new)))
@@ -233,8 +273,14 @@ def test_what_a_notebook_would_refuse_is_refused_here_and_by_pydantic_in_our_wor
 
 
 def test_a_mistake_in_a_model_names_its_line_of_the_file(tmp_path):
-    for text in ("|\n    S ~ Q\n    # why\n\n    S ~~ Q +\n      1a", '"S ~ Q\\n\\\n\n    S ~~ 1a"', "'S ~ Q\n\n    S ~~ 1a'"):
+    for text in (
+        "|\n    S ~ Q\n    # why\n\n    S ~~ Q +\n      1a",
+        '"S ~ Q\\n\\\n\n    S ~~ 1a"',
+        "'S ~ Q\n\n    S ~~ 1a'",
+    ):
         bad = GOOD.replace("|\n    S ~ Q   # the only path", text)
         path = write(tmp_path, bad)
-        at = next(i for i, line in enumerate(path.read_text("utf-8").splitlines(), 1) if "1a" in line)
+        at = next(
+            i for i, line in enumerate(path.read_text("utf-8").splitlines(), 1) if "1a" in line
+        )
         assert [line for line, message in problems(tmp_path, bad) if "1a" in message] == [at], text

@@ -13,12 +13,26 @@ import pytest
 from cxlib import run, surroundings
 from cxlib.run import ROOT
 
-HOMES = ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+HOMES = (
+    "MPLCONFIGDIR",
+    "IPYTHONDIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTER_DATA_DIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
 
 def cxlib(*arguments, before=(), **more):
-    return subprocess.run([*before, sys.executable, "-m", "cxlib.cli", *map(str, arguments)], capture_output=True, timeout=300, check=False, **more)
+    return subprocess.run(
+        [*before, sys.executable, "-m", "cxlib.cli", *map(str, arguments)],
+        capture_output=True,
+        timeout=300,
+        check=False,
+        **more,
+    )
 
 
 def environment(**changes):
@@ -84,7 +98,15 @@ def test_a_code_page_without_chinese_does_not_stop_the_output(encoding):
 
 @posix
 def test_closed_streams_do_not_stop_a_run(tmp_path):
-    done = cxlib("run", "ecsi", "--only", "01", "--out", tmp_path / "run", before=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    done = cxlib(
+        "run",
+        "ecsi",
+        "--only",
+        "01",
+        "--out",
+        tmp_path / "run",
+        before=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"],
+    )
     assert done.returncode == 0
     assert (tmp_path / "run" / "tables" / "cleaning_flow.csv").is_file()
 
@@ -96,13 +118,26 @@ def test_nothing_of_the_surroundings_reaches_the_numbers_or_the_terminal(tmp_pat
     temporary.mkdir()
     for part in ("cxlib", "notebooks", "data"):
         shutil.copytree(ROOT / part, suite / part, ignore=shutil.ignore_patterns("__pycache__"))
-    hostile = environment(HOME=no_home, LC_ALL="C", LANG="C", TZ="Asia/Shanghai", PYTHONHASHSEED="7", TMPDIR=str(temporary), PYTHONPATH=str(suite))
-    there = cxlib("run", "ecsi", "--only", "01,03", cwd=suite, env=hostile, stdin=subprocess.DEVNULL)
+    hostile = environment(
+        HOME=no_home,
+        LC_ALL="C",
+        LANG="C",
+        TZ="Asia/Shanghai",
+        PYTHONHASHSEED="7",
+        TMPDIR=str(temporary),
+        PYTHONPATH=str(suite),
+    )
+    there = cxlib(
+        "run", "ecsi", "--only", "01,03", cwd=suite, env=hostile, stdin=subprocess.DEVNULL
+    )
     assert (there.returncode, there.stderr) == (0, b"")
     assert list(temporary.iterdir()) == []
     here = cxlib("run", "ecsi", "--only", "01,03", "--out", tmp_path / "run")
     assert here.returncode == 0
-    tables = [{path.name: path.read_bytes() for path in (folder / "tables").iterdir()} for folder in (suite / "runs" / "ecsi", tmp_path / "run")]
+    tables = [
+        {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
+        for folder in (suite / "runs" / "ecsi", tmp_path / "run")
+    ]
     assert tables[0] and tables[0] == tables[1]
 
 

@@ -26,10 +26,24 @@ def answers() -> pd.DataFrame:
     rng, n = np.random.default_rng(2026), 240
     income, quality = rng.normal(size=n), rng.normal(size=n)
     value = 0.6 * quality - 0.3 * income + 0.7 * rng.normal(size=n)
-    data = pd.DataFrame({f"q{i}": load * quality + 0.6 * rng.normal(size=n) for i, load in enumerate((1, 0.8, 0.9), 1)})
-    data = data.assign(**{f"v{i}": load * value + 0.6 * rng.normal(size=n) for i, load in enumerate((1, 0.9, 0.7), 1)})
+    data = pd.DataFrame(
+        {
+            f"q{i}": load * quality + 0.6 * rng.normal(size=n)
+            for i, load in enumerate((1, 0.8, 0.9), 1)
+        }
+    )
+    data = data.assign(
+        **{
+            f"v{i}": load * value + 0.6 * rng.normal(size=n)
+            for i, load in enumerate((1, 0.9, 0.7), 1)
+        }
+    )
     data["shop"] = 2 + 0.5 * value + 0.2 * quality + 0.6 * rng.normal(size=n)
-    data["income"], data["firm"], data["region"] = 4 + income, np.arange(n) % 40, np.where(np.arange(n) % 2, "east", "west")
+    data["income"], data["firm"], data["region"] = (
+        4 + income,
+        np.arange(n) % 40,
+        np.where(np.arange(n) % 2, "east", "west"),
+    )
     for name in ("q2", "v1", "v3"):
         data.loc[rng.random(n) < 0.12, name] = np.nan
     return data
@@ -37,17 +51,31 @@ def answers() -> pd.DataFrame:
 
 def told(kind: str, data: pd.DataFrame) -> sem.Fit:
     """A fit of this kind."""
-    rng, choose = np.random.default_rng(7), {
-        "ML": {}, "MLR": {"estimator": "MLR"}, "clusters": {"estimator": "MLR", "cluster": "firm"},
-        "fiml": {"missing": "fiml"}, "fiml MLR": {"missing": "fiml", "estimator": "MLR"},
-        "fiml clusters": {"missing": "fiml", "estimator": "MLR", "cluster": "firm"},
-        "groups": {"group": "region"}, "groups fiml": {"group": "region", "missing": "fiml", "estimator": "MLR"}}
-    return sem.fit(data, MODEL, **({"missing": "mi", "imputations": 3, "rng": rng} if kind == "mi" else choose[kind]))
+    rng, choose = (
+        np.random.default_rng(7),
+        {
+            "ML": {},
+            "MLR": {"estimator": "MLR"},
+            "clusters": {"estimator": "MLR", "cluster": "firm"},
+            "fiml": {"missing": "fiml"},
+            "fiml MLR": {"missing": "fiml", "estimator": "MLR"},
+            "fiml clusters": {"missing": "fiml", "estimator": "MLR", "cluster": "firm"},
+            "groups": {"group": "region"},
+            "groups fiml": {"group": "region", "missing": "fiml", "estimator": "MLR"},
+        },
+    )
+    return sem.fit(
+        data,
+        MODEL,
+        **({"missing": "mi", "imputations": 3, "rng": rng} if kind == "mi" else choose[kind]),
+    )
 
 
 def scaled(units: dict[str, float]) -> pd.DataFrame:
     """The survey with some columns in other units."""
-    return answers().assign(**{column: answers()[column] * factor for column, factor in units.items()})
+    return answers().assign(
+        **{column: answers()[column] * factor for column, factor in units.items()}
+    )
 
 
 @cache
@@ -58,18 +86,31 @@ def plain(kind: str) -> sem.Fit:
 
 def same(ours, theirs, rtol: float = 1e-5, atol: float = 1e-6) -> None:
     """Equal numbers, gaps in the same places."""
-    np.testing.assert_allclose(np.asarray(ours, float), np.asarray(theirs, float), rtol=rtol, atol=atol)
+    np.testing.assert_allclose(
+        np.asarray(ours, float), np.asarray(theirs, float), rtol=rtol, atol=atol
+    )
 
 
 @pytest.mark.parametrize("units", UNITS, ids=["two", "four"])
-@pytest.mark.parametrize("kind", ["ML", "MLR", "clusters", "fiml", "fiml MLR", "fiml clusters", "groups", "groups fiml", "mi"])
+@pytest.mark.parametrize(
+    "kind",
+    ["ML", "MLR", "clusters", "fiml", "fiml MLR", "fiml clusters", "groups", "groups fiml", "mi"],
+)
 def test_a_fit_does_not_depend_on_units(kind, units):
     before, after = plain(kind), told(kind, scaled(units))
     assert before.trustworthy and after.trustworthy and before.parameters["z"].notna().sum() >= 18
     same(after.parameters[["z", "std"]], before.parameters[["z", "std"]])
-    same([after.chisq, after.scaling, after.condition], [before.chisq, before.scaling, before.condition])
-    unlike = sem.fit_measures(before)["measure"].isin(["logl", "unrestricted_logl", "aic", "bic", "bic2", "rmr"])
-    same(sem.fit_measures(after).loc[~unlike, "value"], sem.fit_measures(before).loc[~unlike, "value"])
+    same(
+        [after.chisq, after.scaling, after.condition],
+        [before.chisq, before.scaling, before.condition],
+    )
+    unlike = sem.fit_measures(before)["measure"].isin(
+        ["logl", "unrestricted_logl", "aic", "bic", "bic2", "rmr"]
+    )
+    same(
+        sem.fit_measures(after).loc[~unlike, "value"],
+        sem.fit_measures(before).loc[~unlike, "value"],
+    )
     assert [note["en"] for note in after.warnings] == [note["en"] for note in before.warnings]
 
 
@@ -77,8 +118,10 @@ def test_a_fit_does_not_depend_on_units(kind, units):
 def test_modification_indices_do_not_depend_on_units(units):
     index, values = ["lhs", "op", "rhs"], ["mi", "sepc_all"]
     for kind in ("ML", "fiml"):
-        before, after = (sem.modification_indices(fit).set_index(index)[values].sort_index()
-                         for fit in (plain(kind), told(kind, scaled(units))))
+        before, after = (
+            sem.modification_indices(fit).set_index(index)[values].sort_index()
+            for fit in (plain(kind), told(kind, scaled(units)))
+        )
         assert before.index.equals(after.index)
         same(after, before)
 
@@ -92,24 +135,44 @@ def by_region(level: str, units: dict[str, float]) -> sem.Fit:
 @pytest.mark.parametrize("units", UNITS, ids=["two", "four"])
 def test_tests_of_equality_do_not_depend_on_units(units):
     before, after = by_region("metric", {}), by_region("metric", units)
-    same(*(score_tests(fit, ("loadings",)).set_index(["lhs", "op", "rhs", "group"]).sort_index()[["mi", "p"]] for fit in (after, before)))
+    same(
+        *(
+            score_tests(fit, ("loadings",))
+            .set_index(["lhs", "op", "rhs", "group"])
+            .sort_index()[["mi", "p"]]
+            for fit in (after, before)
+        )
+    )
     table = before.model.table
     contrasts = []
     for name in ("QUAL", "income"):
-        free = table.loc[(table["op"] == "~") & (table["rhs"] == name) & (table["lhs"] == "VAL"), "free"].to_numpy(int) - 1
+        free = (
+            table.loc[
+                (table["op"] == "~") & (table["rhs"] == name) & (table["lhs"] == "VAL"), "free"
+            ].to_numpy(int)
+            - 1
+        )
         contrasts.append(np.eye(before.model.npar)[free[:1]] - np.eye(before.model.npar)[free[1:2]])
     ours, theirs = (likelihood_ratios(fit, contrasts) for fit in (after, before))
     assert theirs["d_chisq"].gt(0).all()
     same(ours, theirs)
     for method in ("satorra.bentler.2001", "satorra.2000"):
-        numbers = [sem.difference(fit, by_region("configural", given), method)[["d_chisq", "d_df", "d_p"]] for fit, given in ((after, units), (before, {}))]
+        numbers = [
+            sem.difference(fit, by_region("configural", given), method)[["d_chisq", "d_df", "d_p"]]
+            for fit, given in ((after, units), (before, {}))
+        ]
         same(*numbers)
 
 
 @pytest.mark.parametrize("units", UNITS, ids=["two", "four"])
 def test_resamples_do_not_depend_on_units(units):
-    before, after = ([data := scaled(given).dropna(), sem.fit(data, MODEL, means=True)] for given in ({}, units))
-    ours, theirs = (resampling.bootstrap(data, fit, 60, np.random.default_rng(5)) for data, fit in (after, before))
+    before, after = (
+        [data := scaled(given).dropna(), sem.fit(data, MODEL, means=True)] for given in ({}, units)
+    )
+    ours, theirs = (
+        resampling.bootstrap(data, fit, 60, np.random.default_rng(5))
+        for data, fit in (after, before)
+    )
     assert (ours.status == theirs.status).all() and (theirs.status != "failed").all()
     ratio = after[1].theta / before[1].theta
     same(ours.theta / ratio, theirs.theta)
@@ -137,7 +200,9 @@ def test_a_fit_without_standard_errors_says_so_and_is_not_trusted():
     fit = plain("fiml")
     function = fit.discrepancy()
     far = fit.theta.copy()
-    far[fit.parameters["lhs"].eq("QUAL").to_numpy().nonzero()[0][1]] += 3  # a loading where the likelihood is no longer concave
+    far[fit.parameters["lhs"].eq("QUAL").to_numpy().nonzero()[0][1]] += (
+        3  # a loading where the likelihood is no longer concave
+    )
     assert not definite(function.hessian(far)) and fit.trustworthy
     found = describe(function, far, 0.0, [], fit.groups, fit.patterns, "ML", "fiml")
     assert found.converged and found.parameters["se"].isna().all() and not found.trustworthy

@@ -15,14 +15,19 @@ from cxlib import sem, study
 from cxlib.extraction import efa
 
 ORDINAL = tuple(CASES.index[CASES["estimator"] == "WLSMV"])
-ITEMS = [item for code in study.load("vas").model_constructs("main") for item in study.load("vas").scales[code]]
+ITEMS = [
+    item
+    for code in study.load("vas").model_constructs("main")
+    for item in study.load("vas").scales[code]
+]
 LOADINGS = table("loadings", "vas")
 
 
 def test_the_answers_are_those_that_r_read():
     there, here = table("rows", "vas").iloc[0], data("vas")[ITEMS]
     assert [len(here), len(here.dropna()), here.sum().sum()] == list(there), (
-        "data/vas/responses.csv has changed: run Rscript tests/reference/vas.R and tests/reference/measurement.R again")
+        "data/vas/responses.csv has changed: run Rscript tests/reference/vas.R and tests/reference/measurement.R again"
+    )
 
 
 @pytest.mark.parametrize("case", ORDINAL)
@@ -40,7 +45,16 @@ def test_fit_measures_of_ordinal_answers_are_lavaans(case):
     ours, theirs = measures(fitted(case)), FIT[FIT["case"] == case].set_index("measure")["value"]
     theirs.index = theirs.index.str.replace(".", "_")
     shared = ours.index.intersection(theirs.index)
-    assert {"chisq", "df", "chisq_scaled", "chisq_scaling_factor", "cfi_scaled", "tli_scaled", "rmsea_scaled", "srmr"} <= set(shared)
+    assert {
+        "chisq",
+        "df",
+        "chisq_scaled",
+        "chisq_scaling_factor",
+        "cfi_scaled",
+        "tli_scaled",
+        "rmsea_scaled",
+        "srmr",
+    } <= set(shared)
     np.testing.assert_allclose(ours[shared], theirs[shared], rtol=1e-5, atol=1e-6)
 
 
@@ -51,10 +65,17 @@ def test_polychoric_correlations_are_lavaans():
     np.testing.assert_allclose(found, theirs["r"], atol=1e-6)
 
 
-@pytest.mark.parametrize(("method", "rotation"), sorted(set(zip(LOADINGS["method"], LOADINGS["rotation"], strict=True))), ids=str)
+@pytest.mark.parametrize(
+    ("method", "rotation"),
+    sorted(set(zip(LOADINGS["method"], LOADINGS["rotation"], strict=True))),
+    ids=str,
+)
 def test_loadings_as_in_psych(method, rotation):
-    theirs = LOADINGS[(LOADINGS["method"] == method) & (LOADINGS["rotation"] == rotation)].set_index("row").drop(
-        columns=["method", "rotation"])
+    theirs = (
+        LOADINGS[(LOADINGS["method"] == method) & (LOADINGS["rotation"] == rotation)]
+        .set_index("row")
+        .drop(columns=["method", "rotation"])
+    )
     solution = efa(data("vas")[ITEMS], theirs.shape[1], method, rotation)
     assert solution.converged
     np.testing.assert_allclose(solution.loadings, theirs.loc[ITEMS], atol=1e-6)

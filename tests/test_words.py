@@ -25,9 +25,18 @@ def calls(source: str) -> Iterator[ast.Call]:
     """The calls of `_`, `n_` and `c_` in a module that takes them from words (or is it)."""
     nodes = list(ast.walk(ast.parse(source)))
     known = {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
-    known |= {alias.name for n in nodes if isinstance(n, ast.ImportFrom) and n.module == "cxlib.words" for alias in n.names}
+    known |= {
+        alias.name
+        for n in nodes
+        if isinstance(n, ast.ImportFrom) and n.module == "cxlib.words"
+        for alias in n.names
+    }
     for node in nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known & set(ARGUMENTS):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in known & set(ARGUMENTS)
+        ):
             yield node
 
 
@@ -43,7 +52,11 @@ def messages() -> dict[tuple[str, str], list[str]]:
 
 
 def placeholders(text: str) -> set[tuple[str, str, str]]:
-    return {(name, spec, conversion or "") for _text, name, spec, conversion in string.Formatter().parse(text) if name is not None}
+    return {
+        (name, spec, conversion or "")
+        for _text, name, spec, conversion in string.Formatter().parse(text)
+        if name is not None
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -52,11 +65,25 @@ def test_every_message_is_a_literal_and_the_function_is_not_shadowed(path):
     found = list(calls(source))
     for call in found:
         for at in ARGUMENTS[call.func.id]:
-            assert isinstance(call.args[at], ast.Constant) and isinstance(call.args[at].value, str), f"{path.name}:{call.lineno}"
+            assert isinstance(call.args[at], ast.Constant) and isinstance(
+                call.args[at].value, str
+            ), f"{path.name}:{call.lineno}"
     if found:
         tree = ast.parse(source)
-        inner = {id(n) for c in ast.walk(tree) if isinstance(c, ast.comprehension) for n in ast.walk(c.target)}
-        stored = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "_" and isinstance(n.ctx, ast.Store) and id(n) not in inner]
+        inner = {
+            id(n)
+            for c in ast.walk(tree)
+            if isinstance(c, ast.comprehension)
+            for n in ast.walk(c.target)
+        }
+        stored = [
+            n.lineno
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Name)
+            and n.id == "_"
+            and isinstance(n.ctx, ast.Store)
+            and id(n) not in inner
+        ]
         assert stored == [], f"{path.name} assigns to _"
 
 
@@ -66,8 +93,10 @@ def test_every_value_a_message_names_is_given(path):
         given = {k.arg for k in call.keywords} | ({"n"} if call.func.id == "n_" else set())
         if None in given:  # **values
             continue
-        forms = [call.args[i].value for i in ARGUMENTS[call.func.id]][call.func.id == "c_":]
-        assert {name for form in forms for name, *_rest in placeholders(form)} <= given, f"{path.name}:{call.lineno}"
+        forms = [call.args[i].value for i in ARGUMENTS[call.func.id]][call.func.id == "c_" :]
+        assert {name for form in forms for name, *_rest in placeholders(form)} <= given, (
+            f"{path.name}:{call.lineno}"
+        )
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -81,7 +110,12 @@ def test_every_message_has_a_translation_with_the_same_values(language):
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_no_translation_is_left_over_or_written_twice(language):
-    keys = [key for key, _text in entries((words.LOCALE / language / "LC_MESSAGES" / "cxlib.po").read_text("utf-8"))]
+    keys = [
+        key
+        for key, _text in entries(
+            (words.LOCALE / language / "LC_MESSAGES" / "cxlib.po").read_text("utf-8")
+        )
+    ]
     assert sorted(set(keys) - set(messages())) == []
     assert len(keys) == len(set(keys))
 
@@ -93,7 +127,7 @@ def test_catalogues_are_read_in_an_instant():
     assert time.process_time() - start < 0.05
 
 
-PO = '''
+PO = """
 # head
 msgid ""
 msgstr "Language: zh\\n"
@@ -121,7 +155,7 @@ msgstr "猜"
 
 #~ msgid "old"
 #~ msgstr "旧"
-'''
+"""
 
 
 @pytest.fixture
@@ -163,8 +197,15 @@ def test_lists_say_how_many_there_are():
 
 
 def test_numbers_read_the_same_in_every_language():
-    assert _("{b} {n:,} {share:.0%}", b=number(-0.3149), n=1200, share=0.4)["zh"] == "−0.315 1,200 40%"
-    assert (p_text(0.0004), p_text(0.0231), p_text(float("nan")), number(None)) == ("p < .001", "p = .023", "p = –", "–")
+    assert (
+        _("{b} {n:,} {share:.0%}", b=number(-0.3149), n=1200, share=0.4)["zh"] == "−0.315 1,200 40%"
+    )
+    assert (p_text(0.0004), p_text(0.0231), p_text(float("nan")), number(None)) == (
+        "p < .001",
+        "p = .023",
+        "p = –",
+        "–",
+    )
 
 
 def test_an_error_speaks_every_language(chinese):

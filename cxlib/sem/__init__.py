@@ -5,13 +5,27 @@ from __future__ import annotations
 import importlib
 
 _HOME = {
-    "parse": "model", "replicate": "model", "Model": "model", "ModelError": "model",
-    "Moments": "discrepancy", "Discrepancy": "discrepancy",
-    "fit": "estimate", "fit_moments": "estimate", "Fit": "estimate", "DataError": "estimate",
-    "fit_measures": "measures", "reported": "measures", "difference": "robust",
-    "polychoric": "polychorics", "ordinal_alpha": "polychorics", "Polychoric": "polychorics", "OrdinalFit": "ordinal",
-    "modification_indices": "modification", "residuals": "modification",
-    "plot_diagram": "diagram", "plot_conceptual": "diagram",
+    "parse": "model",
+    "replicate": "model",
+    "Model": "model",
+    "ModelError": "model",
+    "Moments": "discrepancy",
+    "Discrepancy": "discrepancy",
+    "fit": "estimate",
+    "fit_moments": "estimate",
+    "Fit": "estimate",
+    "DataError": "estimate",
+    "fit_measures": "measures",
+    "reported": "measures",
+    "difference": "robust",
+    "polychoric": "polychorics",
+    "ordinal_alpha": "polychorics",
+    "Polychoric": "polychorics",
+    "OrdinalFit": "ordinal",
+    "modification_indices": "modification",
+    "residuals": "modification",
+    "plot_diagram": "diagram",
+    "plot_conceptual": "diagram",
 }
 __all__ = list(_HOME)
 

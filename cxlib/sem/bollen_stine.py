@@ -24,11 +24,19 @@ def transformed(data: pd.DataFrame, fit: Fit) -> pd.DataFrame:
     They keep their shape as far as possible.  Where the model has no means, x̄ stays.  The roots are those of the
     correlations, in units of the sample's standard deviations, so that they do not depend on the variables' units.
     """
-    x, (sample,), (implied,) = data[list(fit.model.observed)].dropna().astype(float), fit.sample, fit.implied
+    x, (sample,), (implied,) = (
+        data[list(fit.model.observed)].dropna().astype(float),
+        fit.sample,
+        fit.implied,
+    )
     sd = np.sqrt(np.diag(sample.cov))
-    turn = _power(sample.cov.to_numpy() / np.outer(sd, sd), -0.5) @ _power(implied.cov.to_numpy() / np.outer(sd, sd), 0.5)
+    turn = _power(sample.cov.to_numpy() / np.outer(sd, sd), -0.5) @ _power(
+        implied.cov.to_numpy() / np.outer(sd, sd), 0.5
+    )
     centre = x.mean() if implied.mean is None else implied.mean
-    return pd.DataFrame((x - x.mean()).to_numpy() / sd @ turn * sd + centre.to_numpy(), x.index, x.columns)
+    return pd.DataFrame(
+        (x - x.mean()).to_numpy() / sd @ turn * sd + centre.to_numpy(), x.index, x.columns
+    )
 
 
 def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator) -> BollenStine:
@@ -55,7 +63,9 @@ def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Genera
     floor = np.zeros(draws)
     for lanes in np.array_split(np.arange(draws), max(1, draws // 200)):
         for sample in found.samples.take(lanes):
-            floor[lanes] += sample.n * (np.linalg.slogdet(np.moveaxis(sample.cov, -1, 0))[1] + len(sample.cov))
+            floor[lanes] += sample.n * (
+                np.linalg.slogdet(np.moveaxis(sample.cov, -1, 0))[1] + len(sample.cov)
+            )
     chisq = np.where(found.status == "failed", np.nan, fit.n_used * found.fmin - floor)
     known = chisq[~np.isnan(chisq)]
     return BollenStine(float((known >= fit.chisq).mean()) if len(known) else np.nan, chisq)

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from cxlib.study import Study
 
 ROLE_WORDS = {
-    "expectation": ("expectation", "期望"), "service": ("service", "服务"), "experience": ("experience", "体验"),
-    "perception": ("perception", "感知"), "satisfaction": ("satisfaction", "满意"), "loyalty": ("loyalty", "忠诚"),
+    "expectation": ("expectation", "期望"),
+    "service": ("service", "服务"),
+    "experience": ("experience", "体验"),
+    "perception": ("perception", "感知"),
+    "satisfaction": ("satisfaction", "满意"),
+    "loyalty": ("loyalty", "忠诚"),
     "context": ("context", "情境"),
 }
 NAME, SMALL = 9.0, 8.0
@@ -36,9 +40,16 @@ LINE, WEAK = "#3A3A3A", "#A8A8A8"
 
 
 @show.picture
-def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None = None, *, n: int | None = None,
-                 full: bool = False, marks: Literal["stars", "interval"] = "stars",
-                 language: str = "en") -> tuple[Figure, show.Text]:
+def plot_diagram(
+    parameters: pd.DataFrame,
+    study: Study,
+    r2: pd.DataFrame | None = None,
+    *,
+    n: int | None = None,
+    full: bool = False,
+    marks: Literal["stars", "interval"] = "stars",
+    language: str = "en",
+) -> tuple[Figure, show.Text]:
     """Draw a fitted structural model with its standardised coefficients.
 
     Parameters
@@ -78,35 +89,73 @@ def plot_diagram(parameters: pd.DataFrame, study: Study, r2: pd.DataFrame | None
     table = _checked(parameters, marks)
     paths, loadings = table[table["op"] == "~"], table[table["op"] == "=~"]
     if paths.empty and not full:
-        return show.blank({"en": "The model has no path: there is no structure to draw, only a measurement model (full=True).",
-                           "zh": "模型没有路径：没有可画的结构，只有测量模型（full=True）。"}, language)
+        return show.blank(
+            {
+                "en": "The model has no path: there is no structure to draw, only a measurement model (full=True).",
+                "zh": "模型没有路径：没有可画的结构，只有测量模型（full=True）。",
+            },
+            language,
+        )
     names = list(dict.fromkeys([*paths["rhs"], *paths["lhs"]]))
     factors = set(loadings["lhs"])
     if full:
         names = list(dict.fromkeys([*(c for c in study.constructs if c in factors), *names]))
     names.sort(key=lambda c: list(study.constructs).index(c) if c in study.constructs else math.inf)
     explained = {} if r2 is None else dict(zip(r2["construct"], r2["r2"], strict=True))
-    nodes = {c: _node(study, c, language, observed=c not in factors,
-                      note=f"R² = {_two(explained[c])}" if pd.notna(explained.get(c)) else "") for c in names}
-    arrows = [Arrow(row.rhs, row.lhs, _coefficient(row, marks), 0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1), row.p >= 0.05)
-              for row in paths.itertuples()]
+    nodes = {
+        c: _node(
+            study,
+            c,
+            language,
+            observed=c not in factors,
+            note=f"R² = {_two(explained[c])}" if pd.notna(explained.get(c)) else "",
+        )
+        for c in names
+    }
+    arrows = [
+        Arrow(
+            row.rhs,
+            row.lhs,
+            _coefficient(row, marks),
+            0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1),
+            row.p >= 0.05,
+        )
+        for row in paths.itertuples()
+    ]
     if full:
-        arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading") for row in loadings.itertuples()]
-        nodes |= {i: Node(i, i, nodes[f].role, "item") for f, i in zip(loadings["lhs"], loadings["rhs"], strict=True)
-                  if i not in nodes}
-    pairs = table[(table["op"] == "~~") & (table["lhs"] != table["rhs"])
-                  & table["lhs"].isin(nodes) & table["rhs"].isin(nodes)]
+        arrows += [
+            Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading")
+            for row in loadings.itertuples()
+        ]
+        nodes |= {
+            i: Node(i, i, nodes[f].role, "item")
+            for f, i in zip(loadings["lhs"], loadings["rhs"], strict=True)
+            if i not in nodes
+        }
+    pairs = table[
+        (table["op"] == "~~")
+        & (table["lhs"] != table["rhs"])
+        & table["lhs"].isin(nodes)
+        & table["rhs"].isin(nodes)
+    ]
     drawn = pairs[pairs["lhs"].isin(names) & pairs["rhs"].isin(names)]
     drawn = drawn.head(0 if len(drawn) > MOST_COVARIANCES else None)
-    arrows += [Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance") for row in drawn.itertuples()]
+    arrows += [
+        Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance")
+        for row in drawn.itertuples()
+    ]
     signs = {"en": "dashed: p ≥ .05", "zh": "虚线：p ≥ .05"}[language]
     if marks == "stars":
         signs = f"* p < .05   ** p < .01   *** p < .001   {signs}"
-    return _picture(nodes, arrows, signs, language), _caption(study, paths, pairs.drop(drawn.index), n, full, marks == "interval")
+    return _picture(nodes, arrows, signs, language), _caption(
+        study, paths, pairs.drop(drawn.index), n, full, marks == "interval"
+    )
 
 
 @show.picture
-def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") -> tuple[Figure, show.Text]:
+def plot_conceptual(
+    study: Study, model: str = "main", *, language: str = "en"
+) -> tuple[Figure, show.Text]:
     """Draw what a study expects before any data: constructs, paths, hypotheses with their signs.
 
     Parameters
@@ -128,12 +177,19 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
         The study has no such model.
     """
     if model not in study.models:
-        raise ValueError(f"model='{model}' is not in study '{study.id}'. Allowed: {', '.join(study.models)}.")
+        raise ValueError(
+            f"model='{model}' is not in study '{study.id}'. Allowed: {', '.join(study.models)}."
+        )
     table = parse(study.syntax(model)).table
     paths = list(table.loc[table["op"] == "~", ["rhs", "lhs"]].itertuples(index=False, name=None))
     if not paths:
-        return show.blank({"en": f"Model '{model}' has no path: there is no structure to draw.",
-                           "zh": f"模型“{model}”没有路径：没有可画的结构。"}, language)
+        return show.blank(
+            {
+                "en": f"Model '{model}' has no path: there is no structure to draw.",
+                "zh": f"模型“{model}”没有路径：没有可画的结构。",
+            },
+            language,
+        )
     mine = {code: h for code, h in study.hypotheses.items() if h.model == model}
     about: dict[tuple[str, str], list[str]] = {}
     for code, hypothesis in mine.items():
@@ -142,16 +198,23 @@ def plot_conceptual(study: Study, model: str = "main", *, language: str = "en") 
             sign = {"+": "+", "-": "−", "<>": "±", "0": "0"}[hypothesis.sign]
             about.setdefault((predictor, outcome), []).append(f"{code} ({sign})")
     drawn = dict.fromkeys(code for path in paths for code in path)
-    nodes = {c: _node(study, c, language, observed=c not in study.constructs) for c in [*study.constructs, *drawn] if c in drawn}
-    arrows = [Arrow(a, b, "\n".join(about.get((a, b), [])), 1.4, (a, b) not in about) for a, b in paths]
+    nodes = {
+        c: _node(study, c, language, observed=c not in study.constructs)
+        for c in [*study.constructs, *drawn]
+        if c in drawn
+    }
+    arrows = [
+        Arrow(a, b, "\n".join(about.get((a, b), [])), 1.4, (a, b) not in about) for a, b in paths
+    ]
     bare = len(paths) - len(about)
     signs = {"en": "dashed: no hypothesis", "zh": "虚线：无假设"}[language] if bare else ""
     figure = _picture(nodes, arrows, signs, language)
     through = [code for code, h in mine.items() if h.effect]
     caption = {
         "en": f"What is expected before any data: {show.plural(len(nodes), 'construct')} and "
-              f"{show.plural(len(paths), 'path')}; on the arrows, hypothesis and expected sign.",
-        "zh": f"看数据之前的设想：{len(nodes)} 个构念、{len(paths)} 条路径，箭头上是假设编号与预期方向。"}
+        f"{show.plural(len(paths), 'path')}; on the arrows, hypothesis and expected sign.",
+        "zh": f"看数据之前的设想：{len(nodes)} 个构念、{len(paths)} 条路径，箭头上是假设编号与预期方向。",
+    }
     if bare:
         caption["en"] += f" {show.plural(bare, 'path has', 'paths have')} no hypothesis (dashed)."
         caption["zh"] += f"其中 {bare} 条没有对应的假设（虚线）。"
@@ -165,14 +228,20 @@ def _checked(parameters: pd.DataFrame, marks: str) -> pd.DataFrame:
     """The parameter table, if it can be drawn."""
     if marks not in ("stars", "interval"):
         raise ValueError(f"marks='{marks}' is unknown. Allowed: stars, interval.")
-    needed = ["lhs", "op", "rhs", "p", "std"] + (["std_low", "std_high"] if marks == "interval" else [])
+    needed = ["lhs", "op", "rhs", "p", "std"] + (
+        ["std_low", "std_high"] if marks == "interval" else []
+    )
     if missing := [name for name in needed if name not in parameters]:
-        raise ValueError(f"parameters= lacks the columns {', '.join(missing)}. Give the table sem_parameters.")
+        raise ValueError(
+            f"parameters= lacks the columns {', '.join(missing)}. Give the table sem_parameters."
+        )
     table = parameters[parameters["op"].isin(["=~", "~", "~~"])]
     if (twice := table.duplicated(["lhs", "op", "rhs"])).any():
         row = table[twice].iloc[0]
-        raise ValueError(f"'{row['lhs']} {row['op']} {row['rhs']}' occurs more than once in parameters=. "
-                         "Draw one group at a time: select its rows first.")
+        raise ValueError(
+            f"'{row['lhs']} {row['op']} {row['rhs']}' occurs more than once in parameters=. "
+            "Draw one group at a time: select its rows first."
+        )
     return table
 
 
@@ -205,23 +274,52 @@ def _node(study: Study, code: str, language: str, *, observed: bool, note: str =
     return Node(code, text, role, "box" if observed else "ellipse", note)
 
 
-def _caption(study: Study, paths: pd.DataFrame, hidden: pd.DataFrame, n: int | None, full: bool, intervals: bool) -> show.Text:
+def _caption(
+    study: Study,
+    paths: pd.DataFrame,
+    hidden: pd.DataFrame,
+    n: int | None,
+    full: bool,
+    intervals: bool,
+) -> show.Text:
     """What the picture shows and what to look at."""
-    said = [(f"{'Full' if full else 'Structural'} model with standardised coefficients" + (f", n = {n:,}." if n is not None else "."),
-             f"{'完整' if full else '结构'}模型，数字为标准化系数" + (f"，n = {n:,}。" if n is not None else "。"))]
+    said = [
+        (
+            f"{'Full' if full else 'Structural'} model with standardised coefficients"
+            + (f", n = {n:,}." if n is not None else "."),
+            f"{'完整' if full else '结构'}模型，数字为标准化系数"
+            + (f"，n = {n:,}。" if n is not None else "。"),
+        )
+    ]
     if paths["std"].notna().any():
         weak, top = int((paths["p"] >= 0.05).sum()), paths.loc[paths["std"].abs().idxmax()]
-        said.append((f"The thickest path runs from {study.name(top['rhs'])} to {study.name(top['lhs'])} ({_two(top['std'])});",
-                     f"最粗的路径是{study.name(top['rhs'], 'zh')}到{study.name(top['lhs'], 'zh')}（{_two(top['std'])}）；"))
-        said.append((f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05), dashed.",
-                     f"{len(paths)} 条路径中有 {weak} 条与零无显著差异（p ≥ .05），画为虚线。") if weak else
-                    ("every path differs from zero (p < .05).", f"{len(paths)} 条路径每条都显著（p < .05）。"))
+        said.append(
+            (
+                f"The thickest path runs from {study.name(top['rhs'])} to {study.name(top['lhs'])} ({_two(top['std'])});",
+                f"最粗的路径是{study.name(top['rhs'], 'zh')}到{study.name(top['lhs'], 'zh')}（{_two(top['std'])}）；",
+            )
+        )
+        said.append(
+            (
+                f"{weak} of {show.plural(len(paths), 'path')} cannot be told from zero (p ≥ .05), dashed.",
+                f"{len(paths)} 条路径中有 {weak} 条与零无显著差异（p ≥ .05），画为虚线。",
+            )
+            if weak
+            else (
+                "every path differs from zero (p < .05).",
+                f"{len(paths)} 条路径每条都显著（p < .05）。",
+            )
+        )
     if intervals:
         said.append(("In brackets: the 95 % interval.", "方括号内为 95% 置信区间。"))
     if len(hidden):
         low, high = (_two(value) for value in (hidden["std"].min(), hidden["std"].max()))
-        said.append((f"{show.plural(len(hidden), 'covariance')} ({low} to {high}) not drawn.",
-                     f"另有 {len(hidden)} 个协方差（{low} 至 {high}）未画出。"))
+        said.append(
+            (
+                f"{show.plural(len(hidden), 'covariance')} ({low} to {high}) not drawn.",
+                f"另有 {len(hidden)} 个协方差（{low} 至 {high}）未画出。",
+            )
+        )
     return {"en": " ".join(en for en, _ in said), "zh": "".join(zh for _, zh in said)}
 
 
@@ -242,8 +340,13 @@ def _picture(nodes: dict[str, Node], arrows: list[Arrow], signs: str, language: 
         _draw_arrow(axes, arrow)
     for node in nodes.values():
         _draw_node(axes, node)
-    corners = np.vstack([*(node.box.reshape(2, 2) for node in nodes.values()), *(arrow.track for arrow in arrows),
-                         *(arrow.spot + way * arrow.size / 2 for arrow in arrows for way in (-1, 1))])
+    corners = np.vstack(
+        [
+            *(node.box.reshape(2, 2) for node in nodes.values()),
+            *(arrow.track for arrow in arrows),
+            *(arrow.spot + way * arrow.size / 2 for arrow in arrows for way in (-1, 1)),
+        ]
+    )
     low, high = corners.min(axis=0) - 0.15, corners.max(axis=0) + 0.15
     low[1] -= 0.27
     high[0] = max(high[0], _key(axes, nodes, signs, language, low + 0.15) + 0.15)
@@ -275,7 +378,9 @@ def _measure(axes: Axes, nodes: dict[str, Node], arrows: list[Arrow]) -> None:
         node.w, node.h = item if node.shape == "item" else construct
     for arrow in arrows:
         if arrow.label:
-            arrow.size = _extent(axes, arrow.label, SMALL) + ((0.05, 0.03) if arrow.kind == "loading" else (0.12, 0.05))
+            arrow.size = _extent(axes, arrow.label, SMALL) + (
+                (0.05, 0.03) if arrow.kind == "loading" else (0.12, 0.05)
+            )
 
 
 def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
@@ -287,19 +392,43 @@ def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
     long, wide = 0.08 + 0.016 * arrow.width, 0.03 + 0.009 * arrow.width
     track = arrow.track
     cut = math.ceil((long - 0.01) / STEP)
-    axes.plot(*track[cut - 1 if double else 0:len(track) - cut + 1].T, color=colour, lw=arrow.width, zorder=2,
-              solid_capstyle="butt", ls=(0, (4, 2.2)) if arrow.weak else "-", gid=f"arrow:{arrow.tail}>{arrow.head}")
-    for tip, before in ((track[-1], track[-cut]), (track[0], track[cut - 1]))[:1 + double]:
+    axes.plot(
+        *track[cut - 1 if double else 0 : len(track) - cut + 1].T,
+        color=colour,
+        lw=arrow.width,
+        zorder=2,
+        solid_capstyle="butt",
+        ls=(0, (4, 2.2)) if arrow.weak else "-",
+        gid=f"arrow:{arrow.tail}>{arrow.head}",
+    )
+    for tip, before in ((track[-1], track[-cut]), (track[0], track[cut - 1]))[: 1 + double]:
         way = (tip - before) / np.hypot(*(tip - before))
         across = wide * np.array([-way[1], way[0]])
-        axes.add_patch(Polygon([tip, tip - long * way + across, tip - long * way - across], closed=True,
-                               facecolor=colour, edgecolor="none", zorder=3))
+        axes.add_patch(
+            Polygon(
+                [tip, tip - long * way + across, tip - long * way - across],
+                closed=True,
+                facecolor=colour,
+                edgecolor="none",
+                zorder=3,
+            )
+        )
     if arrow.label:
         half = arrow.size / 2
-        axes.add_patch(Rectangle(arrow.spot - half, *(2 * half), facecolor="white", edgecolor="none", zorder=6))
-        axes.text(*arrow.spot, arrow.label, size=SMALL, ha="center", va="center",
-                  linespacing=SPACING, zorder=7, color=show.MUTED if arrow.weak or double else show.INK,
-                  gid=f"label:{arrow.tail}>{arrow.head}")
+        axes.add_patch(
+            Rectangle(arrow.spot - half, *(2 * half), facecolor="white", edgecolor="none", zorder=6)
+        )
+        axes.text(
+            *arrow.spot,
+            arrow.label,
+            size=SMALL,
+            ha="center",
+            va="center",
+            linespacing=SPACING,
+            zorder=7,
+            color=show.MUTED if arrow.weak or double else show.INK,
+            gid=f"label:{arrow.tail}>{arrow.head}",
+        )
 
 
 def _draw_node(axes: Axes, node: Node) -> None:
@@ -308,24 +437,49 @@ def _draw_node(axes: Axes, node: Node) -> None:
     from matplotlib.patches import Ellipse, Rectangle
 
     colour, item = show.ROLES[node.role], node.shape == "item"
-    style = {"facecolor": 1 - 0.18 * (1 - np.array(to_rgb(colour))), "edgecolor": colour, "lw": 1.0 if item else 1.8,
-             "zorder": 4, "gid": f"node:{node.code}"}
-    axes.add_patch(Ellipse((node.x, node.y), node.w, node.h, **style) if node.shape == "ellipse"
-                   else Rectangle(node.box[:2], node.w, node.h, **style))
+    style = {
+        "facecolor": 1 - 0.18 * (1 - np.array(to_rgb(colour))),
+        "edgecolor": colour,
+        "lw": 1.0 if item else 1.8,
+        "zorder": 4,
+        "gid": f"node:{node.code}",
+    }
+    axes.add_patch(
+        Ellipse((node.x, node.y), node.w, node.h, **style)
+        if node.shape == "ellipse"
+        else Rectangle(node.box[:2], node.w, node.h, **style)
+    )
     size, weight = (SMALL, "normal") if item else (NAME, "bold")
     tall, note = _extent(axes, node.text, size, weight)[1], _extent(axes, node.note, SMALL)[1]
     apart = (tall + GAP, note + GAP) if node.note else (0, 0)
-    for kind, text, up, font in (("name", node.text, apart[1] / 2, {"size": size, "weight": weight}),
-                                 ("note", node.note, -apart[0] / 2, {"size": SMALL})):
+    for kind, text, up, font in (
+        ("name", node.text, apart[1] / 2, {"size": size, "weight": weight}),
+        ("note", node.note, -apart[0] / 2, {"size": SMALL}),
+    ):
         if text:
-            axes.text(node.x, node.y + up, text, ha="center", va="center", linespacing=SPACING, zorder=5, gid=f"{kind}:{node.code}", **font)
+            axes.text(
+                node.x,
+                node.y + up,
+                text,
+                ha="center",
+                va="center",
+                linespacing=SPACING,
+                zorder=5,
+                gid=f"{kind}:{node.code}",
+                **font,
+            )
 
 
-def _key(axes: Axes, nodes: dict[str, Node], signs: str, language: str, corner: np.ndarray) -> float:
+def _key(
+    axes: Axes, nodes: dict[str, Node], signs: str, language: str, corner: np.ndarray
+) -> float:
     """One line under the picture, the roles in their colours, then the signs; returns where it ends."""
     used = {node.role for node in nodes.values()}
-    entries = [("● " + words[language == "zh"], show.ROLES[role], "bold")
-               for role, words in ROLE_WORDS.items() if role in used]
+    entries = [
+        ("● " + words[language == "zh"], show.ROLES[role], "bold")
+        for role, words in ROLE_WORDS.items()
+        if role in used
+    ]
     x, y = corner + np.array([0, 0.02])
     for text, colour, weight in [*entries, (signs, show.MUTED, "normal")]:
         axes.text(x, y, text, size=SMALL, color=colour, weight=weight, va="center", gid="key")

@@ -60,9 +60,15 @@ class Point(NamedTuple):
 def places(model: Model, rows: pd.DataFrame) -> Places:
     """Locate rows of a parameter table (columns matrix, row, col)."""
     p, m = len(model.observed), len(model.state)
-    matrix, row, col = rows["matrix"].to_numpy(str), rows["row"].to_numpy(int), rows["col"].to_numpy(int)
+    matrix, row, col = (
+        rows["matrix"].to_numpy(str),
+        rows["row"].to_numpy(int),
+        rows["col"].to_numpy(int),
+    )
     u = row + np.where(np.isin(matrix, ["beta", "psi", "alpha"]), p, 0)
-    v = np.select([np.isin(matrix, ["lambda", "beta"]), matrix == "psi"], [p + m + col, p + col], col)
+    v = np.select(
+        [np.isin(matrix, ["lambda", "beta"]), matrix == "psi"], [p + m + col, p + col], col
+    )
     symmetric, mean = np.isin(matrix, ["psi", "theta"]), np.isin(matrix, ["nu", "alpha"])
     c = np.where(mean, 0.0, np.where(symmetric & (row == col), 0.5, 1.0))
     s = np.where(mean, m, np.where(symmetric, m + 1, col))
@@ -78,12 +84,18 @@ class Discrepancy:
         self.model, self.samples, self.npar = model, tuple(samples), model.npar
         self.n = sum(sample.n for sample in samples)
         self.weight = [sample.n / self.n for sample in samples]
-        rows = [model.table[(model.table["group"] == g) & (model.table["free"] > 0)] for g in range(model.n_groups)]
+        rows = [
+            model.table[(model.table["group"] == g) & (model.table["free"] > 0)]
+            for g in range(model.n_groups)
+        ]
         self.places = [places(model, part) for part in rows]
         self.free = [part["free"].to_numpy(int) - 1 for part in rows]
         self.s = [sample.cov.loc[names, names].to_numpy(float) for sample in samples]
         self.log_s = [np.linalg.slogdet(s)[1] for s in self.s]
-        self.mean = [sample.mean[names].to_numpy(float) if model.means else np.zeros(len(names)) for sample in samples]
+        self.mean = [
+            sample.mean[names].to_numpy(float) if model.means else np.zeros(len(names))
+            for sample in samples
+        ]
 
     def point(self, theta: np.ndarray, group: int) -> Point:
         """Implied moments and the columns every derivative is made of."""
@@ -93,7 +105,13 @@ class Discrepancy:
         lambda_phi = part["lambda"] @ phi
         sigma = lambda_phi @ part["lambda"].T + part["theta"]
         mu = part["nu"] + part["lambda"] @ eta
-        return Point(sigma, mu, np.hstack([np.eye(len(sigma)), g, lambda_phi]), np.append(eta, [1.0, 0.0]), phi)
+        return Point(
+            sigma,
+            mu,
+            np.hstack([np.eye(len(sigma)), g, lambda_phi]),
+            np.append(eta, [1.0, 0.0]),
+            phi,
+        )
 
     def value(self, theta: np.ndarray) -> float:
         """F, infinite where Σ is not positive definite."""
@@ -104,14 +122,20 @@ class Discrepancy:
                 root = np.linalg.cholesky(at.sigma)
             except np.linalg.LinAlgError:
                 return np.inf
-            half = np.linalg.solve(root, np.column_stack([self.mean[group] - at.mu, np.linalg.cholesky(self.s[group])]))
-            total += weight * (2 * np.log(np.diag(root)).sum() + (half**2).sum() - self.log_s[group] - len(root))
+            half = np.linalg.solve(
+                root, np.column_stack([self.mean[group] - at.mu, np.linalg.cholesky(self.s[group])])
+            )
+            total += weight * (
+                2 * np.log(np.diag(root)).sum() + (half**2).sum() - self.log_s[group] - len(root)
+            )
         return float(total)
 
     def pull(self, mu: np.ndarray, sigma: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
         """∂F/∂Σ and −½ ∂F/∂μ of one group."""
         inverse, delta = np.linalg.inv(sigma), self.mean[group] - mu
-        return inverse - inverse @ (self.s[group] + np.outer(delta, delta)) @ inverse, inverse @ delta
+        return inverse - inverse @ (
+            self.s[group] + np.outer(delta, delta)
+        ) @ inverse, inverse @ delta
 
     def gradient(self, theta: np.ndarray, held: Sequence[tuple] | None = None) -> np.ndarray:
         """∂F/∂θ (length npar), with `held` instead of :meth:`pull` if given; holomorphic."""
@@ -119,7 +143,10 @@ class Discrepancy:
         for group, weight in enumerate(self.weight):
             at, where = self.point(theta, group), self.places[group]
             w, e = held[group] if held else self.pull(at.mu, at.sigma, group)
-            local = 2 * where.c * (at.d.T @ w @ at.d)[where.u, where.v] - 2 * at.eta[where.s] * (at.d.T @ e)[where.u]
+            local = (
+                2 * where.c * (at.d.T @ w @ at.d)[where.u, where.v]
+                - 2 * at.eta[where.s] * (at.d.T @ e)[where.u]
+            )
             np.add.at(out, self.free[group], weight * local)
         return out
 
@@ -199,7 +226,9 @@ def pseudo_inverted(matrix: np.ndarray) -> np.ndarray:
 class Within:
     """F of fewer numbers α at θ = complete(α), to be minimised; `basis` turns F's derivatives into those by α."""
 
-    def __init__(self, function: Discrepancy, complete: Callable[[np.ndarray], np.ndarray], basis: np.ndarray):
+    def __init__(
+        self, function: Discrepancy, complete: Callable[[np.ndarray], np.ndarray], basis: np.ndarray
+    ):
         """Of a function of all numbers (npar); basis: npar × fewer."""
         self.function, self.complete, self.basis = function, complete, basis
 
@@ -223,13 +252,22 @@ class Within:
         return self.basis.T @ self.function.hessian(self.complete(alpha)) @ self.basis
 
 
-def minimise(function: Discrepancy | Within, start: np.ndarray, limit: int = 300) -> tuple[np.ndarray, float]:
+def minimise(
+    function: Discrepancy | Within, start: np.ndarray, limit: int = 300
+) -> tuple[np.ndarray, float]:
     """Minimise F from `start`; returns θ and its Newton decrement (infinite if there is no optimum).
 
     Levenberg–Marquardt on the expected information, damped at first because a full step from far away
     may run to where a marker's loading vanishes; Newton steps on the observed one near the optimum.
     """
-    theta, value, damping, decrement, before, observed = start, function.value(start), 1.0, np.inf, np.inf, None
+    theta, value, damping, decrement, before, observed = (
+        start,
+        function.value(start),
+        1.0,
+        np.inf,
+        np.inf,
+        None,
+    )
     for _ in range(limit):
         if not np.isfinite(value):
             return theta, np.inf

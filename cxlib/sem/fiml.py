@@ -24,7 +24,9 @@ def pattern_rows(seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows that answered the same questions, and which those are."""
     kinds, which = np.unique(seen, axis=0, return_inverse=True)
     order = np.argsort(which.ravel(), kind="stable")
-    return list(zip(np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), kinds, strict=True))
+    return list(
+        zip(np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1]), kinds, strict=True)
+    )
 
 
 class Patterns:
@@ -68,7 +70,9 @@ class Patterns:
         """−2 log-likelihood of a row of every pattern (length k), without its constant."""
         off, observed = self.mean - mu, self._observed(sigma)
         w = np.linalg.inv(observed) * self.both
-        return np.linalg.slogdet(observed)[1] + (w * (self.cov + off[:, :, None] * off[:, None, :])).sum(axis=(1, 2))
+        return np.linalg.slogdet(observed)[1] + (
+            w * (self.cov + off[:, :, None] * off[:, None, :])
+        ).sum(axis=(1, 2))
 
     def information(self, mu: np.ndarray, sigma: np.ndarray, expected: bool = False) -> np.ndarray:
         """Observed or expected information of the moments μ and vech Σ, of an average row."""
@@ -76,7 +80,9 @@ class Patterns:
         weighted, i, j = self.share[:, None, None] * w, self.i, self.j
         pair = np.tensordot(weighted, w / 2 if expected else p - w / 2, (0, 0))
         a, b = i[:, None], j[:, None]
-        spread = np.outer(self.c, self.c) * (pair[b, i, j, a] + pair[b, j, i, a] + pair[a, i, j, b] + pair[a, j, i, b])
+        spread = np.outer(self.c, self.c) * (
+            pair[b, i, j, a] + pair[b, j, i, a] + pair[a, i, j, b] + pair[a, j, i, b]
+        )
         mixed = np.tensordot(weighted, e * (not expected), (0, 0))
         across = (mixed[:, i, j] + mixed[:, j, i]) * self.c
         return np.block([[weighted.sum(axis=0), across], [across.T, spread]])
@@ -87,7 +93,9 @@ class Patterns:
         out = np.empty((self.n, len(mu) + len(self.i)))
         for rows, seen, inverse in zip(self.rows, self.seen, w, strict=True):
             e = np.where(seen, self.values[rows] - mu, 0.0) @ inverse
-            out[rows] = np.hstack([e, (e[:, self.i] * e[:, self.j] - inverse[self.i, self.j]) * self.c])
+            out[rows] = np.hstack(
+                [e, (e[:, self.i] * e[:, self.j] - inverse[self.i, self.j]) * self.c]
+            )
         return out
 
     def units(self, scores: np.ndarray) -> pd.DataFrame:
@@ -105,7 +113,9 @@ class FullInformation(Discrepancy):
         """Take the saturated (EM) moments and the patterns, both in the model's order of variables."""
         super().__init__(model, samples)
         self.patterns = tuple(patterns)
-        self.saturated = [part.deviance(*known) for part, *known in zip(patterns, self.mean, self.s, strict=True)]
+        self.saturated = [
+            part.deviance(*known) for part, *known in zip(patterns, self.mean, self.s, strict=True)
+        ]
 
     def value(self, theta: np.ndarray) -> float:
         """F, infinite where Σ is not positive definite."""
@@ -148,22 +158,44 @@ def account(values: pd.DataFrame, kept: pd.Series, needed: pd.DataFrame) -> list
     notes, rows, x = [], values[kept], ", ".join(needed.columns)
     if lost := int((~kept).sum()):
         none = int(values.isna().all(axis=1).sum())
-        why = [(none, f"{none} without any value of the model's variables", f"{none} 行在模型变量上全部缺失"),
-               (lost - none, f"{lost - none} without a value of {x}, which is taken as given", f"{lost - none} 行缺少视为给定的 {x}")]
-        notes.append({"en": f"{lost} of {len(values)} rows were left out: {', '.join(w[1] for w in why if w[0])}; "
-                            f"{len(rows)} were used.",
-                      "zh": f"{len(values)} 行中剔除 {lost} 行：{'、'.join(w[2] for w in why if w[0])}；使用 {len(rows)} 行。"})
+        why = [
+            (
+                none,
+                f"{none} without any value of the model's variables",
+                f"{none} 行在模型变量上全部缺失",
+            ),
+            (
+                lost - none,
+                f"{lost - none} without a value of {x}, which is taken as given",
+                f"{lost - none} 行缺少视为给定的 {x}",
+            ),
+        ]
+        notes.append(
+            {
+                "en": f"{lost} of {len(values)} rows were left out: {', '.join(w[1] for w in why if w[0])}; "
+                f"{len(rows)} were used.",
+                "zh": f"{len(values)} 行中剔除 {lost} 行：{'、'.join(w[2] for w in why if w[0])}；使用 {len(rows)} 行。",
+            }
+        )
     if incomplete := int(rows.isna().any(axis=1).sum()):
         kinds = len(np.unique(rows.isna(), axis=0))
-        notes.append({"en": f"{incomplete} of {len(rows)} rows are incomplete, in {kinds} patterns; each row counts with what it "
-                            "has, which is right if values are missing at random given the observed ones.",
-                      "zh": f"{len(rows)} 行中有 {incomplete} 行不完整，共 {kinds} 种模式；每行按已有的值计入，"
-                            "前提是给定观测值后缺失是随机的。"})
+        notes.append(
+            {
+                "en": f"{incomplete} of {len(rows)} rows are incomplete, in {kinds} patterns; each row counts with what it "
+                "has, which is right if values are missing at random given the observed ones.",
+                "zh": f"{len(rows)} 行中有 {incomplete} 行不完整，共 {kinds} 种模式；每行按已有的值计入，"
+                "前提是给定观测值后缺失是随机的。",
+            }
+        )
     share, a, b = thinnest(rows)
     if share < LEAST_COVERAGE:
-        notes.append({"en": f"Only {100 * share:.1f} % of the rows have both {a} and {b}: what relates them rests on the other "
-                            "variables and the model more than on data.",
-                      "zh": f"只有 {100 * share:.1f}% 的行同时有 {a} 和 {b}：二者的关系更多依赖其他变量和模型，而非数据。"})
+        notes.append(
+            {
+                "en": f"Only {100 * share:.1f} % of the rows have both {a} and {b}: what relates them rests on the other "
+                "variables and the model more than on data.",
+                "zh": f"只有 {100 * share:.1f}% 的行同时有 {a} 和 {b}：二者的关系更多依赖其他变量和模型，而非数据。",
+            }
+        )
     return notes
 
 
@@ -185,13 +217,19 @@ def saturated(rows: pd.DataFrame) -> Moments:
     """
     share, a, b = thinnest(rows)
     if share == 0:
-        raise DataError(f"No row has both {a} and {b} (of {len(rows)} rows), so nothing says how they covary. Leave one of "
-                        "them out, or use missing='listwise'.")
+        raise DataError(
+            f"No row has both {a} and {b} (of {len(rows)} rows), so nothing says how they covary. Leave one of "
+            "them out, or use missing='listwise'."
+        )
     mean, cov = moments(rows)
-    return Moments(pd.DataFrame(cov, rows.columns, rows.columns), pd.Series(mean, rows.columns), len(rows))
+    return Moments(
+        pd.DataFrame(cov, rows.columns, rows.columns), pd.Series(mean, rows.columns), len(rows)
+    )
 
 
-def moments(frame: pd.DataFrame, tolerance: float = 1e-10, limit: int = 5000) -> tuple[np.ndarray, np.ndarray]:
+def moments(
+    frame: pd.DataFrame, tolerance: float = 1e-10, limit: int = 5000
+) -> tuple[np.ndarray, np.ndarray]:
     """Maximum-likelihood mean and covariance (divisor n) of incomplete normal data, by EM.
 
     Raises
@@ -208,29 +246,37 @@ def moments(frame: pd.DataFrame, tolerance: float = 1e-10, limit: int = 5000) ->
     values = frame.to_numpy(float)
     flat = [c for c in frame if frame[c].min() == frame[c].max() or frame[c].isna().all()]
     if flat:
-        raise DataError(f"No covariance matrix: these do not vary, or nobody answered them: {', '.join(flat)}. Leave them out.")
+        raise DataError(
+            f"No covariance matrix: these do not vary, or nobody answered them: {', '.join(flat)}. Leave them out."
+        )
     mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     if not np.isnan(values).any():
         return mean, np.cov(values.T, ddof=0).reshape(len(mean), -1)
     patterns, mu, sigma = Patterns((values - mean) / spread), np.zeros(len(mean)), np.eye(len(mean))
     for _ in range(limit):
         if np.linalg.eigvalsh(sigma)[0] < 1e-10:
-            raise DataError("No covariance matrix: some items are linear combinations of others, or too few of the "
-                            f"{len(values)} rows have them together. Leave items out.")
+            raise DataError(
+                "No covariance matrix: some items are linear combinations of others, or too few of the "
+                f"{len(values)} rows have them together. Leave items out."
+            )
         pull, push = patterns.pull(mu, sigma)
         shift = sigma @ push
         step = -sigma @ pull @ sigma - np.outer(shift, shift)
-        if max(np.abs(shift).max(), np.abs(step).max()) < 1e-3:  # EM is slow near the end, Newton is not
+        if (
+            max(np.abs(shift).max(), np.abs(step).max()) < 1e-3
+        ):  # EM is slow near the end, Newton is not
             score = np.append(push, -patterns.c * pull[patterns.i, patterns.j])
             try:
                 newton = np.linalg.solve(patterns.information(mu, sigma), score)
             except np.linalg.LinAlgError:
                 break
             if np.abs(newton).max() < 0.05:
-                shift, step[patterns.i, patterns.j] = newton[:len(mu)], newton[len(mu):]
-                step[patterns.j, patterns.i] = newton[len(mu):]
+                shift, step[patterns.i, patterns.j] = newton[: len(mu)], newton[len(mu) :]
+                step[patterns.j, patterns.i] = newton[len(mu) :]
         mu, sigma = mu + shift, sigma + (step + step.T) / 2
         if max(np.abs(shift).max(), np.abs(step).max()) < tolerance:
             return mean + mu * spread, sigma * np.outer(spread, spread)
-    raise DataError("EM did not converge: some pairs of items are hardly ever answered together. Leave out the items that "
-                    "only a part of the sample was asked.")
+    raise DataError(
+        "EM did not converge: some pairs of items are hardly ever answered together. Leave out the items that "
+        "only a part of the sample was asked."
+    )

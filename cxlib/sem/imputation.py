@@ -44,31 +44,67 @@ def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
     """
     sound = [fit for fit in fits if fit.converged and np.isfinite(fit.vcov).all()]
     if len(sound) < 2:
-        raise DataError(f"Only {len(sound)} of {len(fits)} imputed copies could be fitted. Use a smaller model.")
+        raise DataError(
+            f"Only {len(sound)} of {len(fits)} imputed copies could be fitted. Use a smaller model."
+        )
     thetas, m = np.array([fit.theta for fit in sound]), len(sound)
     between = (1 + 1 / m) * np.atleast_2d(np.cov(thetas.T))
     vcov = np.mean([fit.vcov for fit in sound], axis=0) + between
-    samples = [Moments(sum(part.cov for part in parts) / m, sum(part.mean for part in parts) / m, parts[0].n)
-               for parts in zip(*(fit.sample for fit in sound), strict=True)]
+    samples = [
+        Moments(
+            sum(part.cov for part in parts) / m, sum(part.mean for part in parts) / m, parts[0].n
+        )
+        for parts in zip(*(fit.sample for fit in sound), strict=True)
+    ]
     lost = np.max(np.diag(between) / np.diag(vcov))
-    notes = [*notes, {
-        "en": f"{m} of {len(fits)} imputed copies were fitted and pooled by Rubin's rules, χ² as D3; at most {100 * lost:.0f} % "
-              "of the information on a parameter is missing. There is no likelihood, so no AIC and BIC.",
-        "zh": f"{len(fits)} 份插补数据中 {m} 份已拟合并按 Rubin 规则合并，χ² 为 D3；单个参数最多缺失 {100 * lost:.0f}% 的信息。"
-              "没有似然值，因此没有 AIC 和 BIC。"}]
-    pooled = describe(Discrepancy(sound[0].model, samples), thetas.mean(axis=0), 0.0, notes, sound[0].groups, (),
-                       sound[0].estimator, "mi", sound[0].cluster, vcov)
-    pooled = replace(pooled, imputed=tuple(sound), scaling=float(np.mean([fit.scaling for fit in sound])))
-    return replace(pooled, fmin=d3(pooled, pooled.implied, [fit.chisq for fit in sound], pooled.df) / pooled.n_used)
+    notes = [
+        *notes,
+        {
+            "en": f"{m} of {len(fits)} imputed copies were fitted and pooled by Rubin's rules, χ² as D3; at most {100 * lost:.0f} % "
+            "of the information on a parameter is missing. There is no likelihood, so no AIC and BIC.",
+            "zh": f"{len(fits)} 份插补数据中 {m} 份已拟合并按 Rubin 规则合并，χ² 为 D3；单个参数最多缺失 {100 * lost:.0f}% 的信息。"
+            "没有似然值，因此没有 AIC 和 BIC。",
+        },
+    ]
+    pooled = describe(
+        Discrepancy(sound[0].model, samples),
+        thetas.mean(axis=0),
+        0.0,
+        notes,
+        sound[0].groups,
+        (),
+        sound[0].estimator,
+        "mi",
+        sound[0].cluster,
+        vcov,
+    )
+    pooled = replace(
+        pooled, imputed=tuple(sound), scaling=float(np.mean([fit.scaling for fit in sound]))
+    )
+    return replace(
+        pooled,
+        fmin=d3(pooled, pooled.implied, [fit.chisq for fit in sound], pooled.df) / pooled.n_used,
+    )
 
 
 def d3(fit: Fit, implied: Sequence[Moments], chisq: Sequence[float], df: int) -> float:
     """df·D₃ of a model with these implied moments and, in the imputed copies, these χ²."""
-    def deviance(own: Moments, to: Moments) -> float:
-        cov, off = to.cov.to_numpy(), (own.mean - to.mean).to_numpy() if fit.model.means else np.zeros(1)
-        return np.linalg.slogdet(cov)[1] + np.trace(np.linalg.solve(cov, own.cov.to_numpy() + np.outer(off, off)))
 
-    ratio = [sum(own.n * (deviance(own, to) - deviance(own, free))
-                 for own, to, free in zip(copy.sample, implied, fit.sample, strict=True)) for copy in fit.imputed]
+    def deviance(own: Moments, to: Moments) -> float:
+        cov, off = (
+            to.cov.to_numpy(),
+            (own.mean - to.mean).to_numpy() if fit.model.means else np.zeros(1),
+        )
+        return np.linalg.slogdet(cov)[1] + np.trace(
+            np.linalg.solve(cov, own.cov.to_numpy() + np.outer(off, off))
+        )
+
+    ratio = [
+        sum(
+            own.n * (deviance(own, to) - deviance(own, free))
+            for own, to, free in zip(copy.sample, implied, fit.sample, strict=True)
+        )
+        for copy in fit.imputed
+    ]
     m, pooled = len(ratio), float(np.mean(ratio))
     return pooled / (1 + (m + 1) / (df * (m - 1)) * (np.mean(chisq) - pooled)) if df else 0.0

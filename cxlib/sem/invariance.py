@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 Place = tuple[str, str, str, int]
 """A parameter of one group: lhs, op, rhs, group (0, 1, …)."""
 FIRST = {"metric": "loadings", "scalar": "intercepts", "strict": "residuals"}
-SECOND = {"metric": "loadings", "metric_second": "second loadings", "scalar": "intercepts",
-          "scalar_second": "second intercepts", "strict_second": "disturbances", "strict": "residuals"}
+SECOND = {
+    "metric": "loadings",
+    "metric_second": "second loadings",
+    "scalar": "intercepts",
+    "scalar_second": "second intercepts",
+    "strict_second": "disturbances",
+    "strict": "residuals",
+}
 """What each level makes equal, of models without and with second-order constructs."""
 LEAST = 2
 """Indicators of a construct that stay equal however many are freed: with fewer its unit and origin have no anchor."""
@@ -64,8 +70,13 @@ def kinds(model: Model) -> list[str]:
     return out
 
 
-def constrain(model: Model, n_groups: int, equal: Collection[str], freed: Collection[Place] = (),
-              paths: Collection[tuple[str, str]] = ()) -> Model:
+def constrain(
+    model: Model,
+    n_groups: int,
+    equal: Collection[str],
+    freed: Collection[Place] = (),
+    paths: Collection[tuple[str, str]] = (),
+) -> Model:
     """The model in several groups with some kinds of parameters equal, except in the freed places.
 
     Where intercepts are equal, latent means are free in all groups but the first, in which they are 0.  Where
@@ -96,16 +107,34 @@ def constrain(model: Model, n_groups: int, equal: Collection[str], freed: Collec
             lower = kind[at] == "second intercepts"
             if row.group == 0 or (lower and "second intercepts" in equal):
                 table.loc[at, "value"] = 0.0
-        elif "thresholds" in equal and kind[at] == "intercepts" and (row.group == 0 or "intercepts" in equal):
+        elif (
+            "thresholds" in equal
+            and kind[at] == "intercepts"
+            and (row.group == 0 or "intercepts" in equal)
+        ):
             table.loc[at, "value"] = 0.0
-        elif np.isnan(row.value) and not row.label and (kind[at] in equal or (row.op == "~" and (row.lhs, row.rhs) in paths)):
+        elif (
+            np.isnan(row.value)
+            and not row.label
+            and (kind[at] in equal or (row.op == "~" and (row.lhs, row.rhs) in paths))
+        ):
             table.loc[at, "label"] = f"{row.lhs}{row.op}{row.rhs}"
     return Model(whole.observed, whole.latent, whole.state, number(table), whole.syntax)
 
 
-def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[str] = (), freed: Collection[Place] = (),
-              paths: Collection[tuple[str, str]] = (), *, estimator: str = "ML", missing: str = "listwise",
-              cluster: str | None = None, start: Fit | None = None) -> Fit:
+def fit_level(
+    data: pd.DataFrame,
+    model: Model,
+    group: str,
+    equal: Collection[str] = (),
+    freed: Collection[Place] = (),
+    paths: Collection[tuple[str, str]] = (),
+    *,
+    estimator: str = "ML",
+    missing: str = "listwise",
+    cluster: str | None = None,
+    start: Fit | None = None,
+) -> Fit:
     """Fit a model with the given parameters equal across the groups; `start` is a fit of another level.
 
     Of ordinal items (WLSMV) thresholds are equal if anything is: without them nothing else has a common unit.
@@ -116,15 +145,37 @@ def fit_level(data: pd.DataFrame, model: Model, group: str, equal: Collection[st
         As :func:`cxlib.sem.estimate.fit`.
     """
     if estimator == "WLSMV":
-        model = Model(model.observed, model.latent, model.state, number(model.table[model.table["op"] != "~1"]), model.syntax)
+        model = Model(
+            model.observed,
+            model.latent,
+            model.state,
+            number(model.table[model.table["op"] != "~1"]),
+            model.syntax,
+        )
         equal = ("thresholds", *equal) if equal else ()
     several = constrain(model, data[group].nunique(), equal, freed, paths)
-    return fit_model(data, several, group=group, estimator=estimator, missing=missing, cluster=cluster,
-                     start=None if start is None else carried(start.model.values(start.theta), start.model, several))
+    return fit_model(
+        data,
+        several,
+        group=group,
+        estimator=estimator,
+        missing=missing,
+        cluster=cluster,
+        start=None
+        if start is None
+        else carried(start.model.values(start.theta), start.model, several),
+    )
 
 
-def ladder(data: pd.DataFrame, model: str | Model, group: str, *, estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
-           missing: Literal["listwise", "fiml", "pairwise"] = "listwise", cluster: str | None = None) -> dict[str, Fit]:
+def ladder(
+    data: pd.DataFrame,
+    model: str | Model,
+    group: str,
+    *,
+    estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
+    missing: Literal["listwise", "fiml", "pairwise"] = "listwise",
+    cluster: str | None = None,
+) -> dict[str, Fit]:
     """Fit every level of invariance, from configural to strict.
 
     Parameters
@@ -150,12 +201,23 @@ def ladder(data: pd.DataFrame, model: str | Model, group: str, *, estimator: Lit
     out: dict[str, Fit] = {}
     for level, equal in levels(model, estimator == "WLSMV").items():
         before = list(out.values())[-1] if out else None
-        out[level] = fit_level(data, model, group, equal, estimator=estimator, missing=missing, cluster=cluster, start=before)
+        out[level] = fit_level(
+            data,
+            model,
+            group,
+            equal,
+            estimator=estimator,
+            missing=missing,
+            cluster=cluster,
+            start=before,
+        )
     return out
 
 
-def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
-            ) -> pd.DataFrame:
+def compare(
+    fits: Mapping[str, Fit],
+    method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
+) -> pd.DataFrame:
     """Fit of every level, and what each changes against the one before it.
 
     Returns
@@ -174,11 +236,18 @@ def compare(fits: Mapping[str, Fit], method: Literal["satorra.bentler.2001", "sa
     for level, fit in fits.items():
         value = dict(fit_measures(fit).to_numpy())
         if fit.estimator == "WLSMV":  # the others mean nothing by themselves
-            value = {name: value.get(f"{name}_scaled", value.get(name)) for name in (*MEASURES, "npar")}
+            value = {
+                name: value.get(f"{name}_scaled", value.get(name)) for name in (*MEASURES, "npar")
+            }
         extra = [name for name in ("chisq_scaled", "cfi_robust", "rmsea_robust") if name in value]
-        row = {"level": level, **{name: value[name] for name in MEASURES},
-               **dict.fromkeys(("d_chisq", "d_df", "d_p", "d_cfi", "d_rmsea", "d_srmr"), np.nan),
-               "n": fit.n_used, "npar": value["npar"], **{name: value[name] for name in extra}}
+        row = {
+            "level": level,
+            **{name: value[name] for name in MEASURES},
+            **dict.fromkeys(("d_chisq", "d_df", "d_p", "d_cfi", "d_rmsea", "d_srmr"), np.nan),
+            "n": fit.n_used,
+            "npar": value["npar"],
+            **{name: value[name] for name in extra},
+        }
         if rows:
             last = list(fits.values())[len(rows) - 1]
             test = difference(fit, last, method).iloc[0] if fit.df > last.df else {}
@@ -213,8 +282,16 @@ def score_tests(fit: Fit, tested: Collection[str] = ("loadings", "intercepts")) 
     kind = np.array(kinds(model))
     shared = table.loc[table["free"] > 0].groupby("free")["group"].nunique()
     equal = table["free"].isin(shared.index[shared > 1]).to_numpy()
-    fixed = (table["free"] == 0).to_numpy() & (table["op"] == "=~").to_numpy() & (table["value"] != 0).to_numpy()
-    tried = np.flatnonzero(np.isin(kind, list(tested)) & (equal | fixed) & ((table["group"] > 0) | (model.n_groups > 2)))
+    fixed = (
+        (table["free"] == 0).to_numpy()
+        & (table["op"] == "=~").to_numpy()
+        & (table["value"] != 0).to_numpy()
+    )
+    tried = np.flatnonzero(
+        np.isin(kind, list(tested))
+        & (equal | fixed)
+        & ((table["group"] > 0) | (model.n_groups > 2))
+    )
     single = table.copy()
     loose = (table["free"] > 0).to_numpy(copy=True)
     loose[tried] = True
@@ -224,26 +301,43 @@ def score_tests(fit: Fit, tested: Collection[str] = ("loadings", "intercepts")) 
     old, to_old = table["free"].to_numpy(int)[loose], np.zeros((loose.sum(), model.npar))
     to_old[old > 0, old[old > 0] - 1] = 1
     mi, epc, told = score_test(function, theta, single["free"].to_numpy(int)[tried] - 1, to_old)
-    out = table.iloc[tried][["lhs", "op", "rhs", "group"]].assign(kind=kind[tried], mi=mi, p=chdtrc(1, np.maximum(mi, 0)), epc=epc)
+    out = table.iloc[tried][["lhs", "op", "rhs", "group"]].assign(
+        kind=kind[tried], mi=mi, p=chdtrc(1, np.maximum(mi, 0)), epc=epc
+    )
     return out[told].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
 
 
-def holds(change: Mapping[str, float], criterion: Literal["approximate", "chisq"] = "approximate", alpha: float = 0.05) -> bool:
+def holds(
+    change: Mapping[str, float],
+    criterion: Literal["approximate", "chisq"] = "approximate",
+    alpha: float = 0.05,
+) -> bool:
     """Whether a level holds, judged by a row of :func:`compare`; configural by its own fit, CFI ≥ .90 and SRMR ≤ .08."""
     if np.isnan(change["d_cfi"]):
         return bool(change.get("cfi_robust", change["cfi"]) >= 0.90 and change["srmr"] <= 0.08)
     if criterion == "chisq":
         return bool(np.isnan(change["d_p"]) or change["d_p"] >= alpha)
     if criterion != "approximate":
-        raise ValueError(f"criterion='{criterion}' is not known. Use 'approximate' (ΔCFI and ΔRMSEA) or 'chisq'.")
-    return bool(change["d_cfi"] >= APPROXIMATE["d_cfi"] and change["d_rmsea"] <= APPROXIMATE["d_rmsea"])
+        raise ValueError(
+            f"criterion='{criterion}' is not known. Use 'approximate' (ΔCFI and ΔRMSEA) or 'chisq'."
+        )
+    return bool(
+        change["d_cfi"] >= APPROXIMATE["d_cfi"] and change["d_rmsea"] <= APPROXIMATE["d_rmsea"]
+    )
 
 
-def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Literal["approximate", "chisq"] = "approximate",
-            alpha: float = 0.05, estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
-            missing: Literal["listwise", "fiml", "pairwise"] = "listwise", cluster: str | None = None,
-            known: Mapping[str, Fit] = MappingProxyType({}),
-            ) -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
+def partial(
+    data: pd.DataFrame,
+    model: str | Model,
+    group: str,
+    *,
+    criterion: Literal["approximate", "chisq"] = "approximate",
+    alpha: float = 0.05,
+    estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
+    missing: Literal["listwise", "fiml", "pairwise"] = "listwise",
+    cluster: str | None = None,
+    known: Mapping[str, Fit] = MappingProxyType({}),
+) -> tuple[dict[str, Fit], set[Place], pd.DataFrame]:
     """Go up the ladder and, where a level does not hold, free one equality after the other.
 
     Freed is what has the largest score test, as long as it is significant after Bonferroni's correction for all
@@ -268,12 +362,28 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
     plan = levels(model, estimator == "WLSMV")
     for level, equal in plan.items():
         before, step, top = (list(fits.values()) or [None])[-1], 0, {}
-        freed |= {(item, "~1", "", place) for _, op, item, place in freed if op == "=~" and "intercepts" in equal}
+        freed |= {
+            (item, "~1", "", place)
+            for _, op, item, place in freed
+            if op == "=~" and "intercepts" in equal
+        }
         while True:
-            fits[level] = known[level] if level in known and not freed else fit_level(data, model, group, equal, freed,
-                                                                                      start=before, **settings)
-            change = compare({"before": before, level: fits[level]} if before else {level: fits[level]}).iloc[-1].to_dict()
-            row = {"level": level, "step": step, **top, **{name: change[name] for name in change if name != "level"}}
+            fits[level] = (
+                known[level]
+                if level in known and not freed
+                else fit_level(data, model, group, equal, freed, start=before, **settings)
+            )
+            change = (
+                compare({"before": before, level: fits[level]} if before else {level: fits[level]})
+                .iloc[-1]
+                .to_dict()
+            )
+            row = {
+                "level": level,
+                "step": step,
+                **top,
+                **{name: change[name] for name in change if name != "level"},
+            }
             steps.append(row)
             if holds(change, criterion, alpha) or not before:
                 row["outcome"] = "holds" if holds(change, criterion, alpha) else "does not hold"
@@ -288,12 +398,20 @@ def partial(data: pd.DataFrame, model: str | Model, group: str, *, criterion: Li
                 row["outcome"] = "no anchors left" if found.empty else "no significant score test"
                 break
             row["outcome"], step = "freed next", step + 1
-            top = found.iloc[0][["lhs", "op", "rhs", "group", "kind", "mi", "p_adjusted", "epc"]].to_dict()
+            top = found.iloc[0][
+                ["lhs", "op", "rhs", "group", "kind", "mi", "p_adjusted", "epc"]
+            ].to_dict()
             freed |= {tuple(top[name] for name in ("lhs", "op", "rhs", "group"))}
         if steps[-1]["outcome"] != "holds":
             break
     first = ["level", "step", "lhs", "op", "rhs", "group", "mi", "p_adjusted", "epc"]
-    return fits, freed, pd.DataFrame(steps).reindex(columns=[*dict.fromkeys([*first, *(n for s in steps for n in s)])])
+    return (
+        fits,
+        freed,
+        pd.DataFrame(steps).reindex(
+            columns=[*dict.fromkeys([*first, *(n for s in steps for n in s)])]
+        ),
+    )
 
 
 def latent_means(fit: Fit) -> pd.DataFrame:
@@ -321,23 +439,36 @@ def latent_means(fit: Fit) -> pd.DataFrame:
     R: labels on ``c(m1, m2)*1`` and ``c(v1, v2)``, then ``d := (m2 - m1)/sqrt((n1*v1 + n2*v2)/(n1 + n2))``.
     """
     model, function = fit.model, fit.discrepancy()
-    own = model.table[(model.table["matrix"] == "alpha") & (model.table["free"] > 0) & model.table["lhs"].isin(model.latent)]
+    own = model.table[
+        (model.table["matrix"] == "alpha")
+        & (model.table["free"] > 0)
+        & model.table["lhs"].isin(model.latent)
+    ]
     moved = [name for name in model.latent if name in set(own["lhs"])]
     if not moved:
-        raise ModelError("This fit has no free latent means: they can be compared only where intercepts are equal across "
-                         "groups. Give the scalar level, whole or partial.")
+        raise ModelError(
+            "This fit has no free latent means: they can be compared only where intercepts are equal across "
+            "groups. Give the scalar level, whole or partial."
+        )
     at, others = [model.latent.index(name) for name in moved], range(1, model.n_groups)
 
     def statistic(theta: np.ndarray) -> np.ndarray:
         points = [function.point(theta, g) for g in range(model.n_groups)]
-        pooled = sum(w * np.diag(point.phi)[at] for w, point in zip(function.weight, points, strict=True))
+        pooled = sum(
+            w * np.diag(point.phi)[at] for w, point in zip(function.weight, points, strict=True)
+        )
         raw = np.array([points[g].eta[at] - points[0].eta[at] for g in others])
         return np.concatenate([raw.ravel(), (raw / np.sqrt(pooled)).ravel()])
 
     est = statistic(fit.theta)
-    slope = np.array([statistic(fit.theta + row).imag for row in 1e-30j * np.eye(model.npar)]) / 1e-30
+    slope = (
+        np.array([statistic(fit.theta + row).imag for row in 1e-30j * np.eye(model.npar)]) / 1e-30
+    )
     se = np.sqrt(np.einsum("ki,kl,li->i", slope, fit.vcov, slope))
-    raw, size = (tested(pd.DataFrame({"est": e, "se": s})) for e, s in zip(np.split(est, 2), np.split(se, 2), strict=True))
+    raw, size = (
+        tested(pd.DataFrame({"est": e, "se": s}))
+        for e, s in zip(np.split(est, 2), np.split(se, 2), strict=True)
+    )
     raw.insert(0, "construct", moved * len(others))
     raw.insert(1, "group", np.repeat(others, len(moved)))
     return raw.assign(d=size["est"], d_se=size["se"], d_low=size["ci_low"], d_high=size["ci_high"])
@@ -346,17 +477,41 @@ def latent_means(fit: Fit) -> pd.DataFrame:
 def _with_means(model: Model, equal: Collection[str]) -> Model:
     """The model with a row for every latent mean, where intercepts are equal, and every intercept, where thresholds are."""
     if not model.means and equal and "thresholds" not in equal:
-        raise ModelError("Invariance is about means too. Parse the model with parse(syntax, means=True).")
+        raise ModelError(
+            "Invariance is about means too. Parse the model with parse(syntax, means=True)."
+        )
     table = model.table
     have, loads = set(table.loc[table["op"] == "~1", "lhs"]), table[table["op"] == "=~"]
     measured = set(loads.loc[loads["rhs"].isin(model.observed), "lhs"])
-    free = [name for name in model.latent if "intercepts" in equal and name not in have
-            and (name in measured or "second intercepts" in equal)]
+    free = [
+        name
+        for name in model.latent
+        if "intercepts" in equal
+        and name not in have
+        and (name in measured or "second intercepts" in equal)
+    ]
     free += model.observed if "thresholds" in equal else ()
-    rows = [{"lhs": name, "op": "~1", "rhs": "", "group": 0, "label": "", "free": 0, "value": np.nan,
-             "matrix": "alpha" if name in model.state else "nu", "row": (model.state if name in model.state else model.observed).index(name),
-             "col": 0, "exo": 0} for name in free]
-    table = pd.concat([table, pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True) if rows else table
+    rows = [
+        {
+            "lhs": name,
+            "op": "~1",
+            "rhs": "",
+            "group": 0,
+            "label": "",
+            "free": 0,
+            "value": np.nan,
+            "matrix": "alpha" if name in model.state else "nu",
+            "row": (model.state if name in model.state else model.observed).index(name),
+            "col": 0,
+            "exo": 0,
+        }
+        for name in free
+    ]
+    table = (
+        pd.concat([table, pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True)
+        if rows
+        else table
+    )
     return Model(model.observed, model.latent, model.state, table, model.syntax)
 
 
@@ -365,7 +520,9 @@ def carried(values: np.ndarray, old: Model, new: Model) -> np.ndarray:
     names = [["lhs", "op", "rhs", "group"]] * 2
     known = dict(zip(old.table[names[0]].itertuples(index=False, name=None), values, strict=True))
     free = new.table["free"].to_numpy(int)
-    mine = np.array([known.get(place, 0.0) for place in new.table[names[1]].itertuples(index=False, name=None)])
+    mine = np.array(
+        [known.get(place, 0.0) for place in new.table[names[1]].itertuples(index=False, name=None)]
+    )
     return np.bincount(free, mine)[1:] / np.bincount(free)[1:]
 
 
@@ -377,4 +534,6 @@ def _anchored(model: Model, freed: Collection[Place], row: NamedTuple) -> bool:
     name = row.rhs or row.lhs
     owners = loads.loc[loads["rhs"] == name, "lhs"]
     gone = {(rhs or lhs) for lhs, op, rhs, _ in freed if op == row.op} | {name}
-    return all(len(set(loads.loc[loads["lhs"] == owner, "rhs"]) - gone) >= LEAST for owner in owners)
+    return all(
+        len(set(loads.loc[loads["lhs"] == owner, "rhs"]) - gone) >= LEAST for owner in owners
+    )

@@ -106,9 +106,13 @@ class Compiled:
             value, gradient = (_diagonal if group.diagonal else _dense)(group, x, sample)
             share = sample.n / size
             total = total + share * value
-            local.extend([piece * share for piece in gradient] if len(self.groups) > 1 else gradient)
+            local.extend(
+                [piece * share for piece in gradient] if len(self.groups) > 1 else gradient
+            )
         gathered = np.concatenate(local)[self.gather]
-        return total, gathered if self.starts is None else np.add.reduceat(gathered, self.starts, axis=0)
+        return total, gathered if self.starts is None else np.add.reduceat(
+            gathered, self.starts, axis=0
+        )
 
     def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
         """Samples with their items in the order and scale of the compiled groups."""
@@ -125,9 +129,19 @@ class Compiled:
     def hessian(self, theta: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
         """Observed Hessian of F at one θ (npar,) and one sample, by central differences in one call."""
         total = sum(sample.n[0] for sample in samples)
-        unit = np.einsum("rii->i", information(self.model, theta[None], [sample.n[0] / total for sample in samples])) ** -0.5
-        step = 1e-5 * unit  # of the size of a standard error in one row, whatever the variables' units
-        wide = [Sample(*(np.repeat(part, 2 * len(theta), axis=-1) for part in one)) for one in samples]
+        unit = (
+            np.einsum(
+                "rii->i",
+                information(self.model, theta[None], [sample.n[0] / total for sample in samples]),
+            )
+            ** -0.5
+        )
+        step = (
+            1e-5 * unit
+        )  # of the size of a standard error in one row, whatever the variables' units
+        wide = [
+            Sample(*(np.repeat(part, 2 * len(theta), axis=-1) for part in one)) for one in samples
+        ]
         gradient = self.value(theta[:, None] + np.hstack([np.diag(step), -np.diag(step)]), wide)[1]
         out = (gradient[:, : len(theta)] - gradient[:, len(theta) :]) / (2 * step)
         return (out + out.T) / 2
@@ -146,7 +160,9 @@ class Compiled:
                 good &= (x[name][row == col] >= 0).all(axis=0)
                 mixed = np.union1d(row[row != col], col[row != col])
                 inside = np.isin(row, mixed) & np.isin(col, mixed)
-                block = _Part(row, np.searchsorted(mixed, row[inside]), np.searchsorted(mixed, col[inside]))
+                block = _Part(
+                    row, np.searchsorted(mixed, row[inside]), np.searchsorted(mixed, col[inside])
+                )
                 good &= _inverse(_symmetric(block, x[name][inside], len(mixed)))[2] == 0
         return good
 
@@ -154,7 +170,9 @@ class Compiled:
         """Values of every entry of every matrix of each group, (entries, R)."""
         constants = np.broadcast_to(self.constants[:, None], (len(self.constants), theta.shape[1]))
         values = np.concatenate([theta, constants])
-        return [{name: values[part.take] for name, part in group.parts.items()} for group in self.groups]
+        return [
+            {name: values[part.take] for name, part in group.parts.items()} for group in self.groups
+        ]
 
 
 def compile(model: Model, dense: bool = False) -> Compiled:
@@ -173,13 +191,22 @@ def compile(model: Model, dense: bool = False) -> Compiled:
     gather = np.argsort(owner, kind="stable")
     gather = gather[owner[gather] > 0]
     starts = np.unique(owner[gather], return_index=True)[1]
-    return Compiled(model, tuple(groups), np.array(constants, dtype=float), gather,
-                    starts if len(starts) < len(gather) else None)
+    return Compiled(
+        model,
+        tuple(groups),
+        np.array(constants, dtype=float),
+        gather,
+        starts if len(starts) < len(gather) else None,
+    )
 
 
-def _group(model: Model, number: int, offset: int, dense: bool) -> tuple[_Group, np.ndarray, list[float]]:
+def _group(
+    model: Model, number: int, offset: int, dense: bool
+) -> tuple[_Group, np.ndarray, list[float]]:
     """Index arrays of one group, the free number of each entry (0: fixed), and the fixed values."""
-    table = model.table[(model.table["group"] == number) & ((model.table["free"] > 0) | (model.table["value"] != 0))]
+    table = model.table[
+        (model.table["group"] == number) & ((model.table["free"] > 0) | (model.table["value"] != 0))
+    ]
     by = {name: table[table["matrix"] == name] for name in MATRICES}
     p, m, latent = len(model.observed), len(model.state), len(model.latent)
     loads, theta, psi = by["lambda"], by["theta"], by["psi"]
@@ -187,11 +214,21 @@ def _group(model: Model, number: int, offset: int, dense: bool) -> tuple[_Group,
     exact = {at: (model.observed.index(model.state[at]), 1.0) for at in range(latent, m)}
     for at, mine in loads.groupby("col"):
         item, value = int(mine["row"].iloc[0]), float(mine["value"].iloc[0])
-        if len(mine) == 1 and not np.isnan(value) and item not in residual and (loads["row"] == item).sum() == 1:
+        if (
+            len(mine) == 1
+            and not np.isnan(value)
+            and item not in residual
+            and (loads["row"] == item).sum() == 1
+        ):
             exact[at] = item, value
     taken = [item for item, _ in exact.values()]
-    diagonal = bool(not dense and (theta["row"] == theta["col"]).all() and len(theta) + len(exact) == p and residual.isdisjoint(taken)
-                    and set(psi.loc[psi["row"] == psi["col"], "row"]) == set(range(m)))
+    diagonal = bool(
+        not dense
+        and (theta["row"] == theta["col"]).all()
+        and len(theta) + len(exact) == p
+        and residual.isdisjoint(taken)
+        and set(psi.loc[psi["row"] == psi["col"], "row"]) == set(range(m))
+    )
     unit = np.zeros((p, m))
     if diagonal:
         by["lambda"] = loads = loads[~loads["row"].isin(taken)]
@@ -201,7 +238,10 @@ def _group(model: Model, number: int, offset: int, dense: bool) -> tuple[_Group,
         exact, taken = {}, []
     soft = [at for at in range(m) if at not in exact]
     first = dict(zip(loads["row"][::-1], loads["col"][::-1], strict=True)) if diagonal else {}
-    order = np.array([*sorted(set(range(p)) - set(taken), key=lambda item: (first.get(item, m), item)), *taken], dtype=int)
+    order = np.array(
+        [*sorted(set(range(p)) - set(taken), key=lambda item: (first.get(item, m), item)), *taken],
+        dtype=int,
+    )
     item_at, state_at = np.argsort(order), np.argsort([*soft, *exact])
     parts, owner, fixed = {}, [], []
     for name, rows in by.items():
@@ -221,21 +261,39 @@ def _group(model: Model, number: int, offset: int, dense: bool) -> tuple[_Group,
         for a, b in zip(parts["psi"].row, parts["psi"].col, strict=True):
             label[a] = label[b] = min(label[a], label[b])
     scale = np.array([1.0] * (p - len(exact)) + [1 / value for _, value in exact.values()])
-    group = _Group(parts, (p, m), p - len(exact), len(soft), order, scale, unit, diagonal,
-                   not np.linalg.matrix_power(paths, m).any(), model.means,
-                   tuple(_span(np.flatnonzero(label == value)) for value in np.unique(label)),
-                   _loadings(parts["lambda"], len(soft), p - len(exact)))
+    group = _Group(
+        parts,
+        (p, m),
+        p - len(exact),
+        len(soft),
+        order,
+        scale,
+        unit,
+        diagonal,
+        not np.linalg.matrix_power(paths, m).any(),
+        model.means,
+        tuple(_span(np.flatnonzero(label == value)) for value in np.unique(label)),
+        _loadings(parts["lambda"], len(soft), p - len(exact)),
+    )
     return group, np.concatenate(owner), fixed
 
 
 def _loadings(part: _Part, states: int, items: int) -> _Loadings:
     """Which loadings belong together."""
     first, second = np.nonzero(part.row[:, None] == part.row)
-    cells, which = np.unique(part.col[first] * max(states, 1) + part.col[second], return_inverse=True)
+    cells, which = np.unique(
+        part.col[first] * max(states, 1) + part.col[second], return_inverse=True
+    )
     mine = [np.flatnonzero(part.col == at) for at in range(states)]
-    return _Loadings(tuple((_span(one), _span(part.row[one])) for one in mine), first, second,
-                     np.divmod(cells, max(states, 1)), 1.0 * (np.arange(len(cells))[:, None] == which),
-                     1.0 * (np.arange(len(part.row))[:, None] == first), 1.0 * (np.arange(items)[:, None] == part.row))
+    return _Loadings(
+        tuple((_span(one), _span(part.row[one])) for one in mine),
+        first,
+        second,
+        np.divmod(cells, max(states, 1)),
+        1.0 * (np.arange(len(cells))[:, None] == which),
+        1.0 * (np.arange(len(part.row))[:, None] == first),
+        1.0 * (np.arange(items)[:, None] == part.row),
+    )
 
 
 def _span(index: np.ndarray) -> slice | np.ndarray:
@@ -261,7 +319,9 @@ def _inverse(a: np.ndarray, symmetric: bool = True) -> tuple[np.ndarray, np.ndar
     head, log_head, negative_head = _inverse(a[:half, :half], symmetric)
     right = _product(head, a[:half, half:])
     left = right.transpose(1, 0, 2) if symmetric else _product(a[half:, :half], head)
-    tail, log_tail, negative_tail = _inverse(a[half:, half:] - _product(a[half:, :half], right), symmetric)
+    tail, log_tail, negative_tail = _inverse(
+        a[half:, half:] - _product(a[half:, :half], right), symmetric
+    )
     out[half:, half:], out[:half, half:] = tail, -_product(right, tail)
     out[half:, :half] = out[:half, half:].transpose(1, 0, 2) if symmetric else -_product(tail, left)
     out[:half, :half] = head - _product(out[:half, half:], left)
@@ -288,8 +348,15 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
     soft, items, m, by = group.states, group.items, group.size[1], group.loadings
     (_, row, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
     lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(row)
-    paths, disturbance, negative, log_psi = _paths(group, x), _symmetric(psi, x["psi"], m), (theta < 0).sum(axis=0), 0.0
-    total, log_paths = _inverse(paths, symmetric=False)[:2] if group.means or not group.recursive else (None, 0.0)
+    paths, disturbance, negative, log_psi = (
+        _paths(group, x),
+        _symmetric(psi, x["psi"], m),
+        (theta < 0).sum(axis=0),
+        0.0,
+    )
+    total, log_paths = (
+        _inverse(paths, symmetric=False)[:2] if group.means or not group.recursive else (None, 0.0)
+    )
     if group.means:
         average, delta = _means(group, x, total, sample.mean)
         s = s + delta[:, None] * delta
@@ -297,7 +364,11 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
     for block in group.blocks:
         at = (block, block) if isinstance(block, slice) else np.ix_(block, block)
         precision[at], log_block, negative_block = _inverse(disturbance[at])
-        t[block], log_psi, negative = _product(precision[at], paths[block]), log_psi + log_block, negative + negative_block
+        t[block], log_psi, negative = (
+            _product(precision[at], paths[block]),
+            log_psi + log_block,
+            negative + negative_block,
+        )
     n = np.einsum("kir,kjr->ijr", paths, t)
     n[by.cell] += by.to_cell @ (weight[by.first] * lam[by.second])
     inverse, log_n, negative_n = _inverse(n[:soft, :soft])
@@ -317,21 +388,37 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
     moment[:soft, :soft] = inverse + _product(a, inverse)
     moment[soft:, :soft], moment[soft:, soft:] = _product(b[items:], inverse), s[items:, items:]
     moment[:soft, soft:] = moment[soft:, :soft].transpose(1, 0, 2)
-    value = (np.log(np.abs(theta)).sum(axis=0) + log_psi + log_n - 2 * log_paths - 2 * np.log(np.abs(group.scale)).sum()
-             + (own / theta).sum(axis=0) + np.einsum("ijr,ijr->r", n[soft:, soft:], s[items:, items:]) - np.einsum("iir->r", a))
+    value = (
+        np.log(np.abs(theta)).sum(axis=0)
+        + log_psi
+        + log_n
+        - 2 * log_paths
+        - 2 * np.log(np.abs(group.scale)).sum()
+        + (own / theta).sum(axis=0)
+        + np.einsum("ijr,ijr->r", n[soft:, soft:], s[items:, items:])
+        - np.einsum("iir->r", a)
+    )
     gap = by.to_first @ (lam[by.second] * moment[col[by.second], col[by.first]]) - y
     tm = _product(t, moment)
     to_beta = -2 * tm[beta.row, beta.col]
     if not group.recursive:
         to_beta += 2 * total[beta.col, beta.row]
     to_psi = precision[psi.row, psi.col] - np.einsum("kjr,kjr->kr", tm[psi.row], t[psi.col])
-    gradient = [2 * gap / theta[row], to_beta, np.where(psi.row == psi.col, 1, 2)[:, None] * to_psi,
-                (theta - own + by.to_item @ (lam * (y - gap))) / theta**2]
+    gradient = [
+        2 * gap / theta[row],
+        to_beta,
+        np.where(psi.row == psi.col, 1, 2)[:, None] * to_psi,
+        (theta - own + by.to_item @ (lam * (y - gap))) / theta**2,
+    ]
     if group.means:
         v = _to_states(group, lam, np.vstack([delta[:items] / theta, 0 * delta[items:]]))[:soft]
-        eta = np.einsum("ijr,jr->ir", inverse, v - np.einsum("ijr,jr->ir", n[:soft, soft:], delta[items:]))
-        push = [(delta[:items] - by.to_item @ (lam * eta[col])) / theta,
-                np.einsum("ijr,jr->ir", n[soft:], np.vstack([eta, delta[items:]]))]
+        eta = np.einsum(
+            "ijr,jr->ir", inverse, v - np.einsum("ijr,jr->ir", n[:soft, soft:], delta[items:])
+        )
+        push = [
+            (delta[:items] - by.to_item @ (lam * eta[col])) / theta,
+            np.einsum("ijr,jr->ir", n[soft:], np.vstack([eta, delta[items:]])),
+        ]
         gradient = _with_means(group, gradient, -2 * np.vstack(push), x, average, total)
     return np.where(negative_n == negative, value, np.inf), gradient
 
@@ -353,19 +440,29 @@ def _dense(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.
     w = inverse - _product(half, inverse)
     w_lambda = _product(w, np.einsum("ikr,jkr->ijr", g_psi, total))
     twice = [np.where(part.row == part.col, 1, 2)[:, None] for part in (psi, theta)]
-    gradient = [2 * w_lambda[row, col], 2 * np.einsum("kir,kjr->ijr", g, w_lambda)[beta.row, beta.col],
-                twice[0] * np.einsum("kir,kjr->ijr", g, _product(w, g))[psi.row, psi.col], twice[1] * w[theta.row, theta.col]]
+    gradient = [
+        2 * w_lambda[row, col],
+        2 * np.einsum("kir,kjr->ijr", g, w_lambda)[beta.row, beta.col],
+        twice[0] * np.einsum("kir,kjr->ijr", g, _product(w, g))[psi.row, psi.col],
+        twice[1] * w[theta.row, theta.col],
+    ]
     if group.means:
-        gradient = _with_means(group, gradient, -2 * np.einsum("ijr,jr->ir", inverse, delta), x, average, total)
+        gradient = _with_means(
+            group, gradient, -2 * np.einsum("ijr,jr->ir", inverse, delta), x, average, total
+        )
     return np.where(negative == 0, log_sigma + np.einsum("iir->r", half), np.inf), gradient
 
 
-def _means(group: _Group, x: dict, total: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _means(
+    group: _Group, x: dict, total: np.ndarray, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """E(η) = (I−B)⁻¹α and x̄ − μ."""
     nu, alpha = group.parts["nu"].row, group.parts["alpha"].row
     average = np.einsum("ijr,jr->ir", total[:, alpha], x["alpha"])
     delta = mean - group.unit @ average
-    delta[: group.items] -= group.loadings.to_item @ (x["lambda"] * average[group.parts["lambda"].col])
+    delta[: group.items] -= group.loadings.to_item @ (
+        x["lambda"] * average[group.parts["lambda"].col]
+    )
     delta[nu] -= x["nu"] * group.scale[nu, None]
     return average, delta
 
@@ -378,13 +475,20 @@ def _to_states(group: _Group, lam: np.ndarray, items: np.ndarray) -> np.ndarray:
     return out
 
 
-def _with_means(group: _Group, gradient: list, push: np.ndarray, x: dict, average: np.ndarray, total: np.ndarray) -> list:
+def _with_means(
+    group: _Group, gradient: list, push: np.ndarray, x: dict, average: np.ndarray, total: np.ndarray
+) -> list:
     """The gradient with what the means contribute and its own entries; push is ∂F/∂μ."""
     (_, row, col), beta = group.parts["lambda"], group.parts["beta"]
     nu, alpha = group.parts["nu"].row, group.parts["alpha"].row
     state = np.einsum("kir,kr->ir", total, _to_states(group, x["lambda"], push))
-    return [gradient[0] + push[row] * average[col], gradient[1] + state[beta.row] * average[beta.col], *gradient[2:],
-            push[nu] * group.scale[nu, None], state[alpha]]
+    return [
+        gradient[0] + push[row] * average[col],
+        gradient[1] + state[beta.row] * average[beta.col],
+        *gradient[2:],
+        push[nu] * group.scale[nu, None],
+        state[alpha],
+    ]
 
 
 def entries(rows: pd.DataFrame, theta: np.ndarray) -> np.ndarray:
@@ -402,12 +506,23 @@ def matrices(model: Model, theta: np.ndarray, group: int = 0) -> dict[str, np.nd
         lambda, beta, psi, theta, nu, alpha; total = (I−B)⁻¹, phi = Cov(η), sigma = Cov(x).
     """
     p, m = len(model.observed), len(model.state)
-    size = {"lambda": (p, m), "beta": (m, m), "psi": (m, m), "theta": (p, p), "nu": (p,), "alpha": (m,)}
+    size = {
+        "lambda": (p, m),
+        "beta": (m, m),
+        "psi": (m, m),
+        "theta": (p, p),
+        "nu": (p,),
+        "alpha": (m,),
+    }
     out = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
     for at, name in enumerate(model.state[len(model.latent) :], len(model.latent)):
         out["lambda"][:, model.observed.index(name), at] = 1
     for name, rows in model.table[model.table["group"] == group].groupby("matrix"):
-        values, row, col = entries(rows, theta), rows["row"].to_numpy(int), rows["col"].to_numpy(int)
+        values, row, col = (
+            entries(rows, theta),
+            rows["row"].to_numpy(int),
+            rows["col"].to_numpy(int),
+        )
         if name in ("nu", "alpha"):
             out[name][:, row] = values
         else:
@@ -437,7 +552,11 @@ def information(model: Model, theta: np.ndarray, share: Sequence[float] = (1.0,)
         eta = np.pad(np.einsum("rij,rj->ri", at["total"], at["alpha"]), ((0, 0), (0, 2)))
         eta[:, -2] = 1
         u_u, mean = k[:, u[:, None], u], eta[:, s]
-        local = 2 * np.outer(c, c) * (u_u * k[:, v[:, None], v] + k[:, u[:, None], v] * k[:, v[:, None], u])
+        local = (
+            2
+            * np.outer(c, c)
+            * (u_u * k[:, v[:, None], v] + k[:, u[:, None], v] * k[:, v[:, None], u])
+        )
         local += 2 * mean[:, :, None] * mean[:, None, :] * u_u
         owner = 1.0 * (np.arange(1, model.npar + 1)[:, None] == rows["free"].to_numpy())
         out += weight * (owner @ local @ owner.T)

@@ -41,7 +41,9 @@ class Node:
     @property
     def box(self) -> np.ndarray:
         """Left, bottom, right, top."""
-        return np.array([self.x - self.w / 2, self.y - self.h / 2, self.x + self.w / 2, self.y + self.h / 2])
+        return np.array(
+            [self.x - self.w / 2, self.y - self.h / 2, self.x + self.w / 2, self.y + self.h / 2]
+        )
 
     def reach(self, way: int) -> float:
         """Room it takes, with its items, over (1) or under (-1) its centre."""
@@ -50,7 +52,9 @@ class Node:
     def border(self, x: float, y: float) -> np.ndarray:
         """The point of the border that faces (x, y)."""
         dx, dy, a, b = x - self.x, y - self.y, self.w / 2, self.h / 2
-        reach = math.hypot(dx / a, dy / b) if self.shape == "ellipse" else max(abs(dx / a), abs(dy / b))
+        reach = (
+            math.hypot(dx / a, dy / b) if self.shape == "ellipse" else max(abs(dx / a), abs(dy / b))
+        )
         return np.array([self.x + dx / reach, self.y + dy / reach])
 
     def port(self, side: int, up: float) -> np.ndarray:
@@ -105,14 +109,33 @@ def arrange(nodes: dict[str, Node], arrows: list[Arrow], stretch: float = 1.0) -
     for at, column in enumerate(columns):
         half = 0.0
         for node in [node for node in column if node.shape != "lane"]:
-            own = [nodes[a.head] for a in arrows if (a.tail, a.kind) == (node.code, "loading") and nodes[a.head].shape == "item"]
-            ways = (-1,) if at in stacks and node is not column[0] else (1, -1)[:1 + (len(own) > MOST_IN_A_ROW and not side[node])]
+            own = [
+                nodes[a.head]
+                for a in arrows
+                if (a.tail, a.kind) == (node.code, "loading") and nodes[a.head].shape == "item"
+            ]
+            ways = (
+                (-1,)
+                if at in stacks and node is not column[0]
+                else (1, -1)[: 1 + (len(own) > MOST_IN_A_ROW and not side[node])]
+            )
             _place_items(node, own, side[node], ways, 0.9 if at in arcs else 0.66)
-            half = max([half, node.w / 2, *(abs(x) + item.w / 2 for item, x, _ in node.items if not side[node])])
+            half = max(
+                [
+                    half,
+                    node.w / 2,
+                    *(abs(x) + item.w / 2 for item, x, _ in node.items if not side[node]),
+                ]
+            )
         zone.append((left, left + 2 * half))
         busy = sum(where[a] <= at < where[b] for a, b, _ in links)
         left += 2 * half + stretch * (widest + 0.35 + min(0.06 * busy, 0.9))
-    _set_heights(columns, steps, [(0.45 if at in stacks else 0.2) + tallest for at in range(len(columns))], stretch)
+    _set_heights(
+        columns,
+        steps,
+        [(0.45 if at in stacks else 0.2) + tallest for at in range(len(columns))],
+        stretch,
+    )
     for node in nodes.values():
         if node in where:
             node.x = sum(zone[where[node]]) / 2
@@ -128,7 +151,10 @@ def _links(nodes: dict[str, Node], arrows: list[Arrow]) -> list[Link]:
     """Arrows between constructs, each from left to right; what would close a circle is turned round."""
     links: list[Link] = []
     for arrow in sorted(arrows, key=lambda arrow: arrow.kind != "loading"):
-        left, right = (nodes[code] for code in (arrow.tail, arrow.head)[::-1 if arrow.kind == "loading" else 1])
+        left, right = (
+            nodes[code]
+            for code in (arrow.tail, arrow.head)[:: -1 if arrow.kind == "loading" else 1]
+        )
         if arrow.kind == "covariance" or "item" in (left.shape, right.shape):
             continue
         reached = {right}
@@ -159,7 +185,7 @@ def _columns(constructs: list[Node], links: list[Link]) -> tuple[list[list[Node]
         both, outer = columns[at] + columns[at + 1], at == 0 or at + 2 == len(columns)
         joined = Counter(node for a, b, _ in links if a in both and b in both for node in (a, b))
         passing = any(depth[a] < depth[both[0]] and depth[b] > depth[both[-1]] for a, b, _ in links)
-        if len(both) > 2 + outer or sorted(joined.values()) != [1, 1, 2][:len(both)] or passing:
+        if len(both) > 2 + outer or sorted(joined.values()) != [1, 1, 2][: len(both)] or passing:
             return []
         return sorted(both, key=lambda node: both.index(node) if joined[node] == 1 else 0.5)
 
@@ -168,23 +194,34 @@ def _columns(constructs: list[Node], links: list[Link]) -> tuple[list[list[Node]
         if not (found := [(at, made) for at in order if (made := stack(at))]):
             break
         at, made = found[0]
-        columns[at:at + 2] = [made]
+        columns[at : at + 2] = [made]
         stacks.append(made)
     return columns, {at for at, column in enumerate(columns) if column in stacks}
 
 
-def _place_items(node: Node, own: list[Node], side: int, ways: tuple[int, ...], away: float) -> None:
+def _place_items(
+    node: Node, own: list[Node], side: int, ways: tuple[int, ...], away: float
+) -> None:
     """Where items stand, from the centre of their construct: beside it, or over (1) and under (-1) it."""
     node.items, size = [], -(-len(own) // len(ways))
     for at, item in enumerate(own):
         row, place = divmod(at, size)
         off = place - (min(size, len(own) - row * size) - 1) / 2
-        node.items.append((item, side * (node.w / 2 + away + item.w / 2), -off * (item.h + 0.06)) if side else
-                          (item, off * (item.w + 0.08), ways[row] * (node.h / 2 + 0.44 + item.h / 2)))
+        node.items.append(
+            (item, side * (node.w / 2 + away + item.w / 2), -off * (item.h + 0.06))
+            if side
+            else (item, off * (item.w + 0.08), ways[row] * (node.h / 2 + 0.44 + item.h / 2))
+        )
 
 
-def _order(columns: list[list[Node]], steps: list[tuple[Node, Node]], where: dict[Node, int], fixed: set[int]) -> None:
+def _order(
+    columns: list[list[Node]],
+    steps: list[tuple[Node, Node]],
+    where: dict[Node, int],
+    fixed: set[int],
+) -> None:
     """Reorder the columns to cross fewer arrows: single moves while they help."""
+
     def crossings() -> int:
         rank = {node: at for column in columns for at, node in enumerate(column)}
         ends = np.array([(where[a], rank[a], rank[b]) for a, b in steps]).reshape(-1, 3)
@@ -206,7 +243,9 @@ def _order(columns: list[list[Node]], steps: list[tuple[Node, Node]], where: dic
                         column[:] = before
 
 
-def _set_heights(columns: list[list[Node]], steps: list[tuple[Node, Node]], gaps: list[float], stretch: float) -> None:
+def _set_heights(
+    columns: list[list[Node]], steps: list[tuple[Node, Node]], gaps: list[float], stretch: float
+) -> None:
     """Height of every construct and lane: near what it is joined to, in the given order, without touching."""
     from scipy.optimize import isotonic_regression
 
@@ -217,15 +256,22 @@ def _set_heights(columns: list[list[Node]], steps: list[tuple[Node, Node]], gaps
         joined[b].append((a, weight))
     offsets = []
     for column, gap in zip(columns, gaps, strict=True):
-        room = [a.reach(-1) + b.reach(1) + stretch * (gap, 0.12, 0.05)[(a.shape, b.shape).count("lane")]
-                for a, b in pairwise(column)]
+        room = [
+            a.reach(-1) + b.reach(1) + stretch * (gap, 0.12, 0.05)[(a.shape, b.shape).count("lane")]
+            for a, b in pairwise(column)
+        ]
         offsets.append(-np.cumsum([0.0, *room]))
         for node, y in zip(column, offsets[-1] - offsets[-1][-1] / 2, strict=True):
             node.y = y
     for sweep in range(24):
-        for column, offset in list(zip(columns, offsets, strict=True))[::1 if sweep % 2 else -1]:
+        for column, offset in list(zip(columns, offsets, strict=True))[:: 1 if sweep % 2 else -1]:
             near = [joined[node] or [(node, 0.0)] for node in column]
-            wish = np.array([sum(other.y * (w or 1) for other, w in some) / sum(w or 1 for _, w in some) for some in near])
+            wish = np.array(
+                [
+                    sum(other.y * (w or 1) for other, w in some) / sum(w or 1 for _, w in some)
+                    for some in near
+                ]
+            )
             weight = np.array([0.05 + sum(w for _, w in some) for some in near])
             best = isotonic_regression(wish - offset, weights=weight, increasing=False).x + offset
             for node, y in zip(column, best, strict=True):
@@ -237,20 +283,36 @@ def _curve(points: list[np.ndarray], free: bool) -> np.ndarray:
     t, parts = np.linspace(0, 1, 61)[:, None], []
     for at, (p, q) in enumerate(pairwise(points)):
         level = np.array([(q[0] - p[0]) / 2, 0])
-        out, into = (0.3 * (q - p) if free and end else level for end in (at == 0, at == len(points) - 2))
-        parts.append((1 - t) ** 3 * p + 3 * t * (1 - t) ** 2 * (p + out) + 3 * t**2 * (1 - t) * (q - into) + t**3 * q)
+        out, into = (
+            0.3 * (q - p) if free and end else level for end in (at == 0, at == len(points) - 2)
+        )
+        parts.append(
+            (1 - t) ** 3 * p
+            + 3 * t * (1 - t) ** 2 * (p + out)
+            + 3 * t**2 * (1 - t) * (q - into)
+            + t**3 * q
+        )
     return np.vstack(parts)
 
 
 def _inside(track: np.ndarray, boxes: np.ndarray, margin: float = 0.03) -> np.ndarray:
     """How many points of a track lie in each box."""
     x, y = track[:, :1], track[:, 1:]
-    return ((x > boxes[:, 0] - margin) & (x < boxes[:, 2] + margin)
-            & (y > boxes[:, 1] - margin) & (y < boxes[:, 3] + margin)).sum(axis=0)
+    return (
+        (x > boxes[:, 0] - margin)
+        & (x < boxes[:, 2] + margin)
+        & (y > boxes[:, 1] - margin)
+        & (y < boxes[:, 3] + margin)
+    ).sum(axis=0)
 
 
-def _route(nodes: dict[str, Node], links: list[Link], chains: list[list[Node]], where: dict[Node, int],
-           zone: list[tuple[float, float]]) -> None:
+def _route(
+    nodes: dict[str, Node],
+    links: list[Link],
+    chains: list[list[Node]],
+    where: dict[Node, int],
+    zone: list[tuple[float, float]],
+) -> None:
     """Tracks between constructs: straight where that is clear, else level through the columns and curved between them."""
     ends = defaultdict(list)
     for k, chain in enumerate(chains):
@@ -263,9 +325,15 @@ def _route(nodes: dict[str, Node], links: list[Link], chains: list[list[Node]], 
         for (_, k), up in zip(sorted(joining), np.linspace(-room, room, len(joining)), strict=True):
             port[k, end] = node.port(end, up)
     for k, (a, b, arrow) in enumerate(links):
-        p, q = (port[k, 1], port[k, -1]) if (k, 1) in port else (a.border(b.x, b.y), b.border(a.x, a.y))
+        p, q = (
+            (port[k, 1], port[k, -1])
+            if (k, 1) in port
+            else (a.border(b.x, b.y), b.border(a.x, a.y))
+        )
         arrow.track = np.linspace(p, q, 121)
-        others = np.array([node.box for node in nodes.values() if node not in (a, b)]).reshape(-1, 4)
+        others = np.array([node.box for node in nodes.values() if node not in (a, b)]).reshape(
+            -1, 4
+        )
         if len(chains[k]) > 2 or _inside(arrow.track, others).any():
             through = [np.array([x, lane.y]) for lane in chains[k][1:-1] for x in zone[where[lane]]]
             out, into = np.array([zone[where[a]][1], p[1]]), np.array([zone[where[b]][0], q[1]])
@@ -307,9 +375,16 @@ def place_labels(nodes: dict[str, Node], arrows: list[Arrow]) -> bool:
     live = [arrow for arrow in arrows if arrow.label]
     spots, costs = [], []
     for arrow in live:
-        spot, half = arrow.track[np.round(share * (len(arrow.track) - 1)).astype(int)], arrow.size / 2
+        spot, half = (
+            arrow.track[np.round(share * (len(arrow.track) - 1)).astype(int)],
+            arrow.size / 2,
+        )
         area = np.hstack([spot - half, spot + half])
-        on_node = ((area[:, None, :2] < boxes[:, 2:]) & (area[:, None, 2:] > boxes[:, :2])).all(axis=2).sum(axis=1)
+        on_node = (
+            ((area[:, None, :2] < boxes[:, 2:]) & (area[:, None, 2:] > boxes[:, :2]))
+            .all(axis=2)
+            .sum(axis=1)
+        )
         on_tip = (np.abs(tips[None] - spot[:, None]) < half + 0.07).all(axis=2).sum(axis=1)
         on_line = sum(_inside(other.track, area, 0.02) for other in arrows if other is not arrow)
         off_middle = (8 if arrow.kind == "loading" else 2) * np.abs(share - 0.5)
@@ -319,9 +394,15 @@ def place_labels(nodes: dict[str, Node], arrows: list[Arrow]) -> bool:
         free, still = True, True
         for arrow, spot, own in zip(live, spots, costs, strict=True):
             cost = own + (0 if sweep == 0 else 1e4) * sum(
-                (np.abs(spot - other.spot) < (arrow.size + other.size) / 2).all(axis=1) for other in live if other is not arrow)
+                (np.abs(spot - other.spot) < (arrow.size + other.size) / 2).all(axis=1)
+                for other in live
+                if other is not arrow
+            )
             best = int(np.argmin(cost))
-            free, still = free and bool(cost[best] < 1e4), still and bool((arrow.spot == spot[best]).all())
+            free, still = (
+                free and bool(cost[best] < 1e4),
+                still and bool((arrow.spot == spot[best]).all()),
+            )
             arrow.spot = spot[best]
         if still and sweep:
             break

@@ -51,7 +51,9 @@ class Resamples:
         """Moments (divisor n) of these samples, or of all of them pooled; a :class:`Sample` a group."""
         out = []
         for each, centre in zip(self.sums, self.centre, strict=True):
-            sums = np.ascontiguousarray((each.mean(axis=0)[None] if lanes is None else each[lanes]).T)
+            sums = np.ascontiguousarray(
+                (each.mean(axis=0)[None] if lanes is None else each[lanes]).T
+            )
             p = len(centre)
             row, col = np.triu_indices(p)
             mean, second = sums[1 : p + 1] / sums[0], sums[p + 1 :] / sums[0]
@@ -117,14 +119,20 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
 
     model, total = compiled.model, len(samples)
     theta = np.repeat(start[:, None], total, axis=1)
-    value, gradient, finished = np.full(total, np.nan), np.full(theta.shape, np.nan), np.zeros(total, dtype=bool)
+    value, gradient, finished = (
+        np.full(total, np.nan),
+        np.full(theta.shape, np.nan),
+        np.zeros(total, dtype=bool),
+    )
 
     number, first, second = _units(model)
 
     def stretch(now):
         """How much larger variances and covariances are than at the start: 1/∂²F changes by the square."""
         out = np.ones_like(now)
-        out[number] = np.sqrt(np.clip(now[first] * now[second] / (start[first] * start[second])[:, None], 0.1, 10))
+        out[number] = np.sqrt(
+            np.clip(now[first] * now[second] / (start[first] * start[second])[:, None], 0.1, 10)
+        )
         return out
 
     def work(lanes, metric, limit, leave=0.0, chunk=CHUNK, engine=compiled):
@@ -134,13 +142,16 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
             data = engine.prepare(samples.take(some))
             now = _own_metric(engine, theta[:, some], data) if metric is None else metric
             theta[:, some], value[some], gradient[:, some], finished[some] = _descend(
-                engine, data, theta[:, some], now, limit, leave, stretch)
+                engine, data, theta[:, some], now, limit, leave, stretch
+            )
         return lanes[~finished[lanes]]
 
     def rescue(lanes, engine, rounds=8):
         """Descend with a metric of each lane's own, renewed every round."""
         for _ in range(rounds):
-            lanes = work(lanes, None, 40, chunk=min(CHUNK, 1 + 1_000_000 // model.npar**2), engine=engine)
+            lanes = work(
+                lanes, None, 40, chunk=min(CHUNK, 1 + 1_000_000 // model.npar**2), engine=engine
+            )
         return lanes
 
     with np.errstate(all="ignore"):
@@ -152,16 +163,26 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
             metric = inverted(curvature)
             left = work(todo[:PILOT], metric, 60)
             if sound := len(left) < 0.2 * min(PILOT, total):
-                todo = work(np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60)
+                todo = work(
+                    np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60
+                )
         if len(todo):
-            frames = [Moments(pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
-                              pd.Series(one.mean[:, 0], model.observed), 0) for one in pooled]
+            frames = [
+                Moments(
+                    pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
+                    pd.Series(one.mean[:, 0], model.observed),
+                    0,
+                )
+                for one in pooled
+            ]
             cold = starting_values(model, frames)
             scale = 1 / np.einsum("rii->i", information(model, cold[None], share))
             engine = compiled.dense if sound else compiled
             for begin in (start, cold) if sound else (cold, start):
                 theta[:, todo] = begin[:, None]
-                todo = rescue(work(todo, scale[:, None], 30, engine=engine) if begin is cold else todo, engine)
+                todo = rescue(
+                    work(todo, scale[:, None], 30, engine=engine) if begin is cold else todo, engine
+                )
         # Next to θ = 0 the form with 1/θ loses digits: such a lane goes on with Σ itself.
         unit = np.sqrt(np.einsum("rii->i", information(model, start[None], share)))
         doubtful = finished & ((np.abs(gradient) / unit[:, None]).max(axis=0) > EXACT)
@@ -175,9 +196,19 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
 def _units(model: Model) -> np.ndarray:
     """Free numbers of (co)variances and of the two variances whose product is the square of each one's unit, (3, count)."""
     rows = model.table[(model.table["free"] > 0) & model.table["matrix"].isin(["psi", "theta"])]
-    variance = {(row.group, row.matrix, row.row): row.free - 1 for row in rows.itertuples() if row.row == row.col}
-    found = [(row.free - 1, variance.get((row.group, row.matrix, row.row)), variance.get((row.group, row.matrix, row.col)))
-             for row in rows.itertuples()]
+    variance = {
+        (row.group, row.matrix, row.row): row.free - 1
+        for row in rows.itertuples()
+        if row.row == row.col
+    }
+    found = [
+        (
+            row.free - 1,
+            variance.get((row.group, row.matrix, row.row)),
+            variance.get((row.group, row.matrix, row.col)),
+        )
+        for row in rows.itertuples()
+    ]
     return np.array([one for one in found if None not in one], dtype=int).reshape(-1, 3).T
 
 
@@ -194,16 +225,27 @@ def _own_metric(compiled: Compiled, theta: np.ndarray, data: list[Sample]) -> np
     share = [one.n.mean() / sum(other.n.mean() for other in data) for one in data]
     try:
         curvature = information(compiled.model, theta.T, share)
-    except np.linalg.LinAlgError:  # a lane stands where Σ is singular, as resamples of few rows may: it alone has no metric
-        curvature = np.concatenate([_information_of_one(compiled.model, one, share) for one in theta.T])
+    except (
+        np.linalg.LinAlgError
+    ):  # a lane stands where Σ is singular, as resamples of few rows may: it alone has no metric
+        curvature = np.concatenate(
+            [_information_of_one(compiled.model, one, share) for one in theta.T]
+        )
     scale = 1 / np.sqrt(np.einsum("rii->ri", curvature))
     outer = scale[:, :, None] * scale[:, None, :]
     inverse = np.linalg.inv(curvature * outer + 1e-6 * np.eye(len(theta))) * outer
     return np.ascontiguousarray(np.moveaxis(inverse, 0, -1))
 
 
-def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: np.ndarray, limit: int, leave: float,
-             stretch: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+def _descend(
+    compiled: Compiled,
+    data: list[Sample],
+    theta: np.ndarray,
+    metric: np.ndarray,
+    limit: int,
+    leave: float,
+    stretch: Callable[[np.ndarray], np.ndarray],
+) -> list[np.ndarray]:
     """L-BFGS from `theta` (npar, R) until a share `leave` of the lanes is unfinished; θ, F, ∂F/∂θ, finished.
 
     metric : (npar, npar), stretched once in each lane to its own variances; (npar, npar, R); or (npar, 1), a
@@ -228,7 +270,11 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
         trial, after = compiled.value(theta + s, data)
         good = trial <= value + 1e-4 * step * slope + 1e-11
         if not good.all():
-            s, trial, after = np.where(good, s, 0), np.where(good, trial, value), np.where(good, after, gradient)
+            s, trial, after = (
+                np.where(good, s, 0),
+                np.where(good, trial, value),
+                np.where(good, after, gradient),
+            )
         y = after - gradient
         theta, value, gradient = theta + s, trial, after
         bend = np.einsum("qr,qr->r", s, y)
@@ -245,7 +291,12 @@ def _descend(compiled: Compiled, data: list[Sample], theta: np.ndarray, metric: 
             if gone.mean() > 0.1:  # moving lanes together costs more than a few idle ones
                 keep = ~gone
                 active, value, slope, step = (one[keep] for one in (active, value, slope, step))
-                theta, gradient, direction, gone = theta[:, keep], gradient[:, keep], direction[:, keep], gone[keep]
+                theta, gradient, direction, gone = (
+                    theta[:, keep],
+                    gradient[:, keep],
+                    direction[:, keep],
+                    gone[keep],
+                )
                 gauge = gauge[..., keep]
                 metric = metric if shared else metric[:, :, keep]
                 data = [Sample(*(part[..., keep] for part in one)) for one in data]

@@ -52,11 +52,23 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
     logl = np.nan if fit.missing == "mi" else _saturated(fit) - chisq / 2
     gfi = _gfi(fit)
     values = {
-        "npar": npar, "fmin": fit.fmin / 2, "chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan,
-        "baseline_chisq": base, "baseline_df": base_df, **incremental(chisq, df, base, base_df),
-        "logl": logl, "aic": 2 * npar - 2 * logl, "bic": npar * np.log(n) - 2 * logl,
-        "bic2": npar * np.log((n + 2) / 24) - 2 * logl, "n": n, **approximation(chisq, df, n, fit.model.n_groups),
-        "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
+        "npar": npar,
+        "fmin": fit.fmin / 2,
+        "chisq": chisq,
+        "df": df,
+        "pvalue": chdtrc(df, chisq) if df else np.nan,
+        "baseline_chisq": base,
+        "baseline_df": base_df,
+        **incremental(chisq, df, base, base_df),
+        "logl": logl,
+        "aic": 2 * npar - 2 * logl,
+        "bic": npar * np.log(n) - 2 * logl,
+        "bic2": npar * np.log((n + 2) / 24) - 2 * logl,
+        "n": n,
+        **approximation(chisq, df, n, fit.model.n_groups),
+        "srmr": _srmr(fit),
+        "gfi": gfi,
+        "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
     }
     if fit.patterns or fit.estimator != "ML":
         values |= robust(fit)
@@ -66,16 +78,38 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
 def reported(table: pd.DataFrame) -> dict[str, float]:
     """The measures to report, by their plain names: scaled χ² and robust indices where there are any."""
     value = dict(zip(table["measure"], table["value"], strict=True))
-    names = ("chisq", "pvalue", "cfi", "tli", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "rmsea_pvalue")
-    better = {name: next((v for kind in ("robust", "scaled") if np.isfinite(v := value.get(f"{name}_{kind}", np.nan))), None)
-              for name in names if "chisq_scaled" in value}
+    names = (
+        "chisq",
+        "pvalue",
+        "cfi",
+        "tli",
+        "rmsea",
+        "rmsea_ci_lower",
+        "rmsea_ci_upper",
+        "rmsea_pvalue",
+    )
+    better = {
+        name: next(
+            (
+                v
+                for kind in ("robust", "scaled")
+                if np.isfinite(v := value.get(f"{name}_{kind}", np.nan))
+            ),
+            None,
+        )
+        for name in names
+        if "chisq_scaled" in value
+    }
     return value | {name: v for name, v in better.items() if v is not None}
 
 
 def baseline(fit: Fit) -> tuple[float, int]:
     """χ² and df of the independence model, in which only observed predictors covary."""
     chisq, p, x = 0.0, len(fit.model.observed), list(fit.model.fixed_x)
-    rest, df = [name for name in fit.model.observed if name not in x], p * (p - 1) // 2 - len(x) * (len(x) - 1) // 2
+    rest, df = (
+        [name for name in fit.model.observed if name not in x],
+        p * (p - 1) // 2 - len(x) * (len(x) - 1) // 2,
+    )
     if fit.missing == "fiml":
         from cxlib.sem.robust import independence
 
@@ -86,7 +120,9 @@ def baseline(fit: Fit) -> tuple[float, int]:
 
         alone = np.eye(p) + np.outer(*[np.isin(fit.model.observed, x)] * 2) > 0
         null = [part._replace(cov=part.cov * alone) for part in fit.sample]
-        return d3(fit, null, [baseline(copy)[0] for copy in fit.imputed], len(null) * df), len(null) * df
+        return d3(fit, null, [baseline(copy)[0] for copy in fit.imputed], len(null) * df), len(
+            null
+        ) * df
     for sample in fit.sample:
         log_x = np.linalg.slogdet(sample.cov.loc[x, x].to_numpy())[1] if x else 0.0
         log_y = np.log(np.diag(sample.cov.loc[rest, rest])).sum()
@@ -94,14 +130,18 @@ def baseline(fit: Fit) -> tuple[float, int]:
     return float(chisq), len(fit.sample) * df
 
 
-def cfi(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0) -> float:
+def cfi(
+    chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0
+) -> float:
     """Comparative fit of a χ² with expectation c·df under the model, against the baseline's."""
     excess = max(chisq - c * df, 0.0)
     most = max(excess, base - base_c * base_df)
     return 1.0 if most <= 0 else 1 - excess / most
 
 
-def tli(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0) -> float:
+def tli(
+    chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0
+) -> float:
     """Tucker-Lewis index of a χ² with expectation c·df under the model."""
     whole = (base - base_c * base_df) * df
     return 1 - (chisq - c * df) * base_df / whole if whole else 1.0
@@ -109,27 +149,42 @@ def tli(chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c
 
 def incremental(chisq: float, df: int, base: float, base_df: int) -> dict[str, float]:
     """What compares χ² with the baseline's, by name."""
-    return {"cfi": cfi(chisq, df, base, base_df), "tli": tli(chisq, df, base, base_df),
-            "nfi": (base - chisq) / base if base else 1.0, "ifi": (base - chisq) / (base - df) if base != df else 1.0,
-            "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0}
+    return {
+        "cfi": cfi(chisq, df, base, base_df),
+        "tli": tli(chisq, df, base, base_df),
+        "nfi": (base - chisq) / base if base else 1.0,
+        "ifi": (base - chisq) / (base - df) if base != df else 1.0,
+        "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0,
+    }
 
 
 def approximation(chisq: float, df: float, n: int, groups: int, c: float = 1.0) -> dict[str, float]:
     """RMSEA of a χ² with expectation c·df under the model, its 90 % interval, and p of RMSEA ≤ .05 (none without df)."""
     low, high = rmsea_interval(chisq / c, df, n, groups)
     close = 1 - _noncentral(chisq / c, df, n * df * 0.05**2 / (groups * c)) if df else np.nan
-    return {"rmsea": float(np.sqrt(groups * max(chisq - c * df, 0.0) / (n * df))) if df else 0.0,
-            "rmsea_ci_lower": low * np.sqrt(c), "rmsea_ci_upper": high * np.sqrt(c), "rmsea_pvalue": close}
+    return {
+        "rmsea": float(np.sqrt(groups * max(chisq - c * df, 0.0) / (n * df))) if df else 0.0,
+        "rmsea_ci_lower": low * np.sqrt(c),
+        "rmsea_ci_upper": high * np.sqrt(c),
+        "rmsea_pvalue": close,
+    }
 
 
-def corrected(chisq: float, df: int, base: float, base_df: int, n: int, groups: int, c: float, base_c: float) -> dict[str, float]:
+def corrected(
+    chisq: float, df: int, base: float, base_df: int, n: int, groups: int, c: float, base_c: float
+) -> dict[str, float]:
     """Robust CFI, TLI and RMSEA of two χ² with expectations c·df and base_c·base_df."""
-    found = {"cfi": cfi(chisq, df, base, base_df, c, base_c), "tli": tli(chisq, df, base, base_df, c, base_c),
-             **approximation(chisq, df, n, groups, c)}
+    found = {
+        "cfi": cfi(chisq, df, base, base_df, c, base_c),
+        "tli": tli(chisq, df, base, base_df, c, base_c),
+        **approximation(chisq, df, n, groups, c),
+    }
     return {f"{name}_robust": value for name, value in found.items()}
 
 
-def rmsea_interval(chisq: float, df: float, n: int, groups: int = 1, level: float = 0.90) -> tuple[float, float]:
+def rmsea_interval(
+    chisq: float, df: float, n: int, groups: int = 1, level: float = 0.90
+) -> tuple[float, float]:
     """Confidence limits of the RMSEA: noncentralities at which χ² is the upper or lower tail point."""
     from scipy.optimize import brentq
 
@@ -143,7 +198,9 @@ def rmsea_interval(chisq: float, df: float, n: int, groups: int = 1, level: floa
         top = chisq + 10.0
         while _noncentral(chisq, df, top) > tail:
             top *= 2
-        noncentrality = brentq(lambda value, tail=tail: _noncentral(chisq, df, value) - tail, 0.0, top, xtol=1e-10)
+        noncentrality = brentq(
+            lambda value, tail=tail: _noncentral(chisq, df, value) - tail, 0.0, top, xtol=1e-10
+        )
         limits.append(float(np.sqrt(groups * noncentrality / (n * df))))
     return limits[0], limits[1]
 
@@ -157,6 +214,7 @@ def _noncentral(chisq: float, df: float, noncentrality: float) -> float:
 
 def _saturated(fit: Fit) -> float:
     """Log-likelihood of the groups' own moments, given those of the observed predictors."""
+
     def part(s: np.ndarray) -> float:
         return (len(s) * (np.log(2 * np.pi) + 1) + np.linalg.slogdet(s)[1]) if len(s) else 0.0
 
@@ -165,7 +223,9 @@ def _saturated(fit: Fit) -> float:
         whole = part(sample.cov.to_numpy())
         if fit.missing == "fiml":
             rows = fit.patterns[group]
-            whole = rows.share @ (function.saturated[group] + rows.seen.sum(axis=1) * np.log(2 * np.pi))
+            whole = rows.share @ (
+                function.saturated[group] + rows.seen.sum(axis=1) * np.log(2 * np.pi)
+            )
         total += sample.n * (part(sample.cov.loc[x, x].to_numpy()) - whole) / 2
     return float(total)
 
@@ -175,7 +235,9 @@ def _srmr(fit: Fit) -> float:
     total = 0.0
     for sample, implied in zip(fit.sample, fit.implied, strict=True):
         sd = np.sqrt(np.diag(sample.cov))
-        residual = ((sample.cov - implied.cov).to_numpy() / np.outer(sd, sd))[np.tril_indices(len(sd))]
+        residual = ((sample.cov - implied.cov).to_numpy() / np.outer(sd, sd))[
+            np.tril_indices(len(sd))
+        ]
         if implied.mean is not None:
             residual = np.append(residual, (sample.mean - implied.mean).to_numpy() / sd)
         total += sample.n / fit.n_used * np.sqrt((residual**2).mean())

@@ -76,16 +76,30 @@ class Model:
     def _layout(self) -> list[dict[str, tuple[np.ndarray, ...]]]:
         """Group → matrix → (free number or 0, fixed value, row, col) as arrays."""
         names = ("free", "value", "row", "col")
-        return [{matrix: tuple(part[name].to_numpy() for name in names) for matrix, part in rows.groupby("matrix")}
-                for _, rows in self.table.groupby("group")]
+        return [
+            {
+                matrix: tuple(part[name].to_numpy() for name in names)
+                for matrix, part in rows.groupby("matrix")
+            }
+            for _, rows in self.table.groupby("group")
+        ]
 
     def matrices(self, free: np.ndarray, group: int = 0) -> dict[str, np.ndarray]:
         """The six matrices of one group at the values `free` (length npar)."""
         p, m = len(self.observed), len(self.state)
-        shape = {"lambda": (p, m), "beta": (m, m), "psi": (m, m), "theta": (p, p), "nu": (p,), "alpha": (m,)}
+        shape = {
+            "lambda": (p, m),
+            "beta": (m, m),
+            "psi": (m, m),
+            "theta": (p, p),
+            "nu": (p,),
+            "alpha": (m,),
+        }
         free = np.asarray(free)
-        out = {name: np.zeros(size, dtype=np.result_type(free, float)) for name, size in shape.items()}
-        for at, name in enumerate(self.state[len(self.latent):], len(self.latent)):
+        out = {
+            name: np.zeros(size, dtype=np.result_type(free, float)) for name, size in shape.items()
+        }
+        for at, name in enumerate(self.state[len(self.latent) :], len(self.latent)):
             out["lambda"][self.observed.index(name), at] = 1
         padded = np.append(0.0, free)
         for name, (number_, fixed, row, col) in self._layout[group].items():
@@ -126,14 +140,25 @@ def parse(syntax: str, means: bool = False) -> Model:
     R: ``lavaan::sem(syntax, data)``; its table ``lavaan::parTable(fit)``.
     """
     terms = _identified(read(syntax))
-    loadings, paths, covariances = ([(t.lhs, t.rhs) for t in terms if t.op == op and t.rhs != "1"] for op in ("=~", "~", "~~"))
+    loadings, paths, covariances = (
+        [(t.lhs, t.rhs) for t in terms if t.op == op and t.rhs != "1"] for op in ("=~", "~", "~~")
+    )
     given = {t.lhs for t in terms if t.rhs == "1"}
     latent = tuple(dict.fromkeys(a for a, _ in loadings))
-    indicators, outcomes, predictors = {b for _, b in loadings}, {a for a, _ in paths}, {b for _, b in paths}
-    named = dict.fromkeys([*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths), *names(terms)])
+    indicators, outcomes, predictors = (
+        {b for _, b in loadings},
+        {a for a, _ in paths},
+        {b for _, b in paths},
+    )
+    named = dict.fromkeys(
+        [*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths), *names(terms)]
+    )
     observed = tuple(n for n in named if n not in latent)
     structural = outcomes | predictors | set(latent)
-    while grown := {n for pair in covariances if len(structural & set(pair)) == 1 for n in pair} - structural:
+    while (
+        grown := {n for pair in covariances if len(structural & set(pair)) == 1 for n in pair}
+        - structural
+    ):
         structural |= grown
     state = latent + tuple(n for n in observed if n in structural)
 
@@ -147,20 +172,33 @@ def parse(syntax: str, means: bool = False) -> Model:
     for name in (*(n for n in observed if n not in fixed_x), *latent):
         if frozenset((name,)) not in have:
             rows.append(_row(name, "~~", name, state, value=0.0 if name in single else None))
-    terminal = [n for n in (*latent, *observed) if n in outcomes and n not in predictors | indicators]
-    for pair in (*combinations([n for n in exogenous if n in latent], 2), *combinations(terminal, 2)):
+    terminal = [
+        n for n in (*latent, *observed) if n in outcomes and n not in predictors | indicators
+    ]
+    for pair in (
+        *combinations([n for n in exogenous if n in latent], 2),
+        *combinations(terminal, 2),
+    ):
         if frozenset(pair) not in have:
             rows.append(_row(pair[0], "~~", pair[1], state))
     for position, name in enumerate(fixed_x):
         rows.extend({**_row(name, "~~", other, state), "exo": 1} for other in fixed_x[position:])
     if means or given:
-        rows.extend({**_row(name, "~", "1", state), "exo": int(name in fixed_x)}
-                    for name in observed if name not in given)
+        rows.extend(
+            {**_row(name, "~", "1", state), "exo": int(name in fixed_x)}
+            for name in observed
+            if name not in given
+        )
     table = pd.DataFrame(rows)
-    index = {"observed": {n: i for i, n in enumerate(observed)}, "state": {n: i for i, n in enumerate(state)}}
+    index = {
+        "observed": {n: i for i, n in enumerate(observed)},
+        "state": {n: i for i, n in enumerate(state)},
+    }
     for end, kinds in (("row", ("beta", "psi", "alpha")), ("col", ("lambda", "beta", "psi"))):
-        table[end] = [index["state" if matrix in kinds else "observed"].get(name, 0)
-                      for matrix, name in zip(table["matrix"], table[end], strict=True)]
+        table[end] = [
+            index["state" if matrix in kinds else "observed"].get(name, 0)
+            for matrix, name in zip(table["matrix"], table[end], strict=True)
+        ]
     return Model(observed, latent, state, number(table)[list(COLUMNS)], syntax)
 
 
@@ -190,7 +228,9 @@ def replicate(model: Model, n_groups: int) -> Model:
     -----
     R: ``sem(syntax, data, group = "g")`` (configural).
     """
-    table = pd.concat([model.table.assign(group=group) for group in range(n_groups)], ignore_index=True)
+    table = pd.concat(
+        [model.table.assign(group=group) for group in range(n_groups)], ignore_index=True
+    )
     return Model(model.observed, model.latent, model.state, number(table), model.syntax)
 
 
@@ -218,8 +258,11 @@ def scales(model: Model, theta: np.ndarray) -> np.ndarray:
         own[[at[name] for name in model.state[size:]]] = np.diag(part["psi"])[size:]
         with np.errstate(invalid="ignore", divide="ignore"):
             sd, rest = np.sqrt(total), np.sqrt(np.abs(own))
-            scale = np.select([op == "=~", op == "~", op == "~1", a == b],
-                              [sd[a] / sd[b], sd[b] / sd[a], 1 / sd[a], 1 / total[a]], 1 / (rest[a] * rest[b]))
+            scale = np.select(
+                [op == "=~", op == "~", op == "~1", a == b],
+                [sd[a] / sd[b], sd[b] / sd[a], 1 / sd[a], 1 / total[a]],
+                1 / (rest[a] * rest[b]),
+            )
         here = table["group"].to_numpy(int) == group
         out[here] = scale[here]
     return out
@@ -228,12 +271,17 @@ def scales(model: Model, theta: np.ndarray) -> np.ndarray:
 def _identified(terms: tuple[Term, ...]) -> list[Term]:
     """The terms with lavaan's fixed ones: the first indicator at 1 (a label does not free it), and what shares a label with a fixed one."""
     first = {term.lhs: term for term in reversed(terms) if term.op == "=~"}
-    out = [replace(t, value=1.0) if first.get(t.lhs) is t and t.value is None and not t.freed else t for t in terms]
+    out = [
+        replace(t, value=1.0) if first.get(t.lhs) is t and t.value is None and not t.freed else t
+        for t in terms
+    ]
     held = {t.label: t.value for t in reversed(out) if t.label and t.value is not None}
     return [replace(t, value=held[t.label]) if t.label in held else t for t in out]
 
 
-def _row(lhs: str, op: str, rhs: str, state: tuple[str, ...], label: str = "", value: float | None = None) -> dict:
+def _row(
+    lhs: str, op: str, rhs: str, state: tuple[str, ...], label: str = "", value: float | None = None
+) -> dict:
     """One row of the table, `row` and `col` still names."""
     if op == "~" and rhs == "1":
         op, rhs, matrix, row, col = "~1", "", "alpha" if lhs in state else "nu", lhs, ""
@@ -242,5 +290,16 @@ def _row(lhs: str, op: str, rhs: str, state: tuple[str, ...], label: str = "", v
     else:
         effect, cause = (rhs, lhs) if op == "=~" else (lhs, rhs)
         matrix, row, col = "beta" if effect in state else "lambda", effect, cause
-    return {"lhs": lhs, "op": op, "rhs": rhs, "group": 0, "label": label, "free": 0, "value": np.nan if value is None else value,
-            "matrix": matrix, "row": row, "col": col, "exo": 0}
+    return {
+        "lhs": lhs,
+        "op": op,
+        "rhs": rhs,
+        "group": 0,
+        "label": label,
+        "free": 0,
+        "value": np.nan if value is None else value,
+        "matrix": matrix,
+        "row": row,
+        "col": col,
+        "exo": 0,
+    }

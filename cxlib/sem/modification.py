@@ -53,7 +53,9 @@ def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd
     function = fit.discrepancy(extended)
     exo = extended.table.loc[extended.table["exo"] == 1, "free"].unique() - 1
     free = np.setdiff1d(np.arange(known), exo)
-    mi, epc, told = score_test(function, theta, np.arange(known, len(theta)), np.eye(len(theta))[:, free])
+    mi, epc, told = score_test(
+        function, theta, np.arange(known, len(theta)), np.eye(len(theta))[:, free]
+    )
     tried = np.flatnonzero(extended.table["free"] > known)
     table, scale = extended.table.iloc[tried], scales(extended, theta)[tried]
     with np.errstate(invalid="ignore"):  # a variable without variance has no standardised change
@@ -63,8 +65,9 @@ def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd
     return out[told].sort_values("mi", ascending=False, kind="stable", ignore_index=True)
 
 
-def score_test(function: Discrepancy, theta: np.ndarray, tried: np.ndarray,
-               free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def score_test(
+    function: Discrepancy, theta: np.ndarray, tried: np.ndarray, free: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """MI and EPC of the `tried` numbers, each on its own beside the directions in `free` (npar × their number).
 
     The last array says which are told apart from those directions.
@@ -99,13 +102,33 @@ def _extended(model: Model, ops: Sequence[str]) -> tuple[Model, np.ndarray]:
     structural = [name for name in state if any(op == "~" and name in (a, b) for a, op, b in names)]
     found = {
         "=~": [(f, x) for f, x in product(model.latent, model.observed) if x not in structural],
-        "~~": [*combinations([x for x in model.observed if x in indicators], 2), *combinations(model.latent, 2)],
-        "~": [(y, x) for y, x in product(structural, structural) if y not in (x, *model.fixed_x)
-              and not (x in model.latent and y in model.observed and y in indicators)],
+        "~~": [
+            *combinations([x for x in model.observed if x in indicators], 2),
+            *combinations(model.latent, 2),
+        ],
+        "~": [
+            (y, x)
+            for y, x in product(structural, structural)
+            if y not in (x, *model.fixed_x)
+            and not (x in model.latent and y in model.observed and y in indicators)
+        ],
     }
-    rows = [{"lhs": a, "op": op, "rhs": b, "group": group, "label": "", "free": 0, "value": 0.0, "exo": 0}
-            for group in range(model.n_groups) for op in ops for a, b in found[op]
-            if (op, frozenset((a, b)) if op == "~~" else (a, b)) not in have]
+    rows = [
+        {
+            "lhs": a,
+            "op": op,
+            "rhs": b,
+            "group": group,
+            "label": "",
+            "free": 0,
+            "value": 0.0,
+            "exo": 0,
+        }
+        for group in range(model.n_groups)
+        for op in ops
+        for a, b in found[op]
+        if (op, frozenset((a, b)) if op == "~~" else (a, b)) not in have
+    ]
     table = pd.DataFrame([*model.table[list(COLUMNS)].to_dict("records"), *rows])
     table["matrix"] = table["op"].map({"=~": "beta", "~": "beta", "~~": "psi", "~1": "alpha"})
     loading = table["op"] == "=~"

@@ -22,7 +22,14 @@ from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, pol
 from cxlib.sem.responses import Responses, unit_variances
 from cxlib.sem.start import starting_values
 
-__all__ = ["OrdinalFit", "Polychoric", "fit_ordinal", "ordinal_alpha", "ordinal_measures", "polychoric"]
+__all__ = [
+    "OrdinalFit",
+    "Polychoric",
+    "fit_ordinal",
+    "ordinal_alpha",
+    "ordinal_measures",
+    "polychoric",
+]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,8 +59,14 @@ class OrdinalFit(Fit):
         return Responses(model or self.model, self.polychorics, self.unit, saturated)
 
 
-def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = None, missing: Missing = "listwise",
-                start: np.ndarray | None = None) -> OrdinalFit:
+def fit_ordinal(
+    data: pd.DataFrame,
+    model: str | Model,
+    *,
+    group: str | None = None,
+    missing: Missing = "listwise",
+    start: np.ndarray | None = None,
+) -> OrdinalFit:
     """Fit a model to ordinal items by WLSMV, in delta parameterisation.
 
     Every observed variable is ordinal.  DWLS on the polychoric correlations with weights 1/diag Γ, robust
@@ -97,7 +110,9 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
     parts, where = [data[names]], [""]
     if group is not None:
         labels = tuple(str(level) for level in sorted(data[group].dropna().unique()))
-        parts = [data.loc[data[group] == level, names] for level in sorted(data[group].dropna().unique())]
+        parts = [
+            data.loc[data[group] == level, names] for level in sorted(data[group].dropna().unique())
+        ]
         where = [f" in group '{label}'" for label in labels]
         model = replicate(model, len(parts)) if model.n_groups == 1 else model
         _comparable(parts, labels, missing, model.means)
@@ -105,44 +120,90 @@ def fit_ordinal(data: pd.DataFrame, model: str | Model, *, group: str | None = N
         raise ModelError(f"The model has {model.n_groups} groups but the data have {len(parts)}.")
     unit = unit_variances(model)
     if start is not None and np.shape(start) != (model.npar,):
-        raise ModelError(f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers.")
+        raise ModelError(
+            f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers."
+        )
     items = tuple(polychoric(part, missing) for part in parts)
     for one, place, label in zip(items, where, labels, strict=True):
         r, named = one.correlations, f" ({label})" if label else ""
         if (perfect := np.argwhere(np.triu(np.abs(r.to_numpy()) >= BOUND - 1e-6, 1))).size:
             pair = " and ".join(f"'{r.columns[i]}'" for i in perfect[0])
-            raise DataError(f"The answers to {pair} are in perfect order{place} (polychoric correlation {BOUND} or beyond), so one "
-                            "tells nothing that the other does not. Leave one out.")
+            raise DataError(
+                f"The answers to {pair} are in perfect order{place} (polychoric correlation {BOUND} or beyond), so one "
+                "tells nothing that the other does not. Leave one out."
+            )
         if (blind := one.gamma.columns[np.isnan(np.diag(one.gamma))]).size:
-            raise DataError(f"{one.n} rows are too few{place}: they do not tell how uncertain {', '.join(blind)} is, by which WLSMV "
-                            "weights. Use fewer categories or another estimator.")
+            raise DataError(
+                f"{one.n} rows are too few{place}: they do not tell how uncertain {', '.join(blind)} is, by which WLSMV "
+                "weights. Use fewer categories or another estimator."
+            )
         notes += [{lang: words + named for lang, words in note.items()} for note in one.warnings]
     function = Responses(model, items, unit)
     reduced = function.reduced()
-    first = starting_values(model, list(function.samples)) if start is None else np.asarray(start, float)
+    first = (
+        starting_values(model, list(function.samples))
+        if start is None
+        else np.asarray(start, float)
+    )
     if not np.isfinite(reduced.value(first[function.rest])):
-        raise ModelError("At the starting values no residual variances make the variances of the responses 1. Look for a "
-                         "loading fixed at 0 or, if you gave start=, give another.")
+        raise ModelError(
+            "At the starting values no residual variances make the variances of the responses 1. Look for a "
+            "loading fixed at 0 or, if you gave start=, give another."
+        )
     found, decrement = minimise(reduced, first[function.rest])
     theta = function.complete(found)
     base = describe(_Normal(function), theta, decrement, notes, labels, (), "ML", "listwise")
 
-    number, vcov, size, count = model.table["free"].to_numpy(int), np.full([model.npar] * 2, np.nan), function.n - len(items), len(function.rest)
-    spread = [np.diag(one.gamma)[:len(one.thresholds)] / w / size for w, one in zip(function.weight, items, strict=True)]
+    number, vcov, size, count = (
+        model.table["free"].to_numpy(int),
+        np.full([model.npar] * 2, np.nan),
+        function.n - len(items),
+        len(function.rest),
+    )
+    spread = [
+        np.diag(one.gamma)[: len(one.thresholds)] / w / size
+        for w, one in zip(function.weight, items, strict=True)
+    ]
     if np.isfinite(base.condition):
         whole, follow = function.sandwich(theta)[1] / size, function.follow(theta)[:, function.rest]
         vcov = follow @ whole[:count, :count] @ follow.T
         spread = [np.diag(whole)[count:]] * len(items) if model.means else spread
-    se = np.where((number > 0) & ~np.isin(number - 1, function.unit), np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
+    se = np.where(
+        (number > 0) & ~np.isin(number - 1, function.unit),
+        np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1],
+        np.nan,
+    )
     rows = [base.parameters.assign(se=se)]
-    for at, (one, label, est) in enumerate(zip(items, labels, function.thresholds(theta), strict=True)):
-        sd = np.sqrt(np.diag(base.implied[at].cov))[pd.Index(names).get_indexer(one.thresholds["item"])]
-        rows.append(pd.DataFrame({"lhs": one.thresholds["item"], "op": "|", "rhs": one.thresholds["threshold"], "est": est,
-                                  "se": np.sqrt(spread[at]), "std": est / sd, "label": ""}).assign(**{"group": label} if group else {}))
-    implied = tuple(Moments(cov / np.sqrt(np.outer(*[np.diag(cov)] * 2)), None, n) for cov, _, n in base.implied)
+    for at, (one, label, est) in enumerate(
+        zip(items, labels, function.thresholds(theta), strict=True)
+    ):
+        sd = np.sqrt(np.diag(base.implied[at].cov))[
+            pd.Index(names).get_indexer(one.thresholds["item"])
+        ]
+        rows.append(
+            pd.DataFrame(
+                {
+                    "lhs": one.thresholds["item"],
+                    "op": "|",
+                    "rhs": one.thresholds["threshold"],
+                    "est": est,
+                    "se": np.sqrt(spread[at]),
+                    "std": est / sd,
+                    "label": "",
+                }
+            ).assign(**{"group": label} if group else {})
+        )
+    implied = tuple(
+        Moments(cov / np.sqrt(np.outer(*[np.diag(cov)] * 2)), None, n) for cov, _, n in base.implied
+    )
     known = {part.name: getattr(base, part.name) for part in fields(Fit)}
-    known |= {"parameters": tested(pd.concat(rows, ignore_index=True)), "vcov": vcov, "estimator": "WLSMV", "missing": missing,
-              "implied": implied}
+    known |= {
+        "parameters": tested(pd.concat(rows, ignore_index=True)),
+        "vcov": vcov,
+        "estimator": "WLSMV",
+        "missing": missing,
+        "implied": implied,
+    }
     return OrdinalFit(**known, polychorics=items, unit=unit)
 
 
@@ -177,22 +238,46 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
 
     n, df, groups, p = fit.n_used, fit.df, fit.model.n_groups, len(fit.model.observed)
     null_df, size, function = groups * p * (p - 1) // 2, n - groups, fit.discrepancy()
-    a, b = _scaled_shifted(df, *(function.traces(fit.theta) if np.isfinite(fit.condition) else (np.nan, np.nan)))
+    a, b = _scaled_shifted(
+        df, *(function.traces(fit.theta) if np.isfinite(fit.condition) else (np.nan, np.nan))
+    )
     null_a, null_b = _scaled_shifted(null_df, *function.traces())
     moments, null, gfi = 0, 0.0, 1.0
-    for one, given, (_, _, fitted) in zip(fit.polychorics, function.given, function.implied(fit.theta), strict=True):
+    for one, given, (_, _, fitted) in zip(
+        fit.polychorics, function.given, function.implied(fit.theta), strict=True
+    ):
         spread, correlations = np.diag(one.gamma), one.correlations.to_numpy()[function.pairs]
         whole = np.append(one.thresholds["est"], correlations) ** 2 / spread
-        null += (one.n - 1) * float(whole[-len(correlations):].sum())
-        gfi -= one.n / n * float(((given - fitted) ** 2 / spread[-len(given):]).sum() / whole.sum())
+        null += (one.n - 1) * float(whole[-len(correlations) :].sum())
+        gfi -= (
+            one.n / n * float(((given - fitted) ** 2 / spread[-len(given) :]).sum() / whole.sum())
+        )
         moments += len(whole)
     values = {"npar": moments - df, "fmin": fit.fmin / 2, "n": n}
-    for suffix, chisq, base in (("", fit.chisq, null), ("_scaled", a * fit.chisq + b, null_a * null + null_b)):
-        part = {"chisq": chisq, "df": df, "pvalue": chdtrc(df, chisq) if df else np.nan, "baseline_chisq": base,
-                "baseline_df": null_df, **incremental(chisq, df, base, null_df), **approximation(chisq, df, size, groups)}
-        values |= {name + suffix: value if np.isfinite(chisq) else np.nan for name, value in part.items()}
-    values |= {"chisq_scaling_factor": 1 / a if df else np.nan, "chisq_shift": b if df else np.nan, **_robust(fit, function),
-               "srmr": _srmr(fit), "gfi": gfi, "agfi": 1 - moments / df * (1 - gfi) if df else 1.0}
+    for suffix, chisq, base in (
+        ("", fit.chisq, null),
+        ("_scaled", a * fit.chisq + b, null_a * null + null_b),
+    ):
+        part = {
+            "chisq": chisq,
+            "df": df,
+            "pvalue": chdtrc(df, chisq) if df else np.nan,
+            "baseline_chisq": base,
+            "baseline_df": null_df,
+            **incremental(chisq, df, base, null_df),
+            **approximation(chisq, df, size, groups),
+        }
+        values |= {
+            name + suffix: value if np.isfinite(chisq) else np.nan for name, value in part.items()
+        }
+    values |= {
+        "chisq_scaling_factor": 1 / a if df else np.nan,
+        "chisq_shift": b if df else np.nan,
+        **_robust(fit, function),
+        "srmr": _srmr(fit),
+        "gfi": gfi,
+        "agfi": 1 - moments / df * (1 - gfi) if df else 1.0,
+    }
     return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
 
 
@@ -233,24 +318,39 @@ def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     trace = 0.0
     for g, w in enumerate(function.weight):
         inverse, rows = np.linalg.inv(fit.implied[g].cov.to_numpy()), slice(g * cut, (g + 1) * cut)
-        normal = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
+        normal = (
+            inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)]
+            + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
+        )
         trace += w * float((normal * (maker[rows] @ spread[:, rows])).sum())
     c, null_df = trace / df if df else 1.0, len(slopes)
     null = -n * sum(w * log for w, log in zip(function.weight, function.log_s, strict=True))
-    null_c = sum(float(np.trace(gamma)) / w for w, gamma in zip(function.weight, function.gamma, strict=True)) / null_df
+    null_c = (
+        sum(
+            float(np.trace(gamma)) / w
+            for w, gamma in zip(function.weight, function.gamma, strict=True)
+        )
+        / null_df
+    )
     return corrected(chisq, df, null, null_df, n - groups, groups, c, null_c)
 
 
-def _comparable(parts: Sequence[pd.DataFrame], labels: Sequence[str], missing: str, shared: bool) -> None:
+def _comparable(
+    parts: Sequence[pd.DataFrame], labels: Sequence[str], missing: str, shared: bool
+) -> None:
     """Raise for an answer that one group did not give, and for thresholds to share where an item has only one."""
     used = [part.dropna() if missing == "listwise" else part for part in parts]
     if gaps := unchosen(dict(zip(labels, used, strict=True))):
         label, item, answer = gaps[0]
         more = f" There are {len(gaps) - 1} more such gaps." if len(gaps) > 1 else ""
-        raise DataError(f"Nobody in group '{label}' gave the answer {answer} to '{item}', which others gave, so the thresholds of the "
-                        f"groups cannot be compared.{more} Merge that answer with the next one in all groups, leave the item or "
-                        "the group out, or use estimator='MLR', which takes answers as numbers.")
+        raise DataError(
+            f"Nobody in group '{label}' gave the answer {answer} to '{item}', which others gave, so the thresholds of the "
+            f"groups cannot be compared.{more} Merge that answer with the next one in all groups, leave the item or "
+            "the group out, or use estimator='MLR', which takes answers as numbers."
+        )
     if shared and (two := [item for item in used[0] if used[0][item].nunique() == 2]):
-        raise DataError(f"Item '{two[0]}' has two categories: one threshold does not tell a shift of the response from a change of its "
-                        "scale, so that steps above configural cannot be told apart (Wu & Estabrook 2016). Leave such items out "
-                        "or use estimator='MLR'.")
+        raise DataError(
+            f"Item '{two[0]}' has two categories: one threshold does not tell a shift of the response from a change of its "
+            "scale, so that steps above configural cannot be told apart (Wu & Estabrook 2016). Leave such items out "
+            "or use estimator='MLR'."
+        )

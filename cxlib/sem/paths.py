@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from cxlib.sem.resampling import Draws
     from cxlib.study import Study
 
-COLUMNS = ["effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval", "draws", "converged"]
+COLUMNS = [
+    "effect",
+    "kind",
+    "est",
+    "se",
+    "ci_low",
+    "ci_high",
+    "p",
+    "std",
+    "interval",
+    "draws",
+    "converged",
+]
 
 
 class EffectError(ModelError):
@@ -63,17 +75,25 @@ def effect(model: Model, words: str, kind: str = "") -> Effect:
         raise EffectError(error.reason) from None
     for chain in found:
         if absent := [code for code in chain if code not in model.state]:
-            raise EffectError(f"The effect '{words}' names '{absent[0]}', which is not in the structure of the model. "
-                              f"There are: {', '.join(model.state)}.")
+            raise EffectError(
+                f"The effect '{words}' names '{absent[0]}', which is not in the structure of the model. "
+                f"There are: {', '.join(model.state)}."
+            )
         if kind and len(chain) != 2:
-            raise EffectError(f"The effect '{words}' cannot be read. Write for kind '{kind}' its start and end: 'A -> C'.")
+            raise EffectError(
+                f"The effect '{words}' cannot be read. Write for kind '{kind}' its start and end: 'A -> C'."
+            )
         missing = [] if kind else [step for step in pairwise(chain) if step not in drawn]
         if missing:
             a, b = missing[0]
-            raise EffectError(f"The effect '{words}' needs the path '{b} ~ {a}', which the model does not have. Add it to "
-                              f"the model, or ask for all effects of the pair: ('{chain[0]}', '{chain[-1]}').")
+            raise EffectError(
+                f"The effect '{words}' needs the path '{b} ~ {a}', which the model does not have. Add it to "
+                f"the model, or ask for all effects of the pair: ('{chain[0]}', '{chain[-1]}')."
+            )
         if kind and not between(model, *chain):
-            raise EffectError(f"The model has no way from '{chain[0]}' to '{chain[1]}'. Check the direction of the arrow.")
+            raise EffectError(
+                f"The model has no way from '{chain[0]}' to '{chain[1]}'. Check the direction of the arrow."
+            )
     return Effect(spelled(words), kind or ("direct" if len(found[0]) == 2 else "specific"), found)
 
 
@@ -85,18 +105,28 @@ def between(model: Model, start: str, end: str) -> list[Effect]:
     """
     for code in (start, end):
         if code not in model.state:
-            raise EffectError(f"'{code}' is not in the structure of the model. There are: {', '.join(model.state)}.")
+            raise EffectError(
+                f"'{code}' is not in the structure of the model. There are: {', '.join(model.state)}."
+            )
     drawn, unfinished = edges(model), [(start,)]
     out: list[Effect] = []
     while unfinished:
         chain = unfinished.pop(0)
         for a, b in drawn:
             if a == chain[-1] and b == end:
-                out.append(Effect(ARROW.join((*chain, b)), "specific" if len(chain) > 1 else "direct", ((*chain, b),)))
+                out.append(
+                    Effect(
+                        ARROW.join((*chain, b)),
+                        "specific" if len(chain) > 1 else "direct",
+                        ((*chain, b),),
+                    )
+                )
             elif a == chain[-1] and b not in chain:
                 unfinished.append((*chain, b))
     if out:
-        kinds = ("indirect", "total") if any(found.kind == "specific" for found in out) else ("total",)
+        kinds = (
+            ("indirect", "total") if any(found.kind == "specific" for found in out) else ("total",)
+        )
         out += [Effect(ARROW.join((start, end)), kind, ((start, end),)) for kind in kinds]
     return out
 
@@ -104,13 +134,18 @@ def between(model: Model, start: str, end: str) -> list[Effect]:
 def edges(model: Model) -> dict[tuple[str, str], None]:
     """(from, to) of every path between states, loadings of second-order constructs included."""
     rows = model.table[(model.table["matrix"] == "beta") & (model.table["group"] == 0)]
-    return dict.fromkeys((model.state[col], model.state[row]) for row, col in zip(rows["row"], rows["col"], strict=True))
+    return dict.fromkeys(
+        (model.state[col], model.state[row])
+        for row, col in zip(rows["row"], rows["col"], strict=True)
+    )
 
 
 def predictors(model: Model) -> dict[str, list[str]]:
     """What has a path (``~``) into each outcome, both in the order written."""
     rows = model.table[(model.table["op"] == "~") & (model.table["group"] == 0)]
-    return {outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)}
+    return {
+        outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)
+    }
 
 
 def label(name: str, study: Study, language: str) -> str:
@@ -118,7 +153,9 @@ def label(name: str, study: Study, language: str) -> str:
     from cxlib.sem.diagram import ROLE_WORDS
 
     out = []
-    for codes in (step.split(" + ") for step in name.split(ARROW)):  # a table's name of an effect or of a contrast
+    for codes in (
+        step.split(" + ") for step in name.split(ARROW)
+    ):  # a table's name of an effect or of a contrast
         roles = {study.role(code) for code in codes if code in study.constructs}
         if len(codes) > 2 and len(roles) == 1:
             out.append(ROLE_WORDS[roles.pop()][language == "zh"])
@@ -127,8 +164,13 @@ def label(name: str, study: Study, language: str) -> str:
     return " → ".join(out)
 
 
-def values(model: Model, wanted: Sequence[Effect], theta: np.ndarray, standardised: bool = False,
-           group: int = 0) -> np.ndarray:
+def values(
+    model: Model,
+    wanted: Sequence[Effect],
+    theta: np.ndarray,
+    standardised: bool = False,
+    group: int = 0,
+) -> np.ndarray:
     """Effects (R, k) at free numbers `theta` (R, npar), real or complex.
 
     Standardised effects use the model-implied standard deviations (std.all); where a variance is
@@ -137,7 +179,9 @@ def values(model: Model, wanted: Sequence[Effect], theta: np.ndarray, standardis
     at = {name: place for place, name in enumerate(model.state)}
     size = (len(theta), len(at), len(at))
     b, psi, identity = np.zeros(size, theta.dtype), np.zeros(size, theta.dtype), np.eye(len(at))
-    rows = model.table[(model.table["group"] == group) & model.table["matrix"].isin(["beta", "psi"])]
+    rows = model.table[
+        (model.table["group"] == group) & model.table["matrix"].isin(["beta", "psi"])
+    ]
     for row in rows.itertuples():
         value = theta[:, row.free - 1] if row.free else row.value
         if row.matrix == "beta":
@@ -157,12 +201,19 @@ def values(model: Model, wanted: Sequence[Effect], theta: np.ndarray, standardis
                 out[:, column] += total[:, steps[-1], steps[0]]
                 out[:, column] -= b[:, steps[-1], steps[0]] if found.kind == "indirect" else 0
             else:
-                out[:, column] += np.prod([b[:, to, start] for start, to in pairwise(steps)], axis=0)
+                out[:, column] += np.prod(
+                    [b[:, to, start] for start, to in pairwise(steps)], axis=0
+                )
     return out
 
 
-def inference(fit: Fit, statistic: Callable[[np.ndarray], np.ndarray], labels: Sequence[tuple[str, str, float]],
-              draws: Draws | None = None, jackknife: Draws | None = None) -> pd.DataFrame:
+def inference(
+    fit: Fit,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    labels: Sequence[tuple[str, str, float]],
+    draws: Draws | None = None,
+    jackknife: Draws | None = None,
+) -> pd.DataFrame:
     """Estimate, standard error, 95% interval and p of any statistic of the parameters.
 
     Parameters
@@ -194,19 +245,50 @@ def inference(fit: Fit, statistic: Callable[[np.ndarray], np.ndarray], labels: S
     slope = statistic(fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.sqrt(np.einsum("ki,kl,li->i", slope, fit.vcov, slope))
-        found = {"delta": (error, estimate - Z95 * error, estimate + Z95 * error, 2 * ndtr(-np.abs(estimate / error)))}
-    drawn, left_out = (None if d is None else _finite(statistic(d.theta[d.status != "failed"])) for d in (draws, jackknife))
+        found = {
+            "delta": (
+                error,
+                estimate - Z95 * error,
+                estimate + Z95 * error,
+                2 * ndtr(-np.abs(estimate / error)),
+            )
+        }
+    drawn, left_out = (
+        None if d is None else _finite(statistic(d.theta[d.status != "failed"]))
+        for d in (draws, jackknife)
+    )
     if drawn is not None and len(drawn) > 1:
         spread = drawn.std(axis=0, ddof=1)
-        found["percentile"] = (spread, *intervals(drawn, estimate, kind="percentile").T, _p(drawn, estimate, None))
+        found["percentile"] = (
+            spread,
+            *intervals(drawn, estimate, kind="percentile").T,
+            _p(drawn, estimate, None),
+        )
         if left_out is not None and len(left_out):
-            found["bca"] = (spread, *intervals(drawn, estimate, left_out).T, _p(drawn, estimate, left_out))
+            found["bca"] = (
+                spread,
+                *intervals(drawn, estimate, left_out).T,
+                _p(drawn, estimate, left_out),
+            )
     rows = []
     for k, (name, kind, std) in enumerate(labels):
         for interval in [word for word in ("bca", "percentile", "delta") if word in found]:
             se, low, high, p = (column[k] for column in found[interval])
-            rows.append([name, kind, estimate[k], se, low, high, p, std, interval, 0 if draws is None else len(draws),
-                         0 if drawn is None else len(drawn)])
+            rows.append(
+                [
+                    name,
+                    kind,
+                    estimate[k],
+                    se,
+                    low,
+                    high,
+                    p,
+                    std,
+                    interval,
+                    0 if draws is None else len(draws),
+                    0 if drawn is None else len(drawn),
+                ]
+            )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -220,7 +302,9 @@ def _p(drawn: np.ndarray, estimate: np.ndarray, left_out: np.ndarray | None) -> 
 
     share = ((drawn < 0).mean(axis=0) + (drawn <= 0).mean(axis=0)) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        beyond = np.minimum(ndtr(-np.abs(drawn.mean(axis=0) / drawn.std(axis=0))), 1 / (len(drawn) + 1))
+        beyond = np.minimum(
+            ndtr(-np.abs(drawn.mean(axis=0) / drawn.std(axis=0))), 1 / (len(drawn) + 1)
+        )
     share = np.where(share == 0, beyond, np.where(share == 1, 1 - beyond, share))
     if left_out is not None:
         bias = ndtri(((drawn < estimate).mean(axis=0) + (drawn <= estimate).mean(axis=0)) / 2)

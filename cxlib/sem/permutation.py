@@ -32,8 +32,14 @@ class Permuted(NamedTuple):
     p: pd.DataFrame
 
 
-def permutation(data: pd.DataFrame, fits: Mapping[str, Fit], group: str, draws: int, rng: np.random.Generator,
-                cluster: str | None = None) -> Permuted:
+def permutation(
+    data: pd.DataFrame,
+    fits: Mapping[str, Fit],
+    group: str,
+    draws: int,
+    rng: np.random.Generator,
+    cluster: str | None = None,
+) -> Permuted:
     """Test every level by refitting it to groups made at random.
 
     Parameters
@@ -62,10 +68,14 @@ def permutation(data: pd.DataFrame, fits: Mapping[str, Fit], group: str, draws: 
     names = list(last.model.observed)
     rows = data[data[[*names, group, *([cluster] if cluster else [])]].notna().all(axis=1)]
     if len(rows) != last.n_used or last.missing != "listwise":
-        raise ValueError(f"The fits used {last.n_used} rows (missing='{last.missing}'), but {len(rows)} rows are complete. "
-                         "A permutation test needs fits of complete rows, missing='listwise', to the same data.")
+        raise ValueError(
+            f"The fits used {last.n_used} rows (missing='{last.missing}'), but {len(rows)} rows are complete. "
+            "A permutation test needs fits of complete rows, missing='listwise', to the same data."
+        )
     code = np.unique(rows[group], return_inverse=True)[1]
-    labels = _shuffled(code, None if cluster is None else pd.factorize(rows[cluster])[0], draws, rng)
+    labels = _shuffled(
+        code, None if cluster is None else pd.factorize(rows[cluster])[0], draws, rng
+    )
     x = rows[names].to_numpy(float)
     features, centre = lockstep.features(x - x.mean(axis=0)), x.mean(axis=0)
     sums = [(labels == g).astype(float) @ features for g in range(last.model.n_groups - 1)]
@@ -77,17 +87,33 @@ def permutation(data: pd.DataFrame, fits: Mapping[str, Fit], group: str, draws: 
         saturated += sample.n * (log_s + len(names))
         null += sample.n * (np.log(np.einsum("iir->ir", sample.cov)).sum(axis=0) - log_s)
     one = next(iter(fits.values())).model
-    one = Model(one.observed, one.latent, one.state, number(one.table[one.table["group"] == 0]), one.syntax)
+    one = Model(
+        one.observed, one.latent, one.state, number(one.table[one.table["group"] == 0]), one.syntax
+    )
     pooled = fit_model(rows, one)
-    chisq, at = {}, {(r.lhs, r.op, r.rhs): v for r, v in zip(one.table.itertuples(), one.values(pooled.theta), strict=True)}
+    chisq, at = (
+        {},
+        {
+            (r.lhs, r.op, r.rhs): v
+            for r, v in zip(one.table.itertuples(), one.values(pooled.theta), strict=True)
+        },
+    )
     for level, fit in fits.items():
-        start = carried(np.array([at.get((r.lhs, r.op, r.rhs), 0.0) for r in fit.model.table.itertuples()]), fit.model, fit.model)
+        start = carried(
+            np.array([at.get((r.lhs, r.op, r.rhs), 0.0) for r in fit.model.table.itertuples()]),
+            fit.model,
+            fit.model,
+        )
         found = lockstep.refit(kernel.compile(fit.model), samples, start)
-        chisq[level] = np.where(found.status == "failed", np.nan, len(rows) * found.fmin - saturated)
+        chisq[level] = np.where(
+            found.status == "failed", np.nan, len(rows) * found.fmin - saturated
+        )
     return _places(fits, pd.DataFrame(chisq), null)
 
 
-def _shuffled(code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.random.Generator) -> np.ndarray:
+def _shuffled(
+    code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.random.Generator
+) -> np.ndarray:
     """Group numbers in random order, (draws, n), respecting clusters."""
     if cluster is None:
         return rng.permuted(np.tile(code, (draws, 1)), axis=1)
@@ -103,15 +129,33 @@ def _shuffled(code: np.ndarray, cluster: np.ndarray | None, draws: int, rng: np.
 def _places(fits: Mapping[str, Fit], chisq: pd.DataFrame, null: np.ndarray) -> Permuted:
     """Where the changes in the real groups lie among those in random ones."""
     base, base_df = baseline(next(iter(fits.values())))
-    drawn = pd.DataFrame({level: [cfi(value, fit.df, other, base_df) for value, other in zip(chisq[level], null, strict=True)]
-                          for level, fit in fits.items()}).where(chisq.notna())
+    drawn = pd.DataFrame(
+        {
+            level: [
+                cfi(value, fit.df, other, base_df)
+                for value, other in zip(chisq[level], null, strict=True)
+            ]
+            for level, fit in fits.items()
+        }
+    ).where(chisq.notna())
     rows, before = [], 0.0
     for level, fit in fits.items():
-        misfit = np.vstack([np.append(fit.chisq, chisq[level]), -np.append(cfi(fit.chisq, fit.df, base, base_df), drawn[level])])
+        misfit = np.vstack(
+            [
+                np.append(fit.chisq, chisq[level]),
+                -np.append(cfi(fit.chisq, fit.df, base, base_df), drawn[level]),
+            ]
+        )
         change, before = misfit - before, misfit
         real, random = change[:, :1], change[:, 1:]
         good = np.isfinite(random).all(axis=0)
         reached = (random[:, good] >= real - 1e-9).sum(axis=1)
-        rows.append({"level": level, "p_permutation": (1 + reached[0]) / (1 + good.sum()),
-                     "p_permutation_cfi": (1 + reached[1]) / (1 + good.sum()), "permutations": int(good.sum())})
+        rows.append(
+            {
+                "level": level,
+                "p_permutation": (1 + reached[0]) / (1 + good.sum()),
+                "p_permutation_cfi": (1 + reached[1]) / (1 + good.sum()),
+                "permutations": int(good.sum()),
+            }
+        )
     return Permuted(chisq, drawn, pd.DataFrame(rows))

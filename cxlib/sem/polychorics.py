@@ -81,7 +81,9 @@ def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric
     together = tables.sum(axis=(1, 2)).astype(int)
     if not together.all():
         one, other = names[a[together.argmin()]], names[b[together.argmin()]]
-        raise DataError(f"Nobody answered both '{one}' and '{other}', so their correlation is unknown. Leave one of them out.")
+        raise DataError(
+            f"Nobody answered both '{one}' and '{other}', so their correlation is unknown. Leave one of them out."
+        )
     known = answered.any(axis=2).sum(axis=0)
     below = np.cumsum(answered.sum(axis=0), axis=1)[:, :-1] / known[:, None]
     real = np.arange(width - 1) < np.array([len(level) for level in levels])[:, None] - 1
@@ -94,21 +96,42 @@ def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric
     pairs[a, b] = pairs[b, a] = together
     influence = _influence(codes, tables, tau, real, rho, below, known)
     where = [(i, k) for i in range(p) for k in range(len(levels[i]) - 1)]
-    labels = [f"{names[i]}|t{k + 1}" for i, k in where] + [f"{names[i]}~~{names[j]}" for i, j in zip(a, b, strict=True)]
+    labels = [f"{names[i]}|t{k + 1}" for i, k in where] + [
+        f"{names[i]}~~{names[j]}" for i, j in zip(a, b, strict=True)
+    ]
     gamma = n * influence.T @ influence
-    notes += _judge(names, correlations, corrected, np.isnan(np.diag(gamma)[len(where):]))
-    thresholds = pd.DataFrame({
-        "item": [names[i] for i, _ in where], "threshold": [f"t{k + 1}" for _, k in where],
-        "upper": [levels[i][k] for i, k in where], "est": tau[real], "se": np.sqrt(np.diag(gamma)[:len(where)] / (n - 1))})
-    return Polychoric(pd.DataFrame(correlations, names, names), thresholds, pd.DataFrame(gamma, labels, labels), n,
-                      pd.DataFrame(pairs, names, names), tuple(notes))
+    notes += _judge(names, correlations, corrected, np.isnan(np.diag(gamma)[len(where) :]))
+    thresholds = pd.DataFrame(
+        {
+            "item": [names[i] for i, _ in where],
+            "threshold": [f"t{k + 1}" for _, k in where],
+            "upper": [levels[i][k] for i, k in where],
+            "est": tau[real],
+            "se": np.sqrt(np.diag(gamma)[: len(where)] / (n - 1)),
+        }
+    )
+    return Polychoric(
+        pd.DataFrame(correlations, names, names),
+        thresholds,
+        pd.DataFrame(gamma, labels, labels),
+        n,
+        pd.DataFrame(pairs, names, names),
+        tuple(notes),
+    )
 
 
 def unchosen(parts: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, object]]:
     """(group, item, answer) of every answer that nobody of a group gave, though others did; group → its answers."""
-    given = {item: {label: set(part[item].dropna().unique()) for label, part in parts.items()} for item in next(iter(parts.values()))}
-    return [(label, item, answer) for item, by_group in given.items() for label, own in by_group.items()
-            for answer in sorted(set().union(*by_group.values()) - own)]
+    given = {
+        item: {label: set(part[item].dropna().unique()) for label, part in parts.items()}
+        for item in next(iter(parts.values()))
+    }
+    return [
+        (label, item, answer)
+        for item, by_group in given.items()
+        for label, own in by_group.items()
+        for answer in sorted(set().union(*by_group.values()) - own)
+    ]
 
 
 def merge_unchosen(parts: Mapping[str, pd.DataFrame]) -> dict[str, dict[object, object]]:
@@ -116,11 +139,18 @@ def merge_unchosen(parts: Mapping[str, pd.DataFrame]) -> dict[str, dict[object, 
     into: dict[str, dict[object, object]] = {}
     while gaps := unchosen({label: part.replace(into) for label, part in parts.items()}):
         item = gaps[0][1]
-        given = sorted({into.get(item, {}).get(a, a) for part in parts.values() for a in part[item].dropna()})
-        at = max((given.index(a) for _, other, a in gaps if other == item), key=lambda k: abs(k - (len(given) - 1) / 2))
+        given = sorted(
+            {into.get(item, {}).get(a, a) for part in parts.values() for a in part[item].dropna()}
+        )
+        at = max(
+            (given.index(a) for _, other, a in gaps if other == item),
+            key=lambda k: abs(k - (len(given) - 1) / 2),
+        )
         answer = given[at]
         to = given[at + 1 if at < len(given) / 2 else at - 1]
-        into[item] = {a: to if b == answer else b for a, b in into.get(item, {}).items()} | {answer: to}
+        into[item] = {a: to if b == answer else b for a, b in into.get(item, {}).items()} | {
+            answer: to
+        }
     return into
 
 
@@ -144,50 +174,80 @@ def ordinal_alpha(frame: pd.DataFrame) -> float:
     return float(len(r) / (len(r) - 1) * (1 - len(r) / r.sum()))
 
 
-def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], list[dict[str, str]]]:
+def _codes(
+    frame: pd.DataFrame, missing: str
+) -> tuple[np.ndarray, list[list], list[dict[str, str]]]:
     """Category numbers 0, 1, … (−1: missing) of the rows used, each item's categories, and notes."""
     if missing not in ("listwise", "pairwise"):
-        raise DataError(f"missing='{missing}' is not possible for ordinal items. Allowed: listwise, pairwise.")
+        raise DataError(
+            f"missing='{missing}' is not possible for ordinal items. Allowed: listwise, pairwise."
+        )
     if frame.shape[1] < 2 or not frame.columns.is_unique:
-        raise DataError(f"Two or more columns with names of their own are needed; there are {list(frame.columns)}.")
+        raise DataError(
+            f"Two or more columns with names of their own are needed; there are {list(frame.columns)}."
+        )
     for name, column in frame.items():
         if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
             continue
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
-            raise DataError(f"Column '{name}' is {column.dtype}, so its categories have no order. Code them as numbers, or "
-                            "make it an ordered categorical.")
+            raise DataError(
+                f"Column '{name}' is {column.dtype}, so its categories have no order. Code them as numbers, or "
+                "make it an ordered categorical."
+            )
         if np.isinf(column.to_numpy(float, na_value=np.nan)).any():
-            raise DataError(f"Column '{name}' has infinite values. Set them to missing or correct them.")
+            raise DataError(
+                f"Column '{name}' has infinite values. Set them to missing or correct them."
+            )
     kept = frame.notna().all(axis=1) if missing == "listwise" else frame.notna().any(axis=1)
     used, notes = frame[kept], []
     if dropped := int((~kept).sum()):
         what, zh = ("a", "有") if missing == "listwise" else ("only", "全为")
-        notes.append({"en": f"{dropped} of {len(frame)} rows have {what} missing value{'' if what == 'a' else 's'} in these items "
-                            f"and were left out; {len(used)} were used.",
-                      "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值，已剔除；使用 {len(used)} 行。"})
+        notes.append(
+            {
+                "en": f"{dropped} of {len(frame)} rows have {what} missing value{'' if what == 'a' else 's'} in these items "
+                f"and were left out; {len(used)} were used.",
+                "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值，已剔除；使用 {len(used)} 行。",
+            }
+        )
     if missing == "pairwise" and (holes := int(used.isna().any(axis=1).sum())):
-        notes.append({"en": f"{holes} of {len(used)} rows have missing answers; each correlation rests on the rows that have "
-                            "both (pairwise), which is unbiased only if answers are missing completely at random.",
-                      "zh": f"{len(used)} 行中有 {holes} 行有缺失；每个相关系数使用两题都作答的行（成对删除）,"
-                            "仅在完全随机缺失时无偏。"})
+        notes.append(
+            {
+                "en": f"{holes} of {len(used)} rows have missing answers; each correlation rests on the rows that have "
+                "both (pairwise), which is unbiased only if answers are missing completely at random.",
+                "zh": f"{len(used)} 行中有 {holes} 行有缺失；每个相关系数使用两题都作答的行（成对删除）,"
+                "仅在完全随机缺失时无偏。",
+            }
+        )
     codes, levels = np.empty(used.shape, dtype=np.intp), []
     for at, (name, column) in enumerate(used.items()):
         codes[:, at], found = pd.factorize(column, sort=True)
         if len(found) < 2:
             said = f"only the answer {found[0]}" if len(found) else "no answer"
-            raise DataError(f"Item '{name}' has {said} in the {len(used)} rows used, so it tells nothing. Leave it out.")
+            raise DataError(
+                f"Item '{name}' has {said} in the {len(used)} rows used, so it tells nothing. Leave it out."
+            )
         if len(found) > CATEGORIES:
-            raise DataError(f"Item '{name}' has {len(found)} distinct values; up to {CATEGORIES} are taken as categories. Use a "
-                            "normal-theory estimator (estimator='MLR') for it, or group its values first.")
+            raise DataError(
+                f"Item '{name}' has {len(found)} distinct values; up to {CATEGORIES} are taken as categories. Use a "
+                "normal-theory estimator (estimator='MLR') for it, or group its values first."
+            )
         levels.append(list(found))
         if isinstance(found, pd.CategoricalIndex):
             continue
         whole = found.to_numpy(float)
-        unused = sorted(set(np.arange(whole[0], whole[-1])) - set(whole)) if (whole == whole.round()).all() else []
+        unused = (
+            sorted(set(np.arange(whole[0], whole[-1])) - set(whole))
+            if (whole == whole.round()).all()
+            else []
+        )
         if 0 < len(unused) < CATEGORIES:
             gap = ", ".join(f"{value:g}" for value in unused)
-            notes.append({"en": f"Nobody used {gap} of item {name}; its thresholds lie between the categories in use.",
-                          "zh": f"题目 {name} 没有人选 {gap}；阈值只在实际使用的类别之间。"})
+            notes.append(
+                {
+                    "en": f"Nobody used {gap} of item {name}; its thresholds lie between the categories in use.",
+                    "zh": f"题目 {name} 没有人选 {gap}；阈值只在实际使用的类别之间。",
+                }
+            )
     return codes, levels, notes
 
 
@@ -199,31 +259,51 @@ def _filled(tables: np.ndarray) -> np.ndarray:
     return out
 
 
-def _judge(names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.ndarray) -> list[dict[str, str]]:
+def _judge(
+    names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.ndarray
+) -> list[dict[str, str]]:
     """What a reader must know before believing the correlations."""
     a, b = np.triu_indices(len(r), 1)
 
     def named(chosen: np.ndarray) -> str:
-        return ", ".join(f"{names[i]}–{names[j]}" for i, j in zip(a[chosen], b[chosen], strict=True))
+        return ", ".join(
+            f"{names[i]}–{names[j]}" for i, j in zip(a[chosen], b[chosen], strict=True)
+        )
 
     notes = []
     if corrected.any():
-        notes.append({"en": "Two-by-two tables with an empty cell got half a case in it, margins unchanged: "
-                            f"{named(corrected)}. Their correlations depend on that.",
-                      "zh": f"以下 2×2 表有空单元格，已在保持边际不变下加 0.5:{named(corrected)}；其相关系数取决于此修正。"})
+        notes.append(
+            {
+                "en": "Two-by-two tables with an empty cell got half a case in it, margins unchanged: "
+                f"{named(corrected)}. Their correlations depend on that.",
+                "zh": f"以下 2×2 表有空单元格，已在保持边际不变下加 0.5:{named(corrected)}；其相关系数取决于此修正。",
+            }
+        )
     if (near := np.abs(r[a, b]) > 0.99).any():
-        notes.append({"en": f"Polychoric correlations beyond .99: {named(near)}. These items ask the same; keep one of each.",
-                      "zh": f"多项相关超过 .99:{named(near)}。这些题目几乎等同，请各留其一。"})
+        notes.append(
+            {
+                "en": f"Polychoric correlations beyond .99: {named(near)}. These items ask the same; keep one of each.",
+                "zh": f"多项相关超过 .99:{named(near)}。这些题目几乎等同，请各留其一。",
+            }
+        )
     if blind.any():
-        notes.append({"en": f"Too few answers to tell how uncertain these correlations are: {named(blind)}. Their rows of gamma "
-                            "are empty.",
-                      "zh": f"作答太少，无法估计以下相关的不确定性：{named(blind)};gamma 中相应的行为空。"})
+        notes.append(
+            {
+                "en": f"Too few answers to tell how uncertain these correlations are: {named(blind)}. Their rows of gamma "
+                "are empty.",
+                "zh": f"作答太少，无法估计以下相关的不确定性：{named(blind)};gamma 中相应的行为空。",
+            }
+        )
     if (lowest := float(np.linalg.eigvalsh(r)[0])) <= 1e-8:
-        notes.append({"en": f"The polychoric correlation matrix is not positive definite (smallest eigenvalue {lowest:.3f}): the "
-                            "pairs were estimated one by one and contradict each other, as happens with few rows or sparse "
-                            "categories. What needs its inverse is left out.",
-                      "zh": f"多项相关矩阵非正定(最小特征值 {lowest:.3f})：各对相关是分别估计的，彼此矛盾，"
-                            "常见于样本少或类别稀疏；需要逆矩阵的指标从略。"})
+        notes.append(
+            {
+                "en": f"The polychoric correlation matrix is not positive definite (smallest eigenvalue {lowest:.3f}): the "
+                "pairs were estimated one by one and contradict each other, as happens with few rows or sparse "
+                "categories. What needs its inverse is left out.",
+                "zh": f"多项相关矩阵非正定(最小特征值 {lowest:.3f})：各对相关是分别估计的，彼此矛盾，"
+                "常见于样本少或类别稀疏；需要逆矩阵的指标从略。",
+            }
+        )
     return notes
 
 
@@ -242,7 +322,9 @@ def _cells(corner: np.ndarray) -> np.ndarray:
     return np.diff(np.diff(np.pad(corner, ((0, 0), (1, 1), (1, 1))), axis=1), axis=2)
 
 
-def _probable(tau_a: np.ndarray, tau_b: np.ndarray, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _probable(
+    tau_a: np.ndarray, tau_b: np.ndarray, rho: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cell probabilities of every pair and their first two derivatives by the correlation."""
     from scipy.special import ndtr
 
@@ -253,12 +335,20 @@ def _probable(tau_a: np.ndarray, tau_b: np.ndarray, rho: np.ndarray) -> tuple[np
     rest = 1 - r**2
     density = np.exp(-(h**2 - 2 * r * h * k + k**2) / (2 * rest)) / (2 * np.pi * np.sqrt(rest))
     curve = density * (r / rest + (h * k * (1 + r**2) - r * (h**2 + k**2)) / rest**2)
-    return np.maximum(np.diff(np.diff(below, axis=1), axis=2), FLOOR), _cells(density), _cells(curve)
+    return (
+        np.maximum(np.diff(np.diff(below, axis=1), axis=2), FLOOR),
+        _cells(density),
+        _cells(curve),
+    )
 
 
 def _correlate(tables: np.ndarray, tau_a: np.ndarray, tau_b: np.ndarray) -> np.ndarray:
     """The correlation of every pair: Newton steps inside the interval where the score changes sign, or halving it."""
-    rho, low, high = np.zeros(len(tables)), np.full(len(tables), -BOUND), np.full(len(tables), BOUND)
+    rho, low, high = (
+        np.zeros(len(tables)),
+        np.full(len(tables), -BOUND),
+        np.full(len(tables), BOUND),
+    )
     open_ = np.arange(len(tables))
     for turn in range(60):
         probable, slope, curve = _probable(tau_a[open_], tau_b[open_], rho[open_])
@@ -267,7 +357,10 @@ def _correlate(tables: np.ndarray, tau_a: np.ndarray, tau_b: np.ndarray) -> np.n
         second = (tables[open_] * (curve / probable - ratio**2)).sum(axis=(1, 2))
         beyond = ((tables[open_] > 0) & (probable <= FLOOR)).any(axis=(1, 2))
         score = np.where(beyond, -rho[open_], score)
-        low[open_], high[open_] = np.where(score > 0, rho[open_], low[open_]), np.where(score > 0, high[open_], rho[open_])
+        low[open_], high[open_] = (
+            np.where(score > 0, rho[open_], low[open_]),
+            np.where(score > 0, high[open_], rho[open_]),
+        )
         ahead = rho[open_] - score / np.where(second < 0, second, -np.inf)
         inside = ~beyond & (second < 0) & (ahead > low[open_]) & (ahead < high[open_]) & (turn < 25)
         ahead = np.where(inside, ahead, (low[open_] + high[open_]) / 2)
@@ -278,8 +371,15 @@ def _correlate(tables: np.ndarray, tau_a: np.ndarray, tau_b: np.ndarray) -> np.n
     return rho
 
 
-def _influence(codes: np.ndarray, tables: np.ndarray, tau: np.ndarray, real: np.ndarray, rho: np.ndarray, below: np.ndarray,
-               known: np.ndarray) -> np.ndarray:
+def _influence(
+    codes: np.ndarray,
+    tables: np.ndarray,
+    tau: np.ndarray,
+    real: np.ndarray,
+    rho: np.ndarray,
+    below: np.ndarray,
+    known: np.ndarray,
+) -> np.ndarray:
     """Influence of every row on thresholds and correlations; its cross-product is their covariance."""
     from scipy.special import ndtr
 
@@ -296,8 +396,15 @@ def _influence(codes: np.ndarray, tables: np.ndarray, tau: np.ndarray, real: np.
     across = np.zeros((len(rho), p, tau.shape[1]))
     root = np.sqrt(1 - rho**2)[:, None, None]
     for one, other, flow in ((a, b, pull), (b, a, pull.transpose(0, 2, 1))):
-        share = ndtr((np.pad(tau[other], ((0, 0), (1, 1)), constant_values=((0, 0), (-FAR * 1e3, FAR * 1e3)))[:, None]
-                      - rho[:, None, None] * tau[one][:, :, None]) / root)
+        share = ndtr(
+            (
+                np.pad(
+                    tau[other], ((0, 0), (1, 1)), constant_values=((0, 0), (-FAR * 1e3, FAR * 1e3))
+                )[:, None]
+                - rho[:, None, None] * tau[one][:, :, None]
+            )
+            / root
+        )
         lost = (np.diff(share, axis=2) * -np.diff(flow, axis=1)).sum(axis=2)
         across[np.arange(len(rho)), one] = density[one] * lost
     scores = ratio[np.arange(len(rho)), codes[:, a], codes[:, b]]

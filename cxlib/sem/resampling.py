@@ -95,7 +95,9 @@ def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
     for group in range(model.n_groups):
         at = kernel.matrices(model, theta, group)
         with np.errstate(invalid="ignore", divide="ignore"):
-            state, item, psi, residual = (np.sqrt(np.einsum("rii->ri", at[name])) for name in ("phi", "sigma", "psi", "theta"))
+            state, item, psi, residual = (
+                np.sqrt(np.einsum("rii->ri", at[name])) for name in ("phi", "sigma", "psi", "theta")
+            )
             for matrix in table["matrix"].unique():
                 mine = np.flatnonzero((table["matrix"] == matrix) & (table["group"] == group))
                 row, col = table["row"].to_numpy(int)[mine], table["col"].to_numpy(int)[mine]
@@ -110,9 +112,17 @@ def standardize(model: Model, theta: np.ndarray) -> np.ndarray:
     return out
 
 
-def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator, *, group: str | None = None,
-              cluster: str | None = None, strata: str | None = None,
-              scheme: Literal["multinomial", "poisson"] = "multinomial") -> Draws:
+def bootstrap(
+    data: pd.DataFrame,
+    fit: Fit,
+    draws: int,
+    rng: np.random.Generator,
+    *,
+    group: str | None = None,
+    cluster: str | None = None,
+    strata: str | None = None,
+    scheme: Literal["multinomial", "poisson"] = "multinomial",
+) -> Draws:
     """Refit the model to resampled data.
 
     Parameters
@@ -143,16 +153,28 @@ def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator
     R: ``bootstrapLavaan(fit, R = draws, type = "ordinary")``.
     """
     if scheme not in ("multinomial", "poisson"):
-        raise ValueError(f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.")
+        raise ValueError(
+            f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'."
+        )
     if draws < 1:
-        raise ValueError(f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more.")
+        raise ValueError(
+            f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more."
+        )
     rows = _rows(data, fit, group, cluster, strata)
     sums = tuple(np.zeros((draws, 1 + p + p * (p + 1) // 2)) for p in map(len, rows.centre))
-    kept = np.empty((draws, len(rows.order)), dtype=np.uint16) if len(rows.order) <= MOST_KEPT else None
+    kept = (
+        np.empty((draws, len(rows.order)), dtype=np.uint16)
+        if len(rows.order) <= MOST_KEPT
+        else None
+    )
     for begin, end in pairwise(rows.strata):
         edges = np.array([*range(begin, end, BLOCK), end])
         sizes = np.diff(edges)
-        share = rng.multinomial(end - begin, sizes / sizes.sum(), size=draws) if len(sizes) > 1 else np.full((draws, 1), sizes)
+        share = (
+            rng.multinomial(end - begin, sizes / sizes.sum(), size=draws)
+            if len(sizes) > 1
+            else np.full((draws, 1), sizes)
+        )
         for at, (first, last) in enumerate(pairwise(edges)):
             parts = [rows.features(number, first, last) for number in range(len(sums))]
             for lanes in (slice(one, min(one + LANES, draws)) for one in range(0, draws, LANES)):
@@ -163,10 +185,14 @@ def bootstrap(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Generator
                     kept[lanes, rows.order[first:last]] = counts
     samples = lockstep.Resamples(sums, rows.centre)
     found = () if kept is None else tuple(kept[:, units] for units in rows.members)
-    return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), samples, found)
+    return _draws(
+        fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), samples, found
+    )
 
 
-def jackknife(data: pd.DataFrame, fit: Fit, *, group: str | None = None, cluster: str | None = None) -> Draws:
+def jackknife(
+    data: pd.DataFrame, fit: Fit, *, group: str | None = None, cluster: str | None = None
+) -> Draws:
     """Refit the model leaving out one row (or one cluster) at a time, in the order of the data."""
     rows = _rows(data, fit, group, cluster, None)
     sums = []
@@ -179,8 +205,13 @@ def jackknife(data: pd.DataFrame, fit: Fit, *, group: str | None = None, cluster
     return _draws(fit.model, lockstep.refit(kernel.compile(fit.model), samples, fit.theta), samples)
 
 
-def intervals(draws: np.ndarray, estimate: np.ndarray, jack: np.ndarray | None = None, level: float = 0.95,
-              kind: Literal["bca", "percentile"] = "bca") -> np.ndarray:
+def intervals(
+    draws: np.ndarray,
+    estimate: np.ndarray,
+    jack: np.ndarray | None = None,
+    level: float = 0.95,
+    kind: Literal["bca", "percentile"] = "bca",
+) -> np.ndarray:
     """Bootstrap confidence intervals, (k, 2).
 
     Parameters
@@ -216,22 +247,32 @@ def intervals(draws: np.ndarray, estimate: np.ndarray, jack: np.ndarray | None =
     if kind not in ("bca", "percentile"):
         raise ValueError(f"kind='{kind}' is not an interval. Use 'bca' or 'percentile'.")
     if kind == "bca" and jack is None:
-        raise ValueError("kind='bca' needs jack=, the leave-one-out values. Use jackknife(), or kind='percentile'.")
+        raise ValueError(
+            "kind='bca' needs jack=, the leave-one-out values. Use jackknife(), or kind='percentile'."
+        )
     tail = np.array([(1 - level) / 2, (1 + level) / 2])
     draws = draws[np.isfinite(draws).all(axis=1)]
     share = np.tile(tail, (draws.shape[1], 1))
     if kind == "bca":
         jack = jack[np.isfinite(jack).all(axis=1)]
-        z0 = ndtri(((draws < estimate).mean(axis=0) + (draws <= estimate).mean(axis=0)) / 2)[:, None]
+        z0 = ndtri(((draws < estimate).mean(axis=0) + (draws <= estimate).mean(axis=0)) / 2)[
+            :, None
+        ]
         pull = jack.mean(axis=0) - jack
         with np.errstate(invalid="ignore", divide="ignore"):
             a = np.nan_to_num((pull**3).sum(axis=0) / (6 * (pull**2).sum(axis=0) ** 1.5))[:, None]
             share = ndtr(z0 + (z0 + ndtri(tail)) / (1 - a * (z0 + ndtri(tail))))
-    return np.array([np.quantile(one, both) if np.isfinite(both).all() else (np.nan, np.nan)
-                     for one, both in zip(draws.T, share, strict=True)]).reshape(-1, 2)
+    return np.array(
+        [
+            np.quantile(one, both) if np.isfinite(both).all() else (np.nan, np.nan)
+            for one, both in zip(draws.T, share, strict=True)
+        ]
+    ).reshape(-1, 2)
 
 
-def simulate_covariances(sigma: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+def simulate_covariances(
+    sigma: np.ndarray, n: int, draws: int, rng: np.random.Generator
+) -> np.ndarray:
     """Covariance matrices (draws, p, p), divisor n, of samples of n normal rows with covariances `sigma`.
 
     Wishart by Bartlett's decomposition: S = LAA'L'/n, A lower triangular with χ on its diagonal.
@@ -249,8 +290,13 @@ def vcov(model: Model, theta: np.ndarray, n: int | Sequence[int]) -> np.ndarray:
     NaN where theta is.  For thousands of draws call it a few dozen at a time: it needs R·npar² numbers.
     """
     sizes = np.atleast_1d(n)
-    out, there = np.full((len(theta), model.npar, model.npar), np.nan), np.isfinite(theta).all(axis=1)
-    out[there] = 2 / sizes.sum() * inverted(kernel.information(model, theta[there], sizes / sizes.sum()))
+    out, there = (
+        np.full((len(theta), model.npar, model.npar), np.nan),
+        np.isfinite(theta).all(axis=1),
+    )
+    out[there] = (
+        2 / sizes.sum() * inverted(kernel.information(model, theta[there], sizes / sizes.sum()))
+    )
     return out
 
 
@@ -274,29 +320,45 @@ class _Rows(NamedTuple):
         starts = self.starts[group][first : last + 1]
         have = np.flatnonzero(np.diff(starts))
         rows = lockstep.features(self.x[group][starts[0] : starts[-1]])
-        return have, rows if len(have) == len(rows) else np.add.reduceat(rows, starts[have] - starts[0])
+        return have, rows if len(have) == len(rows) else np.add.reduceat(
+            rows, starts[have] - starts[0]
+        )
 
 
-def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None) -> _Rows:
+def _rows(
+    data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None
+) -> _Rows:
     """The rows of the fit as units that can be drawn."""
     if fit.estimator == "WLSMV":
-        raise ValueError("Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust standard "
-                         "errors, or fit with estimator='ML' or 'MLR'.")
+        raise ValueError(
+            "Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust standard "
+            "errors, or fit with estimator='ML' or 'MLR'."
+        )
     model, several = fit.model, fit.model.n_groups > 1
     if several != (group is not None):
-        raise ValueError(f"The fit has {model.n_groups} group(s) but group={group!r}. "
-                         + ("Name the column of its groups." if several else "Leave group= out."))
-    used = data[data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)]
+        raise ValueError(
+            f"The fit has {model.n_groups} group(s) but group={group!r}. "
+            + ("Name the column of its groups." if several else "Leave group= out.")
+        )
+    used = data[
+        data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)
+    ]
     if len(used) != fit.n_used:
-        raise ValueError(f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
-                         "variables, group, cluster and strata. Give the same rows to both, each with its cluster; incomplete "
-                         "rows (missing='fiml') cannot be resampled here.")
+        raise ValueError(
+            f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
+            "variables, group, cluster and strata. Give the same rows to both, each with its cluster; incomplete "
+            "rows (missing='fiml') cannot be resampled here."
+        )
     level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
-    keys = pd.DataFrame({"unit": unit, "group": level, "strata": used[strata].to_numpy() if strata else 0})
+    keys = pd.DataFrame(
+        {"unit": unit, "group": level, "strata": used[strata].to_numpy() if strata else 0}
+    )
     crossing = keys.groupby("unit").nunique().gt(1).any()
     if crossing["strata"]:
-        raise ValueError(f"Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters.")
+        raise ValueError(
+            f"Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters."
+        )
     names = ["strata"] if crossing["group"] else ["group", "strata"]
     stratum = keys.drop_duplicates("unit").sort_values("unit").groupby(names).ngroup().to_numpy()
     order = np.argsort(stratum, kind="stable")
@@ -309,8 +371,14 @@ def _rows(data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, 
         x.append(values - values.mean(axis=0))
         centres.append(values.mean(axis=0))
         starts.append(np.searchsorted(place[mine], np.arange(len(order) + 1)))
-    return _Rows(tuple(x), tuple(centres), tuple(starts), order, np.searchsorted(stratum[order], np.arange(stratum.max() + 2)),
-                 tuple(np.unique(unit[level == name]) for name in fit.groups))
+    return _Rows(
+        tuple(x),
+        tuple(centres),
+        tuple(starts),
+        order,
+        np.searchsorted(stratum[order], np.arange(stratum.max() + 2)),
+        tuple(np.unique(unit[level == name]) for name in fit.groups),
+    )
 
 
 def _counts(units: int, size: np.ndarray, rng: np.random.Generator, scheme: str) -> np.ndarray:
@@ -321,6 +389,11 @@ def _counts(units: int, size: np.ndarray, rng: np.random.Generator, scheme: str)
     return np.bincount(drawn, minlength=units * len(size)).reshape(len(size), units).astype(float)
 
 
-def _draws(model: Model, refits: lockstep.Refits, samples: lockstep.Resamples, counts: tuple[np.ndarray, ...] = ()) -> Draws:
+def _draws(
+    model: Model,
+    refits: lockstep.Refits,
+    samples: lockstep.Resamples,
+    counts: tuple[np.ndarray, ...] = (),
+) -> Draws:
     """Refits as draws."""
     return Draws(model, refits.theta, refits.status, refits.gradient, refits.fmin, samples, counts)

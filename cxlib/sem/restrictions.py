@@ -47,24 +47,40 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
 
     function, theta, rows = fit.discrepancy(), fit.theta, []
     ordinal = fit.estimator == "WLSMV"
-    robust = function.sandwich(theta) if ordinal else sandwich(fit) if fit.estimator != "ML" else None
+    robust = (
+        function.sandwich(theta) if ordinal else sandwich(fit) if fit.estimator != "ML" else None
+    )
     if ordinal:  # of the parameters alone
         rest = function.rest
-        function, theta, restrictions = function.reduced(), theta[rest], [contrast[:, rest] for contrast in restrictions]
+        function, theta, restrictions = (
+            function.reduced(),
+            theta[rest],
+            [contrast[:, rest] for contrast in restrictions],
+        )
     hessian = function.hessian(theta)
     if not fit.converged or not definite(hessian):
-        return pd.DataFrame({"d_chisq": np.nan, "d_df": [len(c) for c in restrictions], "d_p": np.nan})
+        return pd.DataFrame(
+            {"d_chisq": np.nan, "d_df": [len(c) for c in restrictions], "d_p": np.nan}
+        )
     inverse = inverted(hessian)
     for contrast in restrictions:
         chisq = fit.n_used * _restricted(function, theta, inverse, contrast) - fit.chisq
         if robust:
-            a, v = (contrast @ part[:len(theta), :len(theta)] @ contrast.T for part in robust)
+            a, v = (contrast @ part[: len(theta), : len(theta)] @ contrast.T for part in robust)
             chisq /= np.trace(np.linalg.solve(a, v)) / len(contrast)
-        rows.append({"d_chisq": chisq, "d_df": len(contrast), "d_p": float(chdtrc(len(contrast), max(chisq, 0.0)))})
+        rows.append(
+            {
+                "d_chisq": chisq,
+                "d_df": len(contrast),
+                "d_p": float(chdtrc(len(contrast), max(chisq, 0.0))),
+            }
+        )
     return pd.DataFrame(rows, columns=["d_chisq", "d_df", "d_p"])
 
 
-def _restricted(function: Discrepancy | Within, theta: np.ndarray, inverse: np.ndarray, contrast: np.ndarray) -> float:
+def _restricted(
+    function: Discrepancy | Within, theta: np.ndarray, inverse: np.ndarray, contrast: np.ndarray
+) -> float:
     """The least F where contrast·θ = 0, NaN if it is not found."""
     across = inverse @ contrast.T
     back = across @ inverted(contrast @ across)
@@ -78,8 +94,10 @@ def _restricted(function: Discrepancy | Within, theta: np.ndarray, inverse: np.n
         if not decrement < before:  # too far away for the old Hessian
             break
         before = decrement
-    unit = np.sqrt(np.diag(inverse))  # directions that mix numbers of different units are no good axes
-    basis = unit[:, None] * np.linalg.svd(contrast * unit)[2][len(contrast):].T
+    unit = np.sqrt(
+        np.diag(inverse)
+    )  # directions that mix numbers of different units are no good axes
+    basis = unit[:, None] * np.linalg.svd(contrast * unit)[2][len(contrast) :].T
     origin = theta - unit * (np.linalg.pinv(contrast * unit) @ (contrast @ theta))
     within = Within(function, lambda alpha: origin + basis @ alpha, basis)
     alpha, decrement = minimise(within, np.zeros(basis.shape[1]))

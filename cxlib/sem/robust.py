@@ -31,8 +31,9 @@ FEWEST_CLUSTERS = 30
 """Sandwich standard errors of fewer clusters are too small (Cameron, Gelbach & Miller 2008, doi:10.1162/rest.90.3.414)."""
 
 
-def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns],
-              estimator: str) -> tuple[np.ndarray, float, list[dict[str, str]]]:
+def inference(
+    function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns], estimator: str
+) -> tuple[np.ndarray, float, list[dict[str, str]]]:
     """Covariance of the estimates (NaN if there is none), scaling factor of χ² (NaN for "ML"), and what is wrong with them."""
     notes: list[dict[str, str]] = []
     bread = information(function, theta, estimator)
@@ -45,17 +46,33 @@ def inference(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patte
     trace, df = _saturated_trace(function, patterns) - np.trace(inverse @ meat), function.model.df
     scaling = trace / df if df and trace > 0 else np.nan
     if df and trace <= 0:
-        notes.append({"en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
-                      "zh": f"χ² 的校正系数为负（{trace / df:.3f}）：无法给出校正检验。"})
-    units, kind = (function.n, ("rows", "行")) if patterns[0].cluster is None else (count_clusters(patterns), ("clusters", "个群"))
+        notes.append(
+            {
+                "en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
+                "zh": f"χ² 的校正系数为负（{trace / df:.3f}）：无法给出校正检验。",
+            }
+        )
+    units, kind = (
+        (function.n, ("rows", "行"))
+        if patterns[0].cluster is None
+        else (count_clusters(patterns), ("clusters", "个群"))
+    )
     if units <= len(theta):
-        notes.append({"en": f"{units} {kind[0]} are too few for robust standard errors of {len(theta)} free numbers: their "
-                            "covariance matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
-                      "zh": f"{units} {kind[1]}不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
-                            "各标准误只是粗略的，校正检验不足为凭。"})
+        notes.append(
+            {
+                "en": f"{units} {kind[0]} are too few for robust standard errors of {len(theta)} free numbers: their "
+                "covariance matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
+                "zh": f"{units} {kind[1]}不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
+                "各标准误只是粗略的，校正检验不足为凭。",
+            }
+        )
     elif units < FEWEST_CLUSTERS and kind[0] == "clusters":
-        notes.append({"en": f"Standard errors of only {units} clusters tend to be too small; they need about {FEWEST_CLUSTERS}.",
-                      "zh": f"只有 {units} 个群，标准误往往偏小；约需 {FEWEST_CLUSTERS} 个群。"})
+        notes.append(
+            {
+                "en": f"Standard errors of only {units} clusters tend to be too small; they need about {FEWEST_CLUSTERS}.",
+                "zh": f"只有 {units} 个群，标准误往往偏小；约需 {FEWEST_CLUSTERS} 个群。",
+            }
+        )
     return inverse @ meat @ inverse / function.n, scaling, notes
 
 
@@ -70,13 +87,21 @@ def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.
     return (function.information(theta) if expected else function.hessian(theta)) / 2
 
 
-def scatter(function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns], centred: bool = False) -> np.ndarray:
+def scatter(
+    function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns], centred: bool = False
+) -> np.ndarray:
     """B of the free numbers; centred: about what the observed predictors explain, without any about the means."""
     units, x = [], [name in function.model.fixed_x for name in function.model.observed]
     for group, part in enumerate(patterns):
         at, own = function.point(theta, group), _means(function, group)
         if centred:
-            given = np.column_stack([np.ones(part.n), (part.values[:, x] - part.values[:, x].mean(axis=0)) / part.values[:, x].std(axis=0)])
+            given = np.column_stack(
+                [
+                    np.ones(part.n),
+                    (part.values[:, x] - part.values[:, x].mean(axis=0))
+                    / part.values[:, x].std(axis=0),
+                ]
+            )
             given = given @ np.linalg.lstsq(given, part.values, rcond=None)[0]
             rows = part.scores(own, at.sigma) - Patterns(given).scores(own, at.sigma)
             rows -= rows.mean(axis=0)
@@ -95,7 +120,9 @@ def _saturated_trace(function: Discrepancy, patterns: Sequence[Patterns]) -> flo
     for group, part in enumerate(patterns):
         own, s = _means(function, group), function.s[group]
         rows = part.units(part.scores(own, s)[:, first:]).to_numpy()
-        total += np.trace(inverted(part.information(own, s)[first:, first:]) @ (rows.T @ rows)) / part.n
+        total += (
+            np.trace(inverted(part.information(own, s)[first:, first:]) @ (rows.T @ rows)) / part.n
+        )
     return float(total)
 
 
@@ -106,16 +133,30 @@ def _means(function: Discrepancy, group: int) -> np.ndarray:
 
 def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
     """The baseline model, in which only observed predictors covary, and its estimates."""
-    model = parse("\n".join([*(f"{name} ~~ {name}" for name in fit.model.observed),
-                             *(f"{a} ~~ {b}" for a, b in combinations(fit.model.fixed_x, 2))]), fit.model.means)
-    model = replace(model, table=model.table.assign(exo=model.table["lhs"].isin(fit.model.fixed_x).astype(int)))
+    model = parse(
+        "\n".join(
+            [
+                *(f"{name} ~~ {name}" for name in fit.model.observed),
+                *(f"{a} ~~ {b}" for a, b in combinations(fit.model.fixed_x, 2)),
+            ]
+        ),
+        fit.model.means,
+    )
+    model = replace(
+        model, table=model.table.assign(exo=model.table["lhs"].isin(fit.model.fixed_x).astype(int))
+    )
     model = replicate(model, fit.model.n_groups) if fit.model.n_groups > 1 else model
     theta, names = np.zeros(model.npar), list(model.observed)
     for row in model.table.itertuples():
         values, cov = fit.patterns[row.group].values, fit.sample[row.group].cov
         column = values[:, names.index(row.lhs)]
-        theta[row.free - 1] = (np.nanmean(column) if row.op == "~1" else np.nanvar(column) if row.lhs == row.rhs
-                               else cov.loc[row.lhs, row.rhs])
+        theta[row.free - 1] = (
+            np.nanmean(column)
+            if row.op == "~1"
+            else np.nanvar(column)
+            if row.lhs == row.rhs
+            else cov.loc[row.lhs, row.rhs]
+        )
     return fit.discrepancy(model), theta
 
 
@@ -145,7 +186,12 @@ def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[
         scattered.append(weight * scores.T @ scores / part.n)
         complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
         delta.append(function.delta(theta, group)[np.ix_(free, kept)])
-    wm, jm, wc, slope = block_diag(*observed), block_diag(*scattered), block_diag(*complete), np.hstack(delta)
+    wm, jm, wc, slope = (
+        block_diag(*observed),
+        block_diag(*scattered),
+        block_diag(*complete),
+        np.hstack(delta),
+    )
     inverse = inverted(wm)
     rest = inverse - slope.T @ inverted(slope @ wm @ slope.T) @ slope
     trace = np.trace(wc @ rest @ jm @ rest) if fit.estimator != "ML" else np.trace(wc @ rest)
@@ -164,18 +210,31 @@ def measures(fit: Fit) -> dict[str, float]:
     if fit.estimator != "ML":
         base_c = _baseline_scaling(fit)
         near = approximation(chisq, c * df, n, groups)
-        out = {"chisq_scaled": chisq / c, "df_scaled": df, "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
-               "chisq_scaling_factor": fit.scaling,
-               "baseline_chisq_scaled": base / base_c, "baseline_df_scaled": base_df, "baseline_chisq_scaling_factor": base_c,
-               "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
-               "tli_scaled": tli(chisq / c, df, base / base_c, base_df), **{f"{name}_scaled": value for name, value in near.items()}}
+        out = {
+            "chisq_scaled": chisq / c,
+            "df_scaled": df,
+            "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
+            "chisq_scaling_factor": fit.scaling,
+            "baseline_chisq_scaled": base / base_c,
+            "baseline_df_scaled": base_df,
+            "baseline_chisq_scaling_factor": base_c,
+            "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
+            "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
+            **{f"{name}_scaled": value for name, value in near.items()},
+        }
     if fit.missing == "fiml":
-        (chisq, c), (base, base_c) = fiml_corrected(fit, fit.discrepancy(), fit.theta), fiml_corrected(fit, *independence(fit))
+        (chisq, c), (base, base_c) = (
+            fiml_corrected(fit, fit.discrepancy(), fit.theta),
+            fiml_corrected(fit, *independence(fit)),
+        )
     return out | corrected(chisq, df, base, base_df, n, groups, c, base_c)
 
 
-def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
-               ) -> pd.DataFrame:
+def difference(
+    small: Fit,
+    large: Fit,
+    method: Literal["satorra.bentler.2001", "satorra.2000"] = "satorra.bentler.2001",
+) -> pd.DataFrame:
     """Test of the restrictions that make `small` of `large`, two fits of the same rows.
 
     Plain difference of χ² for estimator "ML", else scaled.
@@ -200,12 +259,21 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
     lavaan has none.
     R: ``lavaan::lavTestLRT(large, small, method = method)``.
     """
-    alike = (small.n_used == large.n_used and small.missing != "mi" and small.estimator == large.estimator and small.missing == large.missing
-             and small.cluster == large.cluster and set(small.model.observed) == set(large.model.observed) and small.groups == large.groups)
+    alike = (
+        small.n_used == large.n_used
+        and small.missing != "mi"
+        and small.estimator == large.estimator
+        and small.missing == large.missing
+        and small.cluster == large.cluster
+        and set(small.model.observed) == set(large.model.observed)
+        and small.groups == large.groups
+    )
     if not alike or small.df <= large.df:
-        raise ValueError(f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
-                         f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
-                         "the one it restricts, fitted to the same variables and rows by the same estimator with the same cluster, and not imputed.")
+        raise ValueError(
+            f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
+            f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
+            "the one it restricts, fitted to the same variables and rows by the same estimator with the same cluster, and not imputed."
+        )
     from scipy.special import chdtrc
 
     df, scaling, shift = small.df - large.df, 1.0, 0.0
@@ -215,34 +283,66 @@ def difference(small: Fit, large: Fit, method: Literal["satorra.bentler.2001", "
         scaling = (small.df * small.scaling - (large.df * large.scaling if large.df else 0.0)) / df
         method = method if scaling > 0 else "satorra.2000"
     elif method not in ("satorra.bentler.2001", "satorra.2000"):
-        raise ValueError(f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.")
+        raise ValueError(
+            f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'."
+        )
     if method == "satorra.2000" or small.estimator == "WLSMV":
         method = "satorra.2000"
         try:
             k = _satorra_2000(small, large)
-        except np.linalg.LinAlgError:  # the larger model's restrictions have no information: there is no test
+        except (
+            np.linalg.LinAlgError
+        ):  # the larger model's restrictions have no information: there is no test
             k = np.full((df, df), np.nan)
         scaling = float(np.sqrt(np.trace(k @ k) / df))
         shift = df - float(np.trace(k)) / scaling
     chisq = (small.chisq - large.chisq) / scaling + shift
-    return pd.DataFrame({"d_chisq": [chisq], "d_df": [df], "d_p": [float(chdtrc(df, max(chisq, 0.0)))], "scaling": [scaling],
-                         "shift": [shift], "method": [method]})
+    return pd.DataFrame(
+        {
+            "d_chisq": [chisq],
+            "d_df": [df],
+            "d_p": [float(chdtrc(df, max(chisq, 0.0)))],
+            "scaling": [scaling],
+            "shift": [shift],
+            "method": [method],
+        }
+    )
 
 
 def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
     """A matrix with the eigenvalues of UΓ of the restrictions, at the estimates of the larger model."""
     if large.estimator == "WLSMV":
-        own = large.model.means == small.model.means  # thresholds cancel, unless only the smaller model's are shared
+        own = (
+            large.model.means == small.model.means
+        )  # thresholds cancel, unless only the smaller model's are shared
         wide, narrow = (fit.discrepancy(saturated=not own) for fit in (large, small))
         order = [narrow.labels.index(label) for label in wide.labels]
-        (inverse, spread), slopes = wide.sandwich(large.theta), (wide.slopes(large.theta), narrow.slopes(small.theta)[order])
+        (inverse, spread), slopes = (
+            wide.sandwich(large.theta),
+            (wide.slopes(large.theta), narrow.slopes(small.theta)[order]),
+        )
     else:
         inverse, spread = sandwich(large, _estimated(large.model))
         unit = np.tile(_moment_units(large), large.model.n_groups)
-        slopes = [(np.hstack([fit.discrepancy().delta(fit.theta, group, large.model.observed) for group in range(fit.model.n_groups)])
-                   * unit)[_estimated(fit.model)].T for fit in (large, small)]
-    (inverse, se), narrow = unit_diagonal(inverse), slopes[1] / np.maximum(np.linalg.norm(slopes[1], axis=0), np.finfo(float).tiny)
-    basis = np.linalg.svd(np.linalg.lstsq(slopes[0] * se, narrow, rcond=None)[0])[0][:, large.df - small.df:]
+        slopes = [
+            (
+                np.hstack(
+                    [
+                        fit.discrepancy().delta(fit.theta, group, large.model.observed)
+                        for group in range(fit.model.n_groups)
+                    ]
+                )
+                * unit
+            )[_estimated(fit.model)].T
+            for fit in (large, small)
+        ]
+    (inverse, se), narrow = (
+        unit_diagonal(inverse),
+        slopes[1] / np.maximum(np.linalg.norm(slopes[1], axis=0), np.finfo(float).tiny),
+    )
+    basis = np.linalg.svd(np.linalg.lstsq(slopes[0] * se, narrow, rcond=None)[0])[0][
+        :, large.df - small.df :
+    ]
     return np.linalg.solve(basis.T @ inverse @ basis, basis.T @ (spread / np.outer(se, se)) @ basis)
 
 
@@ -252,7 +352,10 @@ def _moment_units(fit: Fit) -> np.ndarray:
     lavaan regresses the slopes of one model on those of the other without weights, which depends on units a little (in
     the fourth digit) and, where they differ by millions, loses the small ones.
     """
-    unit = 10.0 ** -np.round(np.log10(np.diag(fit.sample[0].cov.loc[list(fit.model.observed), list(fit.model.observed)])) / 2)
+    unit = 10.0 ** -np.round(
+        np.log10(np.diag(fit.sample[0].cov.loc[list(fit.model.observed), list(fit.model.observed)]))
+        / 2
+    )
     i, j = np.tril_indices(len(unit))
     return np.append(unit, unit[i] * unit[j])
 
@@ -268,4 +371,3 @@ def sandwich(fit: Fit, free: np.ndarray | slice = slice(None)) -> tuple[np.ndarr
 def _estimated(model: Model) -> np.ndarray:
     """Positions of the free numbers that are not moments of observed predictors."""
     return np.setdiff1d(np.arange(model.npar), model.table.loc[model.table["exo"] == 1, "free"] - 1)
-

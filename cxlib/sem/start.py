@@ -12,8 +12,17 @@ from cxlib.sem.model import Model, ModelError
 
 def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
     """Our own start: loadings 1 and latent variances .4 in units of the marker, B 0, residuals S_ii/2."""
-    out, table, number = np.zeros(model.npar), model.table, {name: i for i, name in enumerate(model.observed)}
-    rows = list(zip(*(table[name] for name in ("group", "lhs", "op", "rhs", "free", "value", "exo")), strict=True))
+    out, table, number = (
+        np.zeros(model.npar),
+        model.table,
+        {name: i for i, name in enumerate(model.observed)},
+    )
+    rows = list(
+        zip(
+            *(table[name] for name in ("group", "lhs", "op", "rhs", "free", "value", "exo")),
+            strict=True,
+        )
+    )
     for group, sample in enumerate(samples):
         s = sample.cov.to_numpy()
         loadings = {name: [] for name in model.latent}
@@ -26,8 +35,14 @@ def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
             if name in number:
                 return number[name], float(np.sqrt(s[number[name], number[name]]))
             if name in seen:
-                raise ModelError(f"'{name}' is, through others, an indicator of itself. Remove one of these '=~'.")
-            fixed = [loading for loading in loadings[name] if loading[1] == loading[1] and loading[1] != 0]
+                raise ModelError(
+                    f"'{name}' is, through others, an indicator of itself. Remove one of these '=~'."
+                )
+            fixed = [
+                loading
+                for loading in loadings[name]
+                if loading[1] == loading[1] and loading[1] != 0
+            ]
             first, value = (fixed or loadings[name])[0]
             marker, size = unit(first, (*seen, name))
             return marker, size / abs(value) if fixed else 2.0
