@@ -54,7 +54,7 @@ def run(code: Path, study: str, out: Path, options: Sequence[str] = ()) -> os.ti
     command = [
         sys.executable,
         "-m",
-        "cxlib.cli",
+        "cxlib.run.cli",
         "run",
         study,
         "--out",

@@ -1,6 +1,6 @@
 """cxlib: a customer-experience survey, from raw responses to a defensible answer.
 
-One module a stage, in the order of the walk; each is loaded when it is first used.
+The face: `open_run`, `load`, and each stage by its short name, loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -8,21 +8,41 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "cleaning", "description", "discriminant", "factors", "group_paths", "groups", "importance", "interaction", "measurement", "mediation",
-    "missing", "moderation", "open_run", "power", "reading", "reliability", "report", "run", "sem", "show", "simulate",
-    "structure", "study", "verdicts",
-]  # fmt: skip
-
 if TYPE_CHECKING:
-    from cxlib.run import open_run
+    from cxlib.run.folder import open_run as open_run
+    from cxlib.study.schema import load as load
+
+_FUNCTIONS = {"open_run": "run.folder", "load": "study.schema"}
+_STAGES = {
+    "reading": "responses.reading",
+    "cleaning": "responses.cleaning",
+    "missing": "stages.missing",
+    "power": "stages.power",
+    "description": "stages.description.description",
+    "reliability": "stages.reliability",
+    "factors": "stages.factors",
+    "measurement": "stages.measurement.measurement",
+    "discriminant": "stages.measurement.discriminant",
+    "structure": "stages.structure.structure",
+    "importance": "stages.structure.importance",
+    "interaction": "stages.structure.interaction",
+    "mediation": "stages.mediation",
+    "groups": "stages.groups.groups",
+    "group_paths": "stages.groups.paths",
+    "moderation": "stages.groups.moderation",
+    "verdicts": "stages.verdicts",
+    "simulate": "simulation.simulate",
+    "diagram": "diagram.drawing",
+    "sem": "sem",
+}
+__all__ = [*_FUNCTIONS, *_STAGES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name == "open_run":
-        return importlib.import_module("cxlib.run").open_run
-    if name in __all__:
-        return importlib.import_module(f"cxlib.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"cxlib.{_FUNCTIONS[name]}"), name)
+    if name in _STAGES:
+        return importlib.import_module(f"cxlib.{_STAGES[name]}")
     raise AttributeError(f"cxlib has no '{name}'. It has: {', '.join(__all__)}.")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from r_tables import r_table
 
-from cxlib.study import Study
+from cxlib.study.schema import Study
 
 
 def a_study(scales: dict[str, list[str]], **declared) -> Study:

@@ -7,7 +7,7 @@ import functools
 import pandas as pd
 from r_tables import r_table
 
-from cxlib.study import Study
+from cxlib.study.schema import Study
 
 ITEMS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
 

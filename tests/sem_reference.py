@@ -8,8 +8,10 @@ import importlib.resources
 import pandas as pd
 from r_tables import r_table
 
-from cxlib import reading, sem, study
-from cxlib.cleaning import recode
+from cxlib import sem
+from cxlib.responses import reading
+from cxlib.responses.cleaning import recode
+from cxlib.study import schema as study
 
 
 @functools.cache

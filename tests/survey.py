@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 from r_tables import r_table
 
-from cxlib.study import Study, load
+from cxlib.study.schema import Study, load
 
 
 def write(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import reference, write
 
-from cxlib import cleaning, reading
-from cxlib.reading import DataError
-from cxlib.study import load
+from cxlib.responses import cleaning, reading
+from cxlib.responses.reading import DataError
+from cxlib.study.schema import load
 
 GAP = np.nan
 SCALES = {

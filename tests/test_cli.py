@@ -17,13 +17,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from cxlib.reading import locate
-from cxlib.study import find, load
+from cxlib.responses.reading import locate
+from cxlib.study.schema import find, load
 
 
 def cxlib(*arguments, **more):
     return subprocess.run(
-        [sys.executable, "-m", "cxlib.cli", *map(str, arguments)],
+        [sys.executable, "-m", "cxlib.run.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -218,7 +218,7 @@ def test_a_partial_run_of_another_study_does_not_pass_off_the_old_report(tmp_pat
     assert done.stdout.strip() == str(out) and not (out / "report.html").exists()
 
 
-WITH_SIGINT = "import signal, sys; signal.signal(signal.SIGINT, signal.{}); from cxlib.cli import main; sys.exit(main(sys.argv[1:]))"
+WITH_SIGINT = "import signal, sys; signal.signal(signal.SIGINT, signal.{}); from cxlib.run.cli import main; sys.exit(main(sys.argv[1:]))"
 """A process with a handler of its own for Ctrl-C: whoever runs the tests from a job in the background has SIGINT ignored."""
 
 

@@ -8,8 +8,9 @@ import pytest
 from planted import FOUR, a_study, data_set, drawn, exact, population, syntax
 from r_tables import r_table
 
-from cxlib import measurement, sem
-from cxlib.common_method import method_bias
+from cxlib import sem
+from cxlib.stages.measurement import measurement
+from cxlib.stages.measurement.common_method import method_bias
 
 MAIN = (
     "PERQ =~ PERQ1 + PERQ2 + PERQ3 + PERQ4 + PERQ5 + PERQ6 + PERQ7\nPERV =~ PERV1 + PERV2\n"

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from planted import data_set, exact
 from r_tables import r_table
 
-from cxlib.consistency import ScaleError, alpha, item_statistics, omega_total, resampled, split_half
+from cxlib.statistics.consistency import (
+    ScaleError,
+    alpha,
+    item_statistics,
+    omega_total,
+    resampled,
+    split_half,
+)
 
 PRINTED = r_table("reliability", keep_default_na=False)
 SCALES = {

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from r_tables import r_table
 from survey import reference, write
 
-from cxlib import description, reading
-from cxlib.study import load
+from cxlib.responses import reading
+from cxlib.stages.description import description
+from cxlib.study.schema import load
 
 HS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
 BFI = {code: [f"{code}{i}" for i in range(1, 6)] for code in "ACENO"}

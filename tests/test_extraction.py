@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from planted import data_set, exact
 from r_tables import r_table
 
-from cxlib.extraction import bartlett, efa, kmo, map_test, parallel, rotate
+from cxlib.statistics.extraction import bartlett, efa, kmo, map_test, parallel, rotate
 
 PRINTED = r_table("factors", keep_default_na=False, dtype={"row": str, "column": str})
 MORE = r_table("factorability", keep_default_na=False).set_index(["set", "table"])

@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from planted import a_study, data_set
 
-from cxlib import extraction, factors, show, study
-from cxlib.absent import Absent
+from cxlib.core import theme
+from cxlib.core.absent import Absent
+from cxlib.stages import factors
+from cxlib.statistics import extraction
+from cxlib.study import schema as study
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +334,7 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, number, solution, langua
         assert "n = 250" in picture.text["en"]
         assert "n = 250" in picture.text["zh"]
         axis = picture.figure.axes[0]
-        with matplotlib.rc_context(show.theme(picture.language)):
+        with matplotlib.rc_context(theme.theme(picture.language)):
             picture.figure.canvas.draw()
             boxes = [
                 label.get_window_extent()
@@ -340,7 +343,7 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, number, solution, langua
             ]
             assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
     colours = {tick.get_text(): tick.get_color() for tick in axis.get_yticklabels()}
-    assert colours == {item: show.ROLES[ecsi.role(item)] for item in ecsi.items}
+    assert colours == {item: theme.ROLES[ecsi.role(item)] for item in ecsi.items}
     heads = {tick.get_text() for tick in axis.get_xticklabels()}
     assert {
         ecsi.name(code, picture.language) for code in seven.efa.loadings if code in ecsi.constructs

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from schools import ITEMS, pupils, study, table
 
-from cxlib import group_paths, groups, sem, show
+from cxlib import sem
+from cxlib.core import theme
 from cxlib.sem import invariance
-from cxlib.study import load
+from cxlib.stages.groups import groups
+from cxlib.stages.groups import paths as group_paths
+from cxlib.study.schema import load
 
 PATHS = {"a": "visual -> textual", "b": "textual -> speed", "c": "visual -> speed"}
 INDIRECT = ("visual -> speed", "indirect")
@@ -209,7 +212,7 @@ def test_hypotheses_about_groups():
 
 
 def test_verdicts_read_the_table():
-    from cxlib import verdicts
+    from cxlib.stages import verdicts
 
     declared = study({"H1": BY, "H2": BY | {"path": "textual ~ visual"}}, **TWO)
     tested = group_paths.hypothesis_tests(planted(0.4), declared).table
@@ -218,7 +221,7 @@ def test_verdicts_read_the_table():
 
 
 def test_hypotheses_by_groups_too_small_are_not_tested_and_say_why():
-    from cxlib import verdicts
+    from cxlib.stages import verdicts
 
     declared = study({"H1": BY}, **TWO)
     for language, why in (("en", "Fewer than two groups of 'g'"), ("zh", "不足两个")):
@@ -308,7 +311,7 @@ def test_without_groups_the_results_are_empty_and_marked():
         paths.table.empty and differences.table.empty and "no grouping column" in paths.text["en"]
     )
     assert group_paths.hypothesis_tests(pd.DataFrame(), ecsi).table.empty
-    assert show.render(group_paths.plot_paths(paths, differences, ecsi))[0].startswith(b"\x89PNG")
+    assert theme.render(group_paths.plot_paths(paths, differences, ecsi))[0].startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -320,7 +323,7 @@ def test_the_forest(language):
         found.ladder.compared.study,
         language=language,
     )
-    assert "n = 301" in picture.text[language] and show.render(picture)[0].startswith(b"\x89PNG")
+    assert "n = 301" in picture.text[language] and theme.render(picture)[0].startswith(b"\x89PNG")
     axes = picture.figure.axes[0]
     assert len(axes.get_yticks()) == 3
     assert sum(len(line.get_xdata()) == 1 for line in axes.lines) == 6

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from schools import ITEMS, pupils, study, table
 
-from cxlib import groups, show
+from cxlib.core import theme
 from cxlib.sem.polychorics import merge_unchosen, unchosen
-from cxlib.study import load
+from cxlib.stages.groups import groups
+from cxlib.study.schema import load
 
 LANGUAGES = ("en", "zh")
 
@@ -185,7 +186,7 @@ def test_a_study_without_groups_leaves_empty_marked_results():
             groups.plot_ladder(groups.invariance(ladder), ecsi, language=language),
             groups.plot_means(groups.latent_means(ladder), ecsi, language=language),
         ):
-            assert picture.text == found.why_not and show.render(picture)[0].startswith(b"\x89PNG")
+            assert picture.text == found.why_not and theme.render(picture)[0].startswith(b"\x89PNG")
 
 
 def test_the_table_of_invariance():
@@ -399,7 +400,7 @@ def test_pictures(language):
         groups.plot_ladder(ladder, study(), language=language),
         groups.plot_means(means, study(), language=language),
     ):
-        assert "n = 301" in picture.text[language] and show.render(picture)[0].startswith(
+        assert "n = 301" in picture.text[language] and theme.render(picture)[0].startswith(
             b"\x89PNG"
         )
         assert not overlapping(picture)
@@ -409,7 +410,7 @@ def overlapping(picture):
     """Pairs of words that lie on each other."""
     import matplotlib
 
-    with matplotlib.rc_context(show.theme(picture.language)):
+    with matplotlib.rc_context(theme.theme(picture.language)):
         picture.figure.canvas.draw()
         shown = [
             text

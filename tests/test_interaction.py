@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from r_tables import r_table
 
-from cxlib import interaction as ix
-from cxlib import sem, show, study
+from cxlib import sem
+from cxlib.core import theme
+from cxlib.stages.structure import interaction as ix
+from cxlib.study import schema as study
 
 Z = 1.959963984540054
 CASES = {
@@ -436,7 +438,7 @@ def test_nothing_overlaps_in_the_figure(fits, three, language, slope, seen):
     picture = ix.plot_interaction(result, named, language=language)
     assert "n = 400" in picture.text["en"]
     assert "n = 400" in picture.text["zh"]
-    with matplotlib.rc_context(show.theme(picture.language)):
+    with matplotlib.rc_context(theme.theme(picture.language)):
         figure = picture.figure
         figure.canvas.draw()
         texts = [

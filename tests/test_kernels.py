@@ -15,7 +15,7 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
-from cxlib import kernels
+from cxlib.run import kernels
 
 pytestmark = pytest.mark.skipif(
     not kernels.FORKS, reason="kernels are forked on Linux and its like only"
@@ -76,7 +76,7 @@ def gone(*pids, seconds=20):
 
 
 def test_a_forked_kernel_is_warm_and_has_the_folder_and_the_environment_it_is_given(warm, tmp_path):
-    codes = ["import sys; print('seaborn' in sys.modules, 'cxlib.structure' in sys.modules)", "import os; print(os.getcwd())",
+    codes = ["import sys; print('seaborn' in sys.modules, 'cxlib.stages.structure.structure' in sys.modules)", "import os; print(os.getcwd())",
              "print(os.environ['ONLY_HERE'])"]  # fmt: skip
     said, process = ask(
         kernels.manager(AsyncKernelManager, warm),
@@ -173,7 +173,7 @@ def test_a_kernel_of_another_interpreter_is_not_forked(warm, tmp_path, monkeypat
 
 HOLDER = """
 import os, sys, time
-from cxlib import kernels
+from cxlib.run import kernels
 warm = kernels.start()
 kernel = warm.fork(["-f", sys.argv[1], "--IPKernelApp.log_level=50"], os.environ, "/")
 print(warm._process.pid, kernel.pid, flush=True)
@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, moment):
     command = [
         sys.executable,
         "-m",
-        "cxlib.cli",
+        "cxlib.run.cli",
         "run",
         "ecsi",
         "--only",

@@ -13,7 +13,10 @@ from planted import FOUR, drawn, exact, population, syntax
 from r_tables import r_table
 from sem_reference import complete
 
-from cxlib import measurement, sem, show, study
+from cxlib import sem
+from cxlib.core import theme
+from cxlib.stages.measurement import measurement
+from cxlib.study import schema as study
 
 THREE = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9"
 MAIN = (
@@ -427,7 +430,7 @@ def test_figures_of_ten_constructs_do_not_overlap(language):
     ):
         assert "300" in picture.text["en"] and "300" in picture.text["zh"]
         axis = picture.figure.axes[0]
-        with matplotlib.rc_context(show.theme(picture.language)):
+        with matplotlib.rc_context(theme.theme(picture.language)):
             picture.figure.canvas.draw()
             labels = [label for label in (*axis.texts, *axis.get_yticklabels()) if label.get_text()]
             boxes = [label.get_window_extent() for label in labels]
@@ -437,7 +440,7 @@ def test_figures_of_ten_constructs_do_not_overlap(language):
         assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
         wanted = names.name("C0", picture.language)
         colour = next(label.get_color() for label in labels if label.get_text() == wanted)
-        assert colour == show.ROLES["service"]
+        assert colour == theme.ROLES["service"]
 
 
 @pytest.mark.parametrize("name", ["bfi", "vas"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from r_tables import r_table
 from sem_reference import DEMOCRACY
 
-from cxlib import mediation, sem, study
+from cxlib import sem
 from cxlib.sem.paths import (
     COLUMNS,
     Effect,
@@ -28,6 +28,8 @@ from cxlib.sem.paths import (
     values,
 )
 from cxlib.sem.resampling import intervals
+from cxlib.stages import mediation
+from cxlib.study import schema as study
 
 
 @functools.cache

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from schools import pupils, study, table
 
-from cxlib import groups, moderation, show
-from cxlib.study import load
+from cxlib.core import theme
+from cxlib.stages.groups import groups, moderation
+from cxlib.study.schema import load
 
 AGE = {
     "age": {
@@ -276,7 +277,7 @@ def test_without_groups_or_interactions_the_results_are_empty_and_marked():
         assert (
             result.table.empty and list(result.table) == columns and result.text in result.warnings
         )
-    assert show.render(moderation.plot_slopes(moderation.simple_slopes(data, ecsi), ecsi))[
+    assert theme.render(moderation.plot_slopes(moderation.simple_slopes(data, ecsi), ecsi))[
         0
     ].startswith(b"\x89PNG")
 
@@ -287,5 +288,5 @@ def test_the_picture_of_slopes(language):
         pupils(), study(**AGE), "x1 ~ x4 * age; x1 ~ x4 * x2; x7 ~ x4 * girl"
     )
     picture = moderation.plot_slopes(slopes, study(**AGE), language=language)
-    assert "301" in picture.text[language] and show.render(picture)[0].startswith(b"\x89PNG")
+    assert "301" in picture.text[language] and theme.render(picture)[0].startswith(b"\x89PNG")
     assert sum(axes.axison for axes in picture.figure.axes) == 3

@@ -11,8 +11,8 @@ import tokenize
 import nbformat
 import pytest
 
-from cxlib.notebooks import declared, notebooks
-from cxlib.run import notebook_folder
+from cxlib.run.folder import notebook_folder
+from cxlib.run.notebooks import declared, notebooks
 
 ALL = notebooks()
 FILES = [(language, name) for language in ("en", "zh") for name in ALL]

@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 from r_tables import r_table
 
-from cxlib import power, sem, show, study
-from cxlib.truth import population
+from cxlib import sem
+from cxlib.core import theme
+from cxlib.simulation.truth import population
+from cxlib.stages import power
+from cxlib.study import schema as study
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +237,7 @@ def test_a_model_without_degrees_of_freedom_has_no_test_of_fit(small):
 def test_names_in_the_figure_do_not_overlap(small, result, language):
     picture = power.plot_power(result, small, language=language)
     assert "150" in picture.text["en"] and "150" in picture.text["zh"]
-    with matplotlib.rc_context(show.theme(picture.language)):
+    with matplotlib.rc_context(theme.theme(picture.language)):
         picture.figure.canvas.draw()
         for axis in picture.figure.axes:
             boxes = [text.get_window_extent() for text in axis.texts]

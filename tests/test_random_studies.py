@@ -12,9 +12,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from planted import a_study, exact
 
-from cxlib import discriminant, factors, groups, measurement, moderation, reliability, structure
-from cxlib.show import Result
-from cxlib.study import Study
+from cxlib.core.result import Result
+from cxlib.stages import factors, reliability
+from cxlib.stages.groups import groups, moderation
+from cxlib.stages.measurement import discriminant, measurement
+from cxlib.stages.structure import structure
+from cxlib.study.schema import Study
 
 ESTIMATORS = (
     ("ML", "listwise"),

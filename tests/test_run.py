@@ -9,8 +9,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from cxlib.notebooks import execute, notebooks
-from cxlib.run import notebook_folder, open_run, stamp
+from cxlib.run.folder import notebook_folder, open_run, stamp
+from cxlib.run.notebooks import execute, notebooks
 
 CONTRACT = {
     "cleaning_flow": ["step", "removed", "remaining"],
@@ -77,7 +77,7 @@ def test_fit_tables_hold_every_measure(folder, name):
 
 
 def test_every_hypothesis_has_exactly_one_row(folder):
-    from cxlib.study import load
+    from cxlib.study.schema import load
 
     hypotheses = table(folder, "hypotheses")
     assert list(hypotheses["id"]) == list(load("ecsi").hypotheses)
@@ -183,7 +183,7 @@ def test_what_is_computed_on_the_way_gets_the_parameters_of_the_run(tmp_path, mo
     stamp(run.folder, parameters={"n_boot": 300, "estimator": "MLR"})
     given = {}
     monkeypatch.setattr(
-        "cxlib.notebooks.execute_one",
+        "cxlib.run.folder.notebooks.execute_one",
         lambda name, folder, parameters: given.update({name: parameters}),
     )
     run.need("01_cleaning", "06_structure")

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxlib import show
-from cxlib.sem.diagram import plot_conceptual, plot_diagram
-from cxlib.study import load
+from cxlib.core import theme
+from cxlib.core.result import Picture
+from cxlib.diagram.drawing import plot_conceptual, plot_diagram
+from cxlib.study.schema import load
 
 CASES = [
     ("ecsi", "main", {}),
@@ -85,7 +86,7 @@ def structural(*paths: tuple[str, str, float, float], covariances: tuple = ()) -
     return pd.DataFrame(rows, columns=["lhs", "op", "rhs", "p", "std_low", "std_high", "std"])
 
 
-def artists(picture: show.Picture, *kinds: str) -> dict[str, object]:
+def artists(picture: Picture, *kinds: str) -> dict[str, object]:
     """What was drawn, by its id."""
     return {
         child.get_gid(): child
@@ -94,9 +95,9 @@ def artists(picture: show.Picture, *kinds: str) -> dict[str, object]:
     }
 
 
-def boxes(picture: show.Picture, *kinds: str) -> dict[str, np.ndarray]:
+def boxes(picture: Picture, *kinds: str) -> dict[str, np.ndarray]:
     """Bounding boxes in pixels, as a renderer draws them: left, bottom, right, top."""
-    with mpl.rc_context(show.theme(picture.language)):
+    with mpl.rc_context(theme.theme(picture.language)):
         renderer = picture.figure.canvas.get_renderer()
         return {
             gid: artist.get_window_extent(renderer).extents
@@ -112,7 +113,7 @@ def overlapping(found: dict[str, np.ndarray]) -> list[tuple[str, str]]:
     ]
 
 
-def texts(picture: show.Picture, *kinds: str) -> dict[str, str]:
+def texts(picture: Picture, *kinds: str) -> dict[str, str]:
     return {gid: artist.get_text() for gid, artist in artists(picture, *kinds).items()}
 
 

@@ -262,7 +262,9 @@ def test_small_and_broken_samples_give_numbers_or_a_reason(n, holes, seed, estim
 
 
 def test_stages_pass_on_estimator_and_missing_and_report_the_robust_numbers():
-    from cxlib import measurement, structure, study
+    from cxlib.stages.measurement import measurement
+    from cxlib.stages.structure import structure
+    from cxlib.study import schema as study
 
     ecsi = study.load("ecsi")
     x = data("mobi").astype(float)

@@ -17,9 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxlib import show
+from cxlib.core import display, theme
+from cxlib.core import words as core_words
+from cxlib.core.result import Result
+from cxlib.core.words import p_text, plural
 
-RESULT = show.Result(
+RESULT = Result(
     pd.DataFrame(
         {"item": ["a", "b"], "mean": [1.23456, np.nan], "n": [10, 12], "kept": [True, False]}
     ),
@@ -30,7 +33,7 @@ RESULT = show.Result(
 )
 
 
-@show.picture
+@theme.picture
 def plot(values, *, language="en"):
     from matplotlib import pyplot
 
@@ -45,7 +48,7 @@ def plot(values, *, language="en"):
     [(0.12345, "0.123"), (-0.5, "−0.500"), (np.nan, "–"), (None, "–"), (2, "2.000")],
 )
 def test_numbers_in_sentences(value, text):
-    assert show.number(value) == text
+    assert core_words.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -53,11 +56,11 @@ def test_numbers_in_sentences(value, text):
     [(0.0004, "p < .001"), (0.0234, "p = .023"), (1.0, "p = 1.000"), (np.nan, "p = –")],
 )
 def test_p_values_in_sentences(p, text):
-    assert show.p_text(p) == text
+    assert p_text(p) == text
 
 
 def test_plural():
-    assert (show.plural(1, "item"), show.plural(1200, "item"), show.plural(2, "axis", "axes")) == (
+    assert (plural(1, "item"), plural(1200, "item"), plural(2, "axis", "axes")) == (
         "1 item",
         "1,200 items",
         "2 axes",
@@ -65,24 +68,26 @@ def test_plural():
 
 
 def test_a_result_shows_its_warnings_above_its_numbers_and_n_below():
-    markup = show.block(RESULT)
+    markup = display.block(RESULT)
     assert (
         markup.index("Mind the &lt;gap&gt;.")
         < markup.index("1.235")
         < markup.index("Two items.")
         < markup.index("n = 12 · means")
     )
-    assert "两个题项。" in show.block(RESULT, "zh") and "题项</th>" in show.block(RESULT, "zh")
+    assert "两个题项。" in display.block(RESULT, "zh") and "题项</th>" in display.block(
+        RESULT, "zh"
+    )
     assert RESULT._repr_html_() == markup
 
 
 def test_a_long_table_says_that_it_is_cut():
-    long = show.Result(pd.DataFrame({"x": range(100)}), {"en": "", "zh": ""}, 100)
-    assert "60 of 100 rows" in show.block(long)
+    long = Result(pd.DataFrame({"x": range(100)}), {"en": "", "zh": ""}, 100)
+    assert "60 of 100 rows" in display.block(long)
 
 
 def test_whole_numbers_carry_no_digits_and_missing_ones_a_dash():
-    markup = show.html(pd.DataFrame({"df": [3.0, np.nan], "p": [0.5, 1.0], "name": ["x", None]}))
+    markup = display.html(pd.DataFrame({"df": [3.0, np.nan], "p": [0.5, 1.0], "name": ["x", None]}))
     assert "<td>3</td>" in markup and "<td>0.500</td>" in markup and markup.count("<td>–</td>") == 2
 
 
@@ -90,7 +95,7 @@ def test_numbers_held_as_objects_are_rounded_too():
     table = pd.concat(
         [pd.DataFrame(columns=["at", "slope"]), pd.DataFrame({"at": ["mean"], "slope": [1 / 3]})]
     )
-    assert "0.333<" in show.html(table) and "0.3333" not in show.html(table)
+    assert "0.333<" in display.html(table) and "0.3333" not in display.html(table)
 
 
 def test_a_picture_is_the_same_bytes_twice_and_leaves_no_state():
@@ -98,7 +103,7 @@ def test_a_picture_is_the_same_bytes_twice_and_leaves_no_state():
     from matplotlib import pyplot
 
     before = dict(matplotlib.rcParams)
-    first, second = show.render(plot([1, 2, 3])), show.render(plot([1, 2, 3]))
+    first, second = theme.render(plot([1, 2, 3])), theme.render(plot([1, 2, 3]))
     assert first == second
     assert first[0].startswith(b"\x89PNG") and b"<svg" in first[1]
     assert pyplot.get_fignums() == []
@@ -115,7 +120,7 @@ def test_every_character_that_a_figure_may_hold_is_in_the_packaged_fonts():
     for path in (sans_path(), cbook._get_data_path("fonts/ttf/DejaVuSans.ttf")):
         with TTFont(path) as font:
             held |= {chr(code) for code in font.getBestCmap()}
-    root = Path(show.__file__).parent.parent
+    root = Path(__file__).resolve().parent.parent
     sources = [
         *root.glob("cxlib/**/*.py"),
         *root.glob("notebooks/*.ipynb"),
@@ -134,10 +139,10 @@ def test_fonts_of_the_machine_play_no_part(tmp_path):
     impostor = replace(next(f for f in own if f.name == "DejaVu Serif"), name="Noto Sans SC")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from matplotlib import font_manager as f; from hashlib import sha256;"
-        "from test_show import plot, show; assert len(f.fontManager.ttflist) == int(sys.argv[2]);"
-        "print(*[sha256(file).hexdigest() for file in show.render(plot([1, 2], language='zh'))])"
+        "from test_show import plot, theme; assert len(f.fontManager.ttflist) == int(sys.argv[2]);"
+        "print(*[sha256(file).hexdigest() for file in theme.render(plot([1, 2], language='zh'))])"
     )
-    here = [sha256(file).hexdigest() for file in show.render(plot([1, 2], language="zh"))]
+    here = [sha256(file).hexdigest() for file in theme.render(plot([1, 2], language="zh"))]
     for number, known in enumerate((own, [*own, impostor])):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -169,7 +174,7 @@ def test_fonts_of_the_machine_play_no_part(tmp_path):
 def test_words_of_the_other_language_are_drawn_too_and_bold_ones_without_complaint(
     language, caplog
 ):
-    @show.picture
+    @theme.picture
     def mixed(*, language):
         from matplotlib import pyplot
 
@@ -177,12 +182,12 @@ def test_words_of_the_other_language_are_drawn_too_and_bold_ones_without_complai
         axes.set_title("Service 服务 χ² ✗ ₁")  # titles are bold
         return figure, {"en": "", "zh": ""}
 
-    show.render(mixed(language=language))  # a missing glyph would warn, and warnings are errors
+    theme.render(mixed(language=language))  # a missing glyph would warn, and warnings are errors
     assert caplog.messages == []
 
 
 def test_pdfs_embed_what_they_draw_with_and_chinese_as_outlines_that_every_viewer_draws():
-    @show.picture
+    @theme.picture
     def bars(name, *, language="en"):
         from matplotlib import pyplot
 
@@ -191,7 +196,7 @@ def test_pdfs_embed_what_they_draw_with_and_chinese_as_outlines_that_every_viewe
         return figure, {"en": "", "zh": ""}
 
     english, named, chinese = (
-        show.render(bars(words, language=language))[2]
+        theme.render(bars(words, language=language))[2]
         for words, language in (("Service", "en"), ("服务", "en"), ("服务", "zh"))
     )
     assert b"/FontFile2" in english and b"/Type3" not in english and b"NotoSansSC" not in english
@@ -204,12 +209,12 @@ def test_pdfs_embed_what_they_draw_with_and_chinese_as_outlines_that_every_viewe
 def test_text_of_an_svg_file_stays_text_in_families_that_end_with_any(language, title):
     from xml.etree import ElementTree
 
-    drawn = ElementTree.fromstring(show.render(plot([1, 2], language=language))[1])
+    drawn = ElementTree.fromstring(theme.render(plot([1, 2], language=language))[1])
     texts = {
         "".join(node.itertext()): node.get("style")
         for node in drawn.iter("{http://www.w3.org/2000/svg}text")
     }
-    assert all(f"'{name}'" in texts[title] for name in show.FAMILIES[language])
+    assert all(f"'{name}'" in texts[title] for name in theme.FAMILIES[language])
     assert "sans-serif" in texts[title]
 
 
@@ -231,12 +236,12 @@ def test_text_of_an_svg_file_stays_text_in_families_that_end_with_any(language, 
     ],
 )
 def test_labels_break_between_chinese_characters_and_at_spaces(text, width, most, lines):
-    assert show.fold(text, width, most).split("\n") == lines
+    assert theme.fold(text, width, most).split("\n") == lines
 
 
 @given(st.text("服务质量很好，。、（）《》“”AB1.,-", max_size=60), st.integers(6, 30))
 def test_a_folded_label_says_the_same_and_no_mark_stands_alone(text, width):
-    lines = show.fold(text, width).split("\n")
+    lines = theme.fold(text, width).split("\n")
     assert "".join(lines) == text
     letters = "服务质量很好AB1"
     for above, below in itertools.pairwise(lines):
@@ -249,24 +254,24 @@ def test_a_folded_label_says_the_same_and_no_mark_stands_alone(text, width):
 def test_every_role_has_a_colour_of_its_own():
     from typing import get_args
 
-    from cxlib.study import Construct
+    from cxlib.study.schema import Construct
 
-    assert set(show.ROLES) == set(get_args(Construct.model_fields["role"].annotation))
-    assert len(set(show.ROLES.values())) == len(show.ROLES)
+    assert set(theme.ROLES) == set(get_args(Construct.model_fields["role"].annotation))
+    assert len(set(theme.ROLES.values())) == len(theme.ROLES)
 
 
 def test_a_figure_that_lays_itself_out_is_saved_without_complaint():
-    from cxlib import sem
-    from cxlib.study import load
+    from cxlib.diagram.drawing import plot_conceptual
+    from cxlib.study.schema import load
 
-    drawn = sem.plot_conceptual(load("ecsi"), "main")
-    assert show.render(drawn) == show.render(
+    drawn = plot_conceptual(load("ecsi"), "main")
+    assert theme.render(drawn) == theme.render(
         drawn
     )  # matplotlib's own layout would warn, and warnings are errors
 
 
 def test_every_rank_has_a_chinese_heading():
-    assert [show.heading(f"rank_{k}", "zh") for k in (1, 2, 3)] == [
+    assert [display.heading(f"rank_{k}", "zh") for k in (1, 2, 3)] == [
         "居首比例",
         "第 2 名比例",
         "第 3 名比例",

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlib import cleaning, reading, sem, simulate, study
-from cxlib.conditions import where
+from cxlib import sem
+from cxlib.responses import cleaning, reading
 from cxlib.sem.model import parse
-from cxlib.truth import TruthError, population
+from cxlib.simulation import simulate
+from cxlib.simulation.truth import TruthError, population
+from cxlib.study import schema as study
+from cxlib.study.conditions import where
 
 N = 50_000
 MODELS = {

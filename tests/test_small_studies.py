@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from survey import write
 
-from cxlib import absent, power, show
-from cxlib.notebooks import NOTEBOOKS, notebooks
-from cxlib.run import Run, open_run
+from cxlib.core import absent, theme
+from cxlib.core.result import Picture
+from cxlib.run.folder import Run, open_run
+from cxlib.run.notebooks import NOTEBOOKS, notebooks
+from cxlib.stages import power
 
 QUICK = {"reps": 50, "n_boot": 100, "n_permutations": 0}
 
@@ -88,8 +90,8 @@ SURVEYS = {
 def test_every_notebook_finishes_and_says_what_the_data_do_not_allow(name, tmp_path, monkeypatch):
     rows, sizes, change, declared = SURVEYS[name]
     study = a_survey(tmp_path, rows, sizes, change, **declared)
-    monkeypatch.setattr(show, "render", lambda picture: (b"png", b"svg", b"pdf"))
-    monkeypatch.setattr("cxlib.report.word", lambda page: b"docx")
+    monkeypatch.setattr(theme, "render", lambda picture: (b"png", b"svg", b"pdf"))
+    monkeypatch.setattr("cxlib.run.folder.report.word", lambda page: b"docx")
     run = walk(study, tmp_path / "out", "zh" if rows < 10 else "en")
     assert {path.stem for path in (run.folder / "notes").glob("done_*.json")} == {
         f"done_{name}" for name in notebooks()
@@ -132,7 +134,7 @@ def test_a_stage_passes_on_why_there_is_nothing():
             doubled(given).text["en"].endswith(str(refusal))
             and refusal.words["zh"] in doubled(number=given).text["zh"]
         )
-        assert isinstance(plot_doubled(given, language="en"), show.Picture)
+        assert isinstance(plot_doubled(given, language="en"), Picture)
 
 
 def test_only_what_the_data_do_not_allow_becomes_an_empty_result(tmp_path):

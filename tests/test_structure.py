@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from r_tables import r_table
 from sem_reference import DEMOCRACY
 
-from cxlib import importance, sem, show, structure, study
-from cxlib.importance import relative_weights, resampled_weights
+from cxlib import sem
+from cxlib.core import theme
 from cxlib.sem import resampling
 from cxlib.sem.bollen_stine import bollen_stine, transformed
+from cxlib.stages.structure import importance, structure
+from cxlib.stages.structure.importance import relative_weights, resampled_weights
+from cxlib.study import schema as study
 
 STRUCTURES = {
     "main": "PERV ~ PERQ\nCUSA ~ PERV + PERQ\nCUSL ~ CUSA",
@@ -518,7 +521,7 @@ def test_pictures_say_n_in_both_languages_and_can_be_printed(fits, data, mobi, l
     for picture in (diagram, drivers):
         assert "n = 250" in picture.text["en"] and "n = 250" in picture.text["zh"]
     first, again = (
-        show.render(structure.plot_diagram(fits["main"], mobi, full=full, language=language))
+        theme.render(structure.plot_diagram(fits["main"], mobi, full=full, language=language))
         for _ in range(2)
     )
     assert first == again and first[2].startswith(b"%PDF") and b"CreationDate" not in first[2]

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 import yaml
 
-from cxlib.study import StudyError, find, load
+from cxlib.study.schema import StudyError, find, load
 
 GOOD = """
 id: tiny

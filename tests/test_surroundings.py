@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cxlib import run, surroundings
-from cxlib.run import ROOT
+from cxlib.run import folder as run
+from cxlib.run import surroundings
+from cxlib.run.folder import ROOT
 
 HOMES = (
     "MPLCONFIGDIR",
@@ -27,7 +28,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell"
 
 def cxlib(*arguments, before=(), **more):
     return subprocess.run(
-        [*before, sys.executable, "-m", "cxlib.cli", *map(str, arguments)],
+        [*before, sys.executable, "-m", "cxlib.run.cli", *map(str, arguments)],
         capture_output=True,
         timeout=300,
         check=False,

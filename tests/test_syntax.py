@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxlib.sem import parse
-from cxlib.syntax import (
+from cxlib.core.syntax import (
     ModelSyntaxError,
     Term,
     chains,
@@ -25,6 +24,7 @@ from cxlib.syntax import (
     without,
     write,
 )
+from cxlib.sem import parse
 
 
 def told(text: str) -> list[tuple]:

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxlib import careless, consistency, description, missing, sem
+from cxlib import sem
 from cxlib.sem import resampling
 from cxlib.sem.discrepancy import definite
 from cxlib.sem.estimate import describe
 from cxlib.sem.invariance import fit_level, levels, score_tests
 from cxlib.sem.restrictions import likelihood_ratios
+from cxlib.stages import missing
+from cxlib.stages.description import description
+from cxlib.statistics import careless, consistency
 
 MODEL = """QUAL =~ q1 + q2 + q3
 VAL =~ v1 + v2 + v3

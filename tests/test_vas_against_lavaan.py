@@ -11,8 +11,9 @@ import pytest
 from robust_reference import CASES, FIT, PARAMETERS, fitted, measures, table
 from sem_reference import data, index
 
-from cxlib import sem, study
-from cxlib.extraction import efa
+from cxlib import sem
+from cxlib.statistics.extraction import efa
+from cxlib.study import schema as study
 
 ORDINAL = tuple(CASES.index[CASES["estimator"] == "WLSMV"])
 ITEMS = [

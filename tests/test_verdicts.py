@@ -1,4 +1,4 @@
-"""cxlib.verdicts: no hypothesis is lost, no verdict outruns its model, p values are Holm's."""
+"""cxlib.stages.verdicts: no hypothesis is lost, no verdict outruns its model, p values are Holm's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlib import show, study, verdicts
-from cxlib.study import Hypothesis
+from cxlib.core.result import Result
+from cxlib.stages import verdicts
+from cxlib.study import schema as study
+from cxlib.study.schema import Hypothesis
 
 SOUND = {"converged": True, "proper": True, "trustworthy": True, "note": ""}
 MODELS = {
@@ -519,4 +521,4 @@ def test_the_numbers_of_a_result_show_in_both_languages():
     result = verdicts.hypotheses(own, tables(ROWS))
     assert result.text["en"] == "Of 2 hypotheses: 1 supported, 1 not supported."
     assert result.text["zh"] == "共 2 个假设：支持 1 个、未获支持 1 个。"
-    assert isinstance(result, show.Result)
+    assert isinstance(result, Result)

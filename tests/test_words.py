@@ -11,9 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from cxlib import words
-from cxlib.errors import Mistake
-from cxlib.words import _, c_, catalogue, entries, joined, languages, listed, n_, number, p_text
+from cxlib.core import words
+from cxlib.core.errors import Mistake
+from cxlib.core.words import (
+    _,
+    c_,
+    catalogue,
+    entries,
+    joined,
+    languages,
+    listed,
+    n_,
+    number,
+    p_text,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "cxlib").rglob("*.py"))
@@ -28,7 +39,7 @@ def calls(source: str) -> Iterator[ast.Call]:
     known |= {
         alias.name
         for n in nodes
-        if isinstance(n, ast.ImportFrom) and n.module == "cxlib.words"
+        if isinstance(n, ast.ImportFrom) and n.module == "cxlib.core.words"
         for alias in n.names
     }
     for node in nodes:

@@ -24,8 +24,6 @@ _HOME = {
     "OrdinalFit": "ordinal",
     "modification_indices": "modification",
     "residuals": "modification",
-    "plot_diagram": "diagram",
-    "plot_conceptual": "diagram",
 }
 __all__ = list(_HOME)
 

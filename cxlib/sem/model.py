@@ -15,8 +15,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from cxlib.errors import ModelError
-from cxlib.syntax import Term, names, read
+from cxlib.core.errors import ModelError
+from cxlib.core.syntax import Term, names, read
 
 __all__ = ["Model", "ModelError", "number", "parse", "replicate", "scales", "standardize"]
 MATRICES = ("lambda", "beta", "psi", "theta", "nu", "alpha")
@@ -116,7 +116,7 @@ class Model:
 def parse(syntax: str, means: bool = False) -> Model:
     """Read lavaan syntax (`=~`, `~`, `~~`, `~ 1`, labels, fixed numbers) into a :class:`Model`.
 
-    :func:`cxlib.syntax.read` reads the lines; lavaan's defaults are added here: the first indicator is
+    :func:`cxlib.core.syntax.read` reads the lines; lavaan's defaults are added here: the first indicator is
     fixed to 1 (write ``NA*x`` to free it; a label does not), exogenous latent variables covary, so do
     terminal outcomes, exogenous observed variables too (a latent and an observed predictor do not,
     unless written), and a single indicator has no residual.  Observed predictors are ``fixed.x`` unless
@@ -125,7 +125,7 @@ def parse(syntax: str, means: bool = False) -> Model:
     Parameters
     ----------
     syntax : str
-        See :func:`cxlib.syntax.read`.
+        See :func:`cxlib.core.syntax.read`.
     means : bool
         Add intercepts of the observed variables (latent means 0).  A ``~ 1`` line turns it on.
 

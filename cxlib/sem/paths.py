@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxlib.core.syntax import ARROW, ModelSyntaxError, chains, spelled
 from cxlib.sem.estimate import Z95
 from cxlib.sem.model import Model, ModelError
-from cxlib.syntax import ARROW, ModelSyntaxError, chains, spelled
 
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
     from cxlib.sem.resampling import Draws
-    from cxlib.study import Study
+    from cxlib.study.schema import Study
 
 COLUMNS = [
     "effect",
@@ -150,7 +150,7 @@ def predictors(model: Model) -> dict[str, list[str]]:
 
 def label(name: str, study: Study, language: str) -> str:
     """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
-    from cxlib.sem.diagram import ROLE_WORDS
+    from cxlib.diagram.drawing import ROLE_WORDS
 
     out = []
     for codes in (

@@ -1,0 +1,1 @@
+"""The ground floor: results, words, theme, model language and errors; knows no study and no statistic."""

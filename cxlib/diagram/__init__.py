@@ -1,0 +1,1 @@
+"""Drawing: models as boxes and arrows, estimates as forests."""

@@ -1,0 +1,120 @@
+"""Forests of scales and of items: a dot with its interval, and its number at the right end of the line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cxlib.core import theme
+from cxlib.core.words import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cxlib.study.schema import Study
+
+LINES = 55
+"""A forest of items has another panel for every so many lines."""
+
+
+def labelled(axes: Axes, rows: pd.DataFrame, language: str) -> None:
+    """Draw rows (label, est, ci_low, ci_high, colour, heading) from the top down; a heading has no estimate."""
+    known = rows.dropna(subset="est")
+    theme.forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"])
+    for tick, row in zip(axes.get_yticklabels(), rows.itertuples(), strict=True):
+        if row.heading:
+            tick.set(fontweight="bold", color=row.colour)
+        elif pd.isna(row.est):
+            axes.annotate(
+                {"en": "not estimable", "zh": "不可估计"}[language],
+                (0.01, row.Index),
+                xycoords=axes.get_yaxis_transform(),
+                va="center",
+                color=theme.MUTED,
+                fontsize="small",
+            )
+        else:
+            axes.annotate(
+                number(row.est, 2),
+                (1.015, row.Index),
+                xycoords=axes.get_yaxis_transform(),
+                va="center",
+                color=row.colour,
+                fontsize="small",
+                fontweight="bold",
+                annotation_clip=False,
+            )
+
+
+def convention(axes: Axes, at: float, words: str, side: str = "center") -> None:
+    """A dashed line for a convention, its words above it or to one side."""
+    axes.axvline(at, color=theme.MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    axes.annotate(
+        words,
+        (at, 1),
+        ({"center": 0, "right": 8, "left": -8}[side], 3),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        ha=side,
+        color=theme.MUTED,
+        fontsize=8,
+    )
+
+
+def by_construct(
+    rows: pd.DataFrame, study: Study, line: float, xlabel: str, language: str
+) -> Figure:
+    """Items below the name of their construct, constructs kept whole, beside the convention at `line`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        construct, item, est, ci_low, ci_high.
+    """
+    from matplotlib import pyplot
+
+    blocks = [
+        pd.concat(
+            [
+                pd.DataFrame({"label": [study.name(code, language)], "heading": True}),
+                part.assign(label=part["item"], heading=False),
+            ]
+        ).assign(colour=theme.ROLES[study.role(code)])
+        for code, part in rows.groupby("construct", sort=False)
+    ]
+    before = np.cumsum([0, *map(len, blocks)])
+    size = -(-before[-1] // LINES)
+    panels = [
+        pd.concat(
+            [
+                block
+                for block, done in zip(blocks, before, strict=False)
+                if done * size // before[-1] == at
+            ],
+            ignore_index=True,
+        )
+        for at in range(size)
+    ]
+    longest = max(map(len, panels))
+    figure, axes = pyplot.subplots(
+        1,
+        size,
+        figsize=(7 if size == 1 else 5 * size, 1.0 + 0.21 * longest),
+        sharex=True,
+        squeeze=False,
+    )
+    lowest, highest = np.nanmin([0, *rows["ci_low"]]), np.nanmax([1, *rows["ci_high"]])
+    for axis, panel in zip(axes[0], panels, strict=True):
+        labelled(axis, panel, language)
+        convention(
+            axis, line, f"{'惯例' if language == 'zh' else 'convention'} {f'{line:.2f}'[1:]}"
+        )
+        axis.set(
+            xlim=(lowest - 0.05 if lowest < 0 else 0, highest + 0.02), ylim=(longest - 0.3, -0.7)
+        )
+        axis.tick_params(axis="y", labelsize=8)
+    figure.supxlabel(xlabel, fontsize="medium")
+    return figure

@@ -1,0 +1,1 @@
+"""A file of answers becomes the analysis frame: cells, columns, reading, cleaning."""

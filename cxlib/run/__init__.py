@@ -1,0 +1,1 @@
+"""A run: its folder, its notebooks, its report, its command line."""

@@ -1,0 +1,1 @@
+"""Responses drawn from the truth that a study declares."""

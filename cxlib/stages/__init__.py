@@ -1,0 +1,1 @@
+"""Study and data become results and pictures: one entry a notebook, and none imports another."""

@@ -1,0 +1,1 @@
+"""Who answered, and what did they say?"""

@@ -1,0 +1,1 @@
+"""Is it the same scale, and the same story, in every group?"""

@@ -1,0 +1,1 @@
+"""Do the questions measure what they were written for?"""

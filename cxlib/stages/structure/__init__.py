@@ -1,0 +1,1 @@
+"""Does service shape perception, and perception satisfaction and loyalty?"""

@@ -1,0 +1,1 @@
+"""Numbers from frames: no study, no sentence."""

@@ -1,0 +1,1 @@
+"""The study file: what was asked, of whom, and what is claimed about it."""
