@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cxlib.core.result import Result
 from cxlib.stages import verdicts
+from cxlib.statistics.multiple_testing import holm
 from cxlib.study import schema as study
 from cxlib.study.schema import Hypothesis
 
@@ -91,20 +92,20 @@ def judged(own: study.Study, given_tables: dict, language: str = "en") -> pd.Dat
 def test_holm_is_that_of_r():
     """R: p.adjust(c(.01, .02, .03, .04, NA), "holm") gives .04 .06 .06 .06 NA; of c(.5, .001, .4), .8 .003 .8."""
     np.testing.assert_allclose(
-        verdicts.holm([0.01, 0.02, 0.03, 0.04, np.nan]), [0.04, 0.06, 0.06, 0.06, np.nan]
+        holm([0.01, 0.02, 0.03, 0.04, np.nan]), [0.04, 0.06, 0.06, 0.06, np.nan]
     )
-    np.testing.assert_allclose(verdicts.holm([0.5, 0.001, 0.4]), [0.8, 0.003, 0.8])
+    np.testing.assert_allclose(holm([0.5, 0.001, 0.4]), [0.8, 0.003, 0.8])
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_holm_keeps_order_and_never_lowers_p(p, shuffler):
-    adjusted = verdicts.holm(p)
+    adjusted = holm(p)
     assert (adjusted >= np.array(p) - 1e-15).all() and (adjusted <= 1).all()
     assert adjusted.min() == pytest.approx(min(1, min(p) * len(p)))
     order = list(range(len(p)))
     shuffler.shuffle(order)
-    np.testing.assert_allclose(verdicts.holm(np.array(p)[order]), adjusted[order])
+    np.testing.assert_allclose(holm(np.array(p)[order]), adjusted[order])
 
 
 def test_every_hypothesis_has_one_row_in_the_order_of_the_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,3 +53,16 @@ def relied(text: Text, trustworthy: bool) -> Text:
     return (
         text if trustworthy else {language: doubt[language] + text[language] for language in doubt}
     )
+
+
+def together(*notes: Text | tuple[Text, ...] | None) -> tuple[Text, ...]:
+    """All that is to be said, once."""
+    flat = [
+        note for part in notes if part for note in (part if isinstance(part, tuple) else (part,))
+    ]
+    return tuple({note["en"]: note for note in flat}.values())
+
+
+def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> Result:
+    """An empty, marked result."""
+    return Result(pd.DataFrame(columns=list(columns)), why, 0, "not computed", together(notes, why))

@@ -17,6 +17,7 @@ from cxlib.core.syntax import ARROW, path, rivals, spelled
 from cxlib.core.words import number, plural
 from cxlib.sem.measures import reported
 from cxlib.sem.paths import label
+from cxlib.statistics.multiple_testing import holm
 from cxlib.study.checks import TESTS
 from cxlib.study.schema import Hypothesis, Study
 
@@ -131,21 +132,6 @@ def hypotheses(study: Study, tables: Tables, language: str = "en") -> Result:
         "Wald z for paths, bootstrap for effects; Holm's correction",
         tuple(_reasons(table)),
     )
-
-
-def holm(p: Iterable[float]) -> np.ndarray:
-    """Holm's adjusted p values; missing ones stay missing and do not count.
-
-    Notes
-    -----
-    R: ``p.adjust(p, "holm")``.
-    """
-    from statsmodels.stats.multitest import multipletests
-
-    out = np.array(p, float)
-    if (known := ~np.isnan(out)).any():
-        out[known] = multipletests(out[known], method="holm")[1]
-    return out
 
 
 def answer(study: Study, result: Result, tables: Tables = MappingProxyType({})) -> Text:

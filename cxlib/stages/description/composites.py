@@ -11,30 +11,12 @@ import pandas as pd
 from cxlib.core import theme
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number, plural
-from cxlib.stages.verdicts import holm
+from cxlib.statistics.multiple_testing import holm
+from cxlib.statistics.scores import scores
 from cxlib.study.schema import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-MOST_MISSING = 1 / 3
-"""A construct score needs at least two thirds of its items."""
-
-
-def scores(data: pd.DataFrame, study: Study, most_missing: float = MOST_MISSING) -> pd.DataFrame:
-    """Construct scores: the mean of a row's answered items, missing if more than a third (`most_missing`) of them are missing.
-
-    A second-order construct is the mean of its first-order scores under the same rule.  Columns keep the scale of
-    their items.
-    """
-    result = pd.DataFrame(index=data.index)
-    for code, construct in study.constructs.items():
-        if construct.items:
-            result[code] = _mean(data[list(construct.items)], most_missing)
-    for code, construct in study.constructs.items():
-        if construct.of and set(construct.of) <= set(result):
-            result[code] = _mean(result[list(construct.of)], most_missing)
-    return result
 
 
 def correlations(data: pd.DataFrame, study: Study) -> Result:
@@ -132,10 +114,6 @@ def plot_correlations(
         "en": f"Correlations of construct scores ({size}). The strongest: {strongest['en']}. Grey figures do not differ from zero "
               "after Holm's correction.",
         "zh": f"构念得分的相关系数（{size}）。最强：{strongest['zh']}。灰色数字经 Holm 校正后与零无显著差异。"}  # fmt: skip
-
-
-def _mean(part: pd.DataFrame, most_missing: float) -> pd.Series:
-    return part.mean(axis=1).where(part.isna().mean(axis=1) <= most_missing + 1e-12)
 
 
 def _strongest(pairs: pd.DataFrame, study: Study) -> tuple[pd.Series, Text]:

@@ -17,13 +17,14 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
-from cxlib.core.result import Result, Text
+from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.theme import blank
 from cxlib.core.words import number, p_text, plural
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
 from cxlib.stages.groups import answers as group_answers
-from cxlib.stages.verdicts import holm
+from cxlib.statistics.multiple_testing import holm
+from cxlib.study.levels import level_name, level_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -573,24 +574,6 @@ def latent_means(ladder: Ladder) -> Result:
     )
 
 
-def level_name(study: Study, column: str, level: str, language: str) -> str:
-    """The words for a level of a column; flags are yes and no."""
-    declared = study.columns[column]
-    if level in declared.levels:
-        return declared.levels[level][language]
-    flag = {"0": ("no", "否"), "1": ("yes", "是")} if declared.kind == "flag" else {}
-    return flag.get(level, (level, level))[language == "zh"]
-
-
-def level_of(value: object) -> str:
-    """A value of a grouping column as the study file writes it."""
-    return (
-        str(int(value))
-        if isinstance(value, float | bool | np.bool_) and value == int(value)
-        else str(value)
-    )
-
-
 def _items(study: Study, model: str) -> list[str]:
     """The items below the constructs of a model."""
     return [item for code in study.model_constructs(model) for item in study.constructs[code].items]
@@ -606,19 +589,6 @@ def numbered(compared: Comparison) -> pd.DataFrame:
             )
         }
     )
-
-
-def together(*notes: Text | tuple[Text, ...] | None) -> tuple[Text, ...]:
-    """All that is to be said, once."""
-    flat = [
-        note for part in notes if part for note in (part if isinstance(part, tuple) else (part,))
-    ]
-    return tuple({note["en"]: note for note in flat}.values())
-
-
-def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> Result:
-    """An empty, marked result."""
-    return Result(pd.DataFrame(columns=list(columns)), why, 0, "not computed", together(notes, why))
 
 
 def _available(estimator: str, missing: str) -> tuple[str, list[Text]]:

@@ -14,21 +14,18 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
-from cxlib.core.result import Result, Text
+from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.words import number, p_text, plural
-from cxlib.stages.description.composites import scores
 from cxlib.stages.groups.groups import (
     GROUP,
     SMALLEST,
     Comparison,
     blank,
-    level_name,
-    level_of,
-    nothing,
-    together,
 )
-from cxlib.stages.verdicts import holm
+from cxlib.statistics.multiple_testing import holm
+from cxlib.statistics.scores import scores
 from cxlib.study.conditions import where
+from cxlib.study.levels import level_name, level_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

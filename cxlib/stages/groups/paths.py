@@ -16,15 +16,16 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
-from cxlib.core.result import Result, Text
+from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.syntax import path, steps
 from cxlib.core.words import p_text, plural
 from cxlib.sem import invariance, paths
 from cxlib.sem.estimate import Z95
 from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.stages.groups import groups
-from cxlib.stages.groups.groups import Comparison, Ladder, nothing, numbered, together
-from cxlib.stages.verdicts import holm
+from cxlib.stages.groups.groups import Comparison, Ladder, numbered
+from cxlib.statistics.multiple_testing import holm
+from cxlib.study.levels import level_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -404,7 +405,7 @@ def plot_paths(
             groups.MARKERS[k],
             color=theme.INK,
             markerfacecolor="white" if k % 2 else theme.INK,
-            label=groups.level_name(study, column, name, language),
+            label=level_name(study, column, name, language),
         )
     figure.legend(loc="outside upper center", ncols=min(len(names), 4), frameon=False)
     axes.set_xlabel(

@@ -13,7 +13,7 @@ from cxlib.core.absent import Impossible, stage
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number
 from cxlib.sem import parse, paths
-from cxlib.stages.description.composites import scores
+from cxlib.statistics.scores import scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
