@@ -127,7 +127,8 @@ def test_no_translation_is_left_over_or_written_twice(language):
             (words.LOCALE / language / "LC_MESSAGES" / "cxlib.po").read_text("utf-8")
         )
     ]
-    assert sorted(set(keys) - set(messages())) == []
+    sentences = {key for key in keys if key[0] != "column"}  # headings belong to declared tables
+    assert sorted(sentences - set(messages())) == []
     assert len(keys) == len(set(keys))
 
 
