@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import reference, write
 
+from cxlib.core.errors import DataError
 from cxlib.responses import cleaning, reading
-from cxlib.responses.reading import DataError
 from cxlib.study.schema import load
 
 GAP = np.nan

@@ -106,7 +106,7 @@ def test_products_are_those_of_indprod(sim):
         assert list(ours) == list(theirs)
         np.testing.assert_allclose(ours, theirs, atol=1e-11)
         np.testing.assert_allclose(ours.mean(), 0, atol=1e-11)
-    with pytest.raises(ix.InteractionError, match=r"3 and 2.*match=False"):
+    with pytest.raises(ix.Impossible, match=r"3 and 2.*match=False"):
         ix.products(sim, ["x1", "x2", "x3"], ["w1", "w2"])
 
 
@@ -351,7 +351,7 @@ def test_nothing_is_done_in_silence(sim, three, mobi, ecsi, fits):
 def test_errors_say_what_to_do(sim, three, call, message):
     second = study.Construct(role="service", name="S", of=("X", "W"))
     more = three.model_copy(update={"constructs": {**three.constructs, "S": second}})
-    with pytest.raises(ix.InteractionError, match=message):
+    with pytest.raises(ix.Impossible, match=message):
         ix.interaction(sim, more, **{"outcome": "Y", "predictor": "X", "moderator": "W", **call})
 
 

@@ -16,17 +16,8 @@ from r_tables import r_table
 from sem_reference import DEMOCRACY
 
 from cxlib import sem
-from cxlib.sem.paths import (
-    COLUMNS,
-    Effect,
-    EffectError,
-    between,
-    edges,
-    effect,
-    inference,
-    label,
-    values,
-)
+from cxlib.core.errors import EffectError
+from cxlib.sem.paths import COLUMNS, Effect, between, edges, effect, inference, label, values
 from cxlib.sem.resampling import intervals
 from cxlib.stages import mediation
 from cxlib.study import schema as study

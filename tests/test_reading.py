@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import write
 
+from cxlib.core.errors import DataError
 from cxlib.responses import cells, reading
-from cxlib.responses.reading import DataError
 from cxlib.study.schema import Column, load
 
 SCALES = {"Q": ["q1", "q2"], "S": ["s1"]}

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from sem_reference import GROUPED, MODELS, SYNTAX, data, data_of, fitted, index, of
 
 from cxlib import sem
-from cxlib.sem import DataError, Discrepancy, ModelError, Moments
+from cxlib.core.errors import DataError
+from cxlib.sem import Discrepancy, ModelError, Moments
 from cxlib.sem.discrepancy import minimise
 
 PLANTED = """f =~ a + b + c

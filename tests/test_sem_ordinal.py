@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from r_tables import r_table
 
 from cxlib import sem
-from cxlib.sem import DataError, ModelError
+from cxlib.core.errors import DataError
+from cxlib.sem import ModelError
 from cxlib.sem.ordinal import OrdinalFit
 from cxlib.sem.polychorics import _bivariate_normal, _probable
 

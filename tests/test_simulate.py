@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlib import sem
+from cxlib.core.errors import TruthError
 from cxlib.responses import cleaning, reading
 from cxlib.sem.model import parse
 from cxlib.simulation import simulate
-from cxlib.simulation.truth import TruthError, population
+from cxlib.simulation.truth import population
 from cxlib.study import schema as study
 from cxlib.study.conditions import where
 

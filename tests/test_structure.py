@@ -313,7 +313,7 @@ def test_status_says_which_solutions_may_be_read(data):
 
 def test_an_unknown_model_is_named_with_those_that_exist(data, mobi):
     with pytest.raises(
-        structure.StructureError, match=r"no model .mian.\. Its models: main, full, wide, turn"
+        structure.Impossible, match=r"no model .mian.\. Its models: main, full, wide, turn"
     ):
         structure.sem_fit(data, mobi, "mian")
 
@@ -503,11 +503,11 @@ def test_drivers_count_lost_rows_and_refuse_what_cannot_be(data, mobi):
     holes.loc[:4, "PERV1"] = np.nan
     result = importance.drivers(holes, mobi, np.random.default_rng(1), 50)
     assert result.n_used == 245 and "5 respondents" in result.warnings[0]["en"]
-    with pytest.raises(importance.ImportanceError, match="no path into 'PERQ'"):
+    with pytest.raises(importance.Impossible, match="no path into 'PERQ'"):
         importance.drivers(data, mobi, np.random.default_rng(1), 50, outcome="PERQ")
-    with pytest.raises(importance.ImportanceError, match="neither a construct nor a column"):
+    with pytest.raises(importance.Impossible, match="neither a construct nor a column"):
         importance.drivers(data, mobi, np.random.default_rng(1), 50, outcome="CUST")
-    with pytest.raises(importance.ImportanceError, match="PERV do not vary"):
+    with pytest.raises(importance.Impossible, match="PERV do not vary"):
         importance.drivers(data.assign(PERV1=1.0, PERV2=2.0), mobi, np.random.default_rng(1), 50)
 
 

@@ -14,18 +14,10 @@ from typing import TypeVar
 import pandas as pd
 
 from cxlib.core import theme
+from cxlib.core.errors import Mistake
 from cxlib.core.result import Result, Text
 
 Stage = TypeVar("Stage", bound=Callable)
-
-
-class Impossible(ValueError):
-    """The data do not allow what was asked; `words` says why in both languages."""
-
-    def __init__(self, en: str, zh: str):
-        """The same message in English and Chinese."""
-        super().__init__(en)
-        self.words = {"en": en, "zh": zh}
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,9 @@ def absent(error: ValueError) -> Absent:
 
 def reason(error: ValueError) -> Text:
     """Why something was refused, in both languages as far as the refusal has both."""
-    return getattr(error, "words", None) or {"en": str(error), "zh": f"（原因为英文）{error}"}
+    if isinstance(error, Mistake):
+        return {language: error[language] for language in ("en", "zh")}
+    return {"en": str(error), "zh": f"（原因为英文）{error}"}
 
 
 def stage(function: Stage) -> Stage:

@@ -1,4 +1,4 @@
-"""What goes wrong through something a person can change: told as a sentence, in the language of the command."""
+"""What goes wrong through something a person can change: one family of errors, each told as a sentence, in the reader's language."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 class Mistake(Exception):
     """An error whose message is a sentence of :mod:`cxlib.core.words`; as a string it is the English one."""
 
-    def __init__(self, sentence: str | Mapping[str, str]):
+    def __init__(self, sentence: str | Mapping[str, str], zh: str = ""):
         """`sentence` says what is wrong, with which value, what is allowed and what to do."""
+        sentence = {"en": str(sentence), "zh": zh} if zh else sentence
         super().__init__(sentence)
         self.sentence = sentence
 
@@ -22,5 +23,21 @@ class Mistake(Exception):
         return self["en"]
 
 
+class DataError(Mistake, ValueError):
+    """The responses cannot be used as they are; the message says which column, why, and what to do."""
+
+
 class ModelError(Mistake, ValueError):
     """The model cannot be used; the message says what is wrong, why, and what to write instead."""
+
+
+class EffectError(ModelError):
+    """An effect cannot be read or is not in the model; the message says what to write instead."""
+
+
+class Impossible(Mistake, ValueError):
+    """The data do not allow what was asked; the message says why and what would."""
+
+
+class TruthError(Mistake, ValueError):
+    """The declared population cannot exist, or cannot be drawn; the message says where and what to change."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from cxlib.core.errors import Mistake
+from cxlib.core.errors import DataError
 from cxlib.core.result import Text
 from cxlib.core.words import _
 from cxlib.study.schema import Column
@@ -29,10 +29,6 @@ TIMES = (
     ("days", "day", "d", "天", "日"),
 )  # a declared unit also as others write it: survey sites export "256秒"
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
-
-
-class DataError(Mistake, ValueError):
-    """The responses do not fit the study file; the message says where, what was found and what to change."""
 
 
 def as_text(value: object) -> str | float:

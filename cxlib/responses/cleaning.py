@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
+from cxlib.core.errors import DataError
 from cxlib.core.result import Result, Text
 from cxlib.core.words import _, listed, plural
-from cxlib.responses.reading import DataError, Reading, check_items
+from cxlib.responses.reading import Reading, check_items
 from cxlib.stages import missing
 from cxlib.statistics.careless import even_odd, irv, longstring, mahalanobis
 from cxlib.study.conditions import where

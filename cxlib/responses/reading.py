@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import DataError
 from cxlib.core.result import Result, Text
 from cxlib.core.words import Sentence, _, joined, listed, n_, plural
-from cxlib.responses.cells import DataError, as_text, comma_note, convert, meanings, unblank
+from cxlib.responses.cells import as_text, comma_note, convert, meanings, unblank
 from cxlib.study.schema import Column, Study
 
 MOST_WORDS = 30

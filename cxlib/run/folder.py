@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import display, theme
-from cxlib.core.errors import Mistake
+from cxlib.core.errors import DataError, Impossible, Mistake
 from cxlib.core.result import Picture, Result, Text
 from cxlib.core.words import _, languages
 from cxlib.study.schema import Study, load
@@ -102,8 +102,8 @@ class Run:
 
     def attempt(self, stage: Callable, *args: Any, **kwargs: Any) -> Any:
         """What a stage gives, or, if the data do not allow it, an empty result that says why."""
-        from cxlib.core.absent import Impossible, absent
-        from cxlib.sem import DataError, ModelError
+        from cxlib.core.absent import absent
+        from cxlib.sem import ModelError
 
         try:
             return stage(*args, **kwargs)

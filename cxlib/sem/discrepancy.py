@@ -21,15 +21,6 @@ TOLERANCE = 1e-9
 than TOLERANCE·√(n/2) of its own standard error from the optimum, whatever the items' units."""
 
 
-class DataError(ValueError):
-    """The data cannot be used for the model; the message says which column, why, and what to do, in Chinese too if `zh` is given."""
-
-    def __init__(self, en: str, zh: str = ""):
-        """The message, in English and Chinese."""
-        super().__init__(en)
-        self.words = {"en": en, "zh": zh} if zh else None
-
-
 class Moments(NamedTuple):
     """Covariances (divisor n), means (or None) and number of rows of one group."""
 

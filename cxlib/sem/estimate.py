@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import DataError
 from cxlib.sem.discrepancy import (
     TOLERANCE,
-    DataError,
     Discrepancy,
     Moments,
     minimise,

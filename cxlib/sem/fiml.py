@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import DataError, Discrepancy, Moments, differentiate
+from cxlib.core.errors import DataError
+from cxlib.sem.discrepancy import Discrepancy, Moments, differentiate
 from cxlib.sem.model import Model
 
 LEAST_COVERAGE = 0.10

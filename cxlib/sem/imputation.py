@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import DataError, Discrepancy, Moments
+from cxlib.core.errors import DataError
+from cxlib.sem.discrepancy import Discrepancy, Moments
 from cxlib.sem.estimate import Fit, describe
 from cxlib.sem.fiml import moments, pattern_rows
 

@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import DataError
 from cxlib.sem.discrepancy import Discrepancy, Moments, minimise
-from cxlib.sem.estimate import DataError, Fit, describe, present, tested
+from cxlib.sem.estimate import Fit, describe, present, tested
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric, unchosen
 from cxlib.sem.responses import Responses, unit_variances

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import EffectError
 from cxlib.core.syntax import ARROW, ModelSyntaxError, chains, spelled
 from cxlib.sem.estimate import Z95
-from cxlib.sem.model import Model, ModelError
+from cxlib.sem.model import Model
 
 if TYPE_CHECKING:
     from cxlib.sem.estimate import Fit
@@ -38,10 +39,6 @@ COLUMNS = [
     "draws",
     "converged",
 ]
-
-
-class EffectError(ModelError):
-    """An effect cannot be read or is not in the model; the message says what to write instead."""
 
 
 class Effect(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.estimate import DataError
+from cxlib.core.errors import DataError
 
 CATEGORIES = 12
 """An item with more distinct answers is refused: its table is too sparse, and a normal-theory estimator fits."""

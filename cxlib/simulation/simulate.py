@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from cxlib.core.errors import TruthError
 from cxlib.core.syntax import path
 from cxlib.simulation.draws import Draw, Planned, Rows, Stream
 from cxlib.simulation.spoil import spoil
-from cxlib.simulation.truth import TruthError, population
+from cxlib.simulation.truth import population
 from cxlib.study.schema import Column, Study
 
 BLOCK = 12_000

@@ -16,15 +16,12 @@ import pandas as pd
 from pydantic import Field, ValidationError
 from scipy.special import ndtr
 
+from cxlib.core.errors import TruthError
 from cxlib.core.syntax import ModelSyntaxError
 from cxlib.core.syntax import read as terms_of
 from cxlib.simulation.draws import Declared, Draw
 from cxlib.simulation.spoil import KINDS
 from cxlib.study.schema import Study
-
-
-class TruthError(ValueError):
-    """The declared population cannot exist, or cannot be drawn; the message says where and what to change."""
 
 
 class Lift(Declared):

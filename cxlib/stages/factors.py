@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
-from cxlib.core.absent import Absent, Impossible, absent, stage
+from cxlib.core.absent import Absent, absent, stage
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result
 from cxlib.core.words import number, p_text, plural
 from cxlib.statistics.extraction import (

@@ -13,6 +13,7 @@ import pandas as pd
 from cxlib import sem
 from cxlib.core import theme
 from cxlib.core.absent import stage
+from cxlib.core.errors import EffectError
 from cxlib.core.result import Result, Text, relied
 from cxlib.core.syntax import rivals, without
 from cxlib.core.words import number, plural
@@ -20,7 +21,6 @@ from cxlib.sem.paths import (
     ARROW,
     COLUMNS,
     Effect,
-    EffectError,
     between,
     edges,
     effect,

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
+from cxlib.core.errors import DataError
 from cxlib.core.result import Result, Text
 from cxlib.core.words import p_text
-from cxlib.sem.discrepancy import DataError
 from cxlib.sem.fiml import moments, pattern_rows
 from cxlib.study.schema import Study
 

@@ -13,12 +13,12 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result
 from cxlib.core.words import number, plural
 from cxlib.diagram import forests
 from cxlib.statistics.consistency import (
     ENOUGH,
-    ScaleError,
     alpha,
     complete_rows,
     item_statistics,
@@ -159,7 +159,7 @@ def hierarchical(data: pd.DataFrame, study: Study) -> Result:
                 ),
             )
         except ValueError as error:
-            raise ScaleError(f"No omega: {error}", f"无法计算 ω：{error}") from error
+            raise Impossible(f"No omega: {error}", f"无法计算 ω：{error}") from error
         est, total = (
             fit.parameters.set_index(["lhs", "op", "rhs"])["est"],
             fit.implied[0].cov.to_numpy().sum(),
@@ -230,7 +230,7 @@ def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
         try:
             return Result(standard.assign(alpha_ordinal=sem.ordinal_alpha(frame)), {}, len(frame))
         except ValueError as error:
-            raise ScaleError(f"No ordinal alpha: {error}", f"无法计算有序 α：{error}") from error
+            raise Impossible(f"No ordinal alpha: {error}", f"无法计算有序 α：{error}") from error
 
     table, used, warnings = _each(data, study, ordinal)
     table = table.reindex(columns=["construct", "items", "n", "alpha_ordinal", "alpha_std"])
@@ -397,8 +397,8 @@ def _each(
         for part in parts:
             try:
                 result = part(frame)
-            except ScaleError as error:
-                notes.append(error.words)
+            except Impossible as error:
+                notes.append(error.sentence)
             else:
                 table, notes = table.assign(**result.table), [*notes, *result.warnings]
         tables.append(table)

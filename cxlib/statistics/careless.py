@@ -11,7 +11,8 @@ from contextlib import suppress
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import DataError, unit_diagonal
+from cxlib.core.errors import DataError
+from cxlib.sem.discrepancy import unit_diagonal
 from cxlib.sem.fiml import moments, pattern_rows
 
 

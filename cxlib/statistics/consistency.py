@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import words
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result
 from cxlib.core.words import plural
 
@@ -23,15 +24,6 @@ ENOUGH = (0.70, 0.80)
 """Alpha for early and for basic research (Nunnally 1978, Psychometric Theory): rules of thumb, not tests."""
 SPLITS = 10_000
 """Up to this many splits (16 items) all are computed; beyond, this many are drawn."""
-
-
-class ScaleError(ValueError):
-    """Items from which nothing can be computed; `words` says why in both languages."""
-
-    def __init__(self, en: str, zh: str):
-        """The same message in English and Chinese."""
-        super().__init__(en)
-        self.words = {"en": en, "zh": zh}
 
 
 def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
@@ -57,7 +49,7 @@ def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
 
     Raises
     ------
-    ScaleError
+    Impossible
         Fewer than two items or three complete rows, an item that is constant or not numeric.
 
     Notes
@@ -158,7 +150,7 @@ def omega_total(frame: pd.DataFrame) -> Result:
 
     Raises
     ------
-    ScaleError
+    Impossible
         As :func:`alpha`; with two items the model has more unknowns than covariances.
 
     Notes
@@ -171,7 +163,7 @@ def omega_total(frame: pd.DataFrame) -> Result:
     rows, warnings = complete_rows(frame)
     n, k = rows.shape
     if k < 3:
-        raise ScaleError(
+        raise Impossible(
             "Omega needs at least three items: two identify no one-factor model. Report split_half, here the "
             "Spearman–Brown coefficient (Eisinga et al. 2013, doi:10.1007/s00038-012-0416-3).",
             "ω 至少需要三个题项：两个题项无法识别单因子模型。宜报告 split_half，此处即 Spearman–Brown 系数"
@@ -245,7 +237,7 @@ def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> R
 
     Raises
     ------
-    ScaleError
+    Impossible
         As :func:`alpha`, or more than 16 items without `rng`.
 
     Notes
@@ -266,7 +258,7 @@ def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> R
         first = np.zeros((number, k))
         np.put_along_axis(first, np.array(list(chosen)), 1.0, axis=1)
     elif rng is None:
-        raise ScaleError(
+        raise Impossible(
             f"{k} items can be split in {number:,} ways, so splits are drawn: pass rng=, a numpy Generator.",
             f"{k} 个题项有 {number:,} 种分法，需要随机抽取：请传入 rng=。",
         )
@@ -333,7 +325,7 @@ def item_statistics(frame: pd.DataFrame) -> Result:
 
     Raises
     ------
-    ScaleError
+    Impossible
         As :func:`alpha`.
 
     Notes
@@ -411,21 +403,21 @@ def alpha_of(cov: np.ndarray) -> float:
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """The complete rows as floats, or a :class:`ScaleError` if some item is no finite number, or the same in all rows."""
+    """The complete rows as floats, or a :class:`Impossible` if some item is no finite number, or the same in all rows."""
     text = [str(c) for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
     if text:
-        raise ScaleError(
+        raise Impossible(
             f"The answers to {', '.join(text)} are not numbers. Code them as numbers first.",
             f"{'、'.join(text)} 的答案不是数值，请先编码为数值。",
         )
     rows, items = frame.astype(float).dropna(), ", ".join(map(str, frame.columns))
     if not np.isfinite(rows.to_numpy()).all():
-        raise ScaleError(
+        raise Impossible(
             f"Some answers to {items} are infinite. Correct or blank them.",
             f"{items} 中有无穷大的值，请更正或置为缺失。",
         )
     if same := ", ".join(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()])):
-        raise ScaleError(
+        raise Impossible(
             f"Every one of {len(rows)} complete rows has the same answer to {same}, so it goes with nothing. Leave it out.",
             f"{len(rows)} 行完整作答对 {same} 的回答全部相同，与任何题项都不相关，请剔除。",
         )
@@ -433,7 +425,7 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
-    """The complete rows as floats, with what is odd about them, or a :class:`ScaleError` if there is nothing to compute."""
+    """The complete rows as floats, with what is odd about them, or a :class:`Impossible` if there is nothing to compute."""
     k, total, n, items = (
         frame.shape[1],
         len(frame),
@@ -441,18 +433,18 @@ def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
         ", ".join(map(str, frame.columns)),
     )
     if k < 2:
-        raise ScaleError(
+        raise Impossible(
             f"A single item ({items}) has no internal consistency, so nothing is estimable.",
             f"单一题项（{items}）没有内部一致性，无法估计。",
         )
     if n < 3:
-        raise ScaleError(
+        raise Impossible(
             f"Only {plural(n, 'row')} answer{'s' if n == 1 else ''} all of {items}; at least 3 are needed.",
             f"只有 {n} 行完整回答 {items}，至少需要 3 行。",
         )
     rows = numbers(frame)
     if rows.sum(axis=1).var() <= 1e-12 * rows.var().sum():
-        raise ScaleError(
+        raise Impossible(
             f"The sum of {items} does not vary, so it has no reliability. Perhaps an item is not reverse-coded.",
             f"{items} 之和没有变异，因而没有信度。可能有题项未反向计分。",
         )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib import sem
-from cxlib.core.absent import Impossible
+from cxlib.core.errors import Impossible
 from cxlib.statistics.consistency import numbers
 
 CROSS_LOADING = 0.32

@@ -9,8 +9,8 @@ from functools import reduce
 
 import pandas as pd
 
+from cxlib.core.errors import DataError
 from cxlib.core.words import _
-from cxlib.responses.reading import DataError
 
 OPERATORS: dict[type, Callable] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
+from cxlib.core.errors import DataError
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number, p_text, plural
-from cxlib.responses.reading import DataError
 from cxlib.stages.description.composites import correlations, plot_correlations
 from cxlib.statistics.scores import scores
 from cxlib.study.schema import Study

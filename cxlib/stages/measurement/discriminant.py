@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cxlib.core.absent import Impossible, stage
+from cxlib.core.absent import stage
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result, relied
 from cxlib.core.words import number, plural
 

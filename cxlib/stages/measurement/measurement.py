@@ -13,7 +13,8 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
-from cxlib.core.absent import Impossible, stage
+from cxlib.core.absent import stage
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result
 from cxlib.core.words import number, p_text, plural
 from cxlib.diagram import forests

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
-from cxlib.core.absent import Impossible, stage
+from cxlib.core.absent import stage
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number
 from cxlib.sem import parse, paths
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cxlib.study.schema import Study
-
-
-class ImportanceError(Impossible):
-    """Importance is not defined for what was asked; the message says what to do instead."""
 
 
 def drivers(
@@ -87,13 +84,13 @@ def drivers(
             ),
         )
     if outcome not in study.constructs and outcome not in data.columns:
-        raise ImportanceError(
+        raise Impossible(
             f"'{outcome}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}.",
             f"“{outcome}”既不是构念也不是列。构念有：{'、'.join(study.constructs)}。",
         )
     names = list(predictors) or causes.get(outcome, [])
     if not names:
-        raise ImportanceError(
+        raise Impossible(
             f"Model '{model}' has no path into '{outcome}'. Give predictors=[…], or another outcome.",
             f"模型“{model}”中没有指向“{outcome}”的路径。请给出 predictors=[…]，或换一个结果变量。",
         )
@@ -106,12 +103,12 @@ def drivers(
     )
     complete = frame.dropna()
     if flat := [name for name in frame if complete[name].nunique() < 2]:
-        raise ImportanceError(
+        raise Impossible(
             f"The scores of {', '.join(flat)} do not vary, so importance is not defined. Leave them out.",
             f"{'、'.join(flat)} 的得分没有变异，无法定义重要性。请将其去掉。",
         )
     if len(complete) <= len(names) + 1:
-        raise ImportanceError(
+        raise Impossible(
             f"{len(complete)} respondents have all {len(names) + 1} scores; importance needs more than {len(names) + 1}. "
             "Ask more people, or give fewer predictors.",
             f"只有 {len(complete)} 名受访者具备全部 {len(names) + 1} 个得分；计算重要性须多于 {len(names) + 1} 名。请增加受访者或减少预测变量。",
@@ -125,7 +122,7 @@ def drivers(
         data.loc[complete.index, study.cluster] if study.cluster else None,
     )
     if not len(drawn):
-        raise ImportanceError(
+        raise Impossible(
             f"In no bootstrap sample of {len(complete)} respondents do all scores vary, so importance has no intervals. "
             "Ask more people.",
             f"{len(complete)} 名受访者的所有自助样本中得分都不全有变异，重要性没有区间。请增加受访者。",

@@ -19,6 +19,7 @@ import pandas as pd
 from cxlib import sem
 from cxlib.core import theme
 from cxlib.core.absent import stage
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number, p_text
 from cxlib.sem.discrepancy import inverted
@@ -44,10 +45,6 @@ DOUBT = {
     "en": "The solution cannot be trusted, so nothing is said about the interaction.",
     "zh": "该解不可信，因此不对交互作用下结论。",
 }
-
-
-class InteractionError(ValueError):
-    """What was asked of an interaction cannot be done; the message says what to do instead."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +104,7 @@ def products(
 
     Raises
     ------
-    InteractionError
+    Impossible
         Items are to be matched, but the lists differ in length.
 
     Notes
@@ -115,7 +112,7 @@ def products(
     Rows must be complete.  R: ``semTools::indProd(data, first, second, match = match, doubleMC = TRUE)``.
     """
     if match and len(first) != len(second):
-        raise InteractionError(
+        raise Impossible(
             f"match=True pairs items one to one, but there are {len(first)} and {len(second)}. Give as "
             "many of each, or match=False for all pairs."
         )
@@ -175,7 +172,7 @@ def interaction(
 
     Raises
     ------
-    InteractionError
+    Impossible
         A variable is unknown, has no items or is given twice, the method is unknown, or two stages are given no `rng`.
     ModelError, DataError
         The model is not identified, or the data cannot be used for it (if chosen automatically: an empty result).
@@ -189,9 +186,9 @@ def interaction(
     R: ``sem("X =~ …; W =~ …; Y =~ …; XW =~ x1.w1 + …; Y ~ X + W + XW", indProd(data, …), estimator = "MLR")``.
     """
     if method not in ("product", "two_stage"):
-        raise InteractionError(f"method='{method}' is unknown. Use 'product' or 'two_stage'.")
+        raise Impossible(f"method='{method}' is unknown. Use 'product' or 'two_stage'.")
     if method == "two_stage" and rng is None:
-        raise InteractionError(
+        raise Impossible(
             "method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=."
         )
     if not (outcome or predictor or moderator):
@@ -226,7 +223,7 @@ def interaction(
     items = {code: _items(data, study, code) for code in codes}
     listed = [item for code in codes for item in items[code]]
     if len(set(listed)) < len(listed):
-        raise InteractionError(
+        raise Impossible(
             f"Of {', '.join(codes)} two are the same or share an item. Give different ones."
         )
     alone = {
@@ -518,11 +515,11 @@ def _items(data: pd.DataFrame, study: Study, code: str) -> list[str]:
     """The items of a construct, or a column as its own item."""
     construct = study.constructs.get(code)
     if construct is None and code not in data.columns:
-        raise InteractionError(
+        raise Impossible(
             f"'{code}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}."
         )
     if construct is not None and not construct.items:
-        raise InteractionError(
+        raise Impossible(
             f"'{code}' has no items of its own to be multiplied. Use one of its parts: {', '.join(construct.of)}."
         )
     return [code] if construct is None else list(construct.items)
@@ -575,7 +572,7 @@ def _two_stage(
 
     draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
     if not draws.counts:
-        raise InteractionError(
+        raise Impossible(
             f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product'."
         )
     values, phi = frame[list(fit.model.observed)].to_numpy(float), fit.latent_covariance()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core.absent import absent, reason, stage
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Picture, Result, Text, relied
 from cxlib.core.words import number, p_text, plural
 from cxlib.sem.discrepancy import inverted
@@ -20,10 +21,6 @@ COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"
 
 Fits = Mapping[str, "sem.Fit | ValueError"]
 """Model → its fit, or why it cannot be fitted."""
-
-
-class StructureError(ValueError):
-    """What was asked of the structural model cannot be done; the message says what to do instead."""
 
 
 def sem_fit(
@@ -48,7 +45,7 @@ def sem_fit(
 
     Raises
     ------
-    StructureError
+    Impossible
         The study has no such model.
     ModelError, DataError
         The model is not identified, or the data cannot be used for it.
@@ -58,7 +55,7 @@ def sem_fit(
     R: ``lavaan::sem(syntax, data)``.
     """
     if model not in study.models:
-        raise StructureError(
+        raise Impossible(
             f"The study '{study.id}' has no model '{model}'. Its models: {', '.join(study.models)}."
         )
     return sem.fit(
