@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cxlib.core import display, theme
 from cxlib.core import words as core_words
-from cxlib.core.result import Result
+from cxlib.core.result import Result, block
 from cxlib.core.words import p_text, plural
 
 RESULT = Result(
@@ -68,22 +68,20 @@ def test_plural():
 
 
 def test_a_result_shows_its_warnings_above_its_numbers_and_n_below():
-    markup = display.block(RESULT)
+    markup = block(RESULT)
     assert (
         markup.index("Mind the &lt;gap&gt;.")
         < markup.index("1.235")
         < markup.index("Two items.")
         < markup.index("n = 12 · means")
     )
-    assert "两个题项。" in display.block(RESULT, "zh") and "题项</th>" in display.block(
-        RESULT, "zh"
-    )
+    assert "两个题项。" in block(RESULT, "zh") and "题项</th>" in block(RESULT, "zh")
     assert RESULT._repr_html_() == markup
 
 
 def test_a_long_table_says_that_it_is_cut():
     long = Result(pd.DataFrame({"x": range(100)}), {"en": "", "zh": ""}, 100)
-    assert "60 of 100 rows" in display.block(long)
+    assert "60 of 100 rows" in block(long)
 
 
 def test_whole_numbers_carry_no_digits_and_missing_ones_a_dash():

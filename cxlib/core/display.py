@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cxlib.core.words import catalogue, number
-
-if TYPE_CHECKING:
-    from cxlib.core.result import Result
 
 
 def embed(png: bytes, caption: str) -> str:
@@ -23,26 +19,6 @@ def embed(png: bytes, caption: str) -> str:
         f'<figure style="margin:0"><img style="max-width:100%" alt="{escape(caption, quote=True)}" '
         f'src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
     )
-
-
-def block(result: Result, language: str = "en", rows: int = 60) -> str:
-    """A result as HTML: its warnings above its numbers, the table, the sentence, n and method."""
-    from html import escape
-
-    parts = [f'<p class="cx-warning">⚠ {escape(w[language])}</p>' for w in result.warnings]
-    parts.append(html(result.table.head(rows), language))
-    if len(result.table) > rows:
-        more = {
-            "en": f"{rows} of {len(result.table)} rows; the file has all.",
-            "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行，文件中为全部。",
-        }
-        parts.append(f"<p><small>{more[language]}</small></p>")
-    parts.append(f"<p>{escape(result.text[language])}</p>")
-    note = " · ".join(
-        filter(None, [f"n = {result.n_used:,}" if result.n_used else "", result.method])
-    )
-    parts.append(f"<p><small>{escape(note)}</small></p>" if note else "")
-    return "\n".join(parts)
 
 
 def html(table: pd.DataFrame, language: str = "en", digits: int = 3) -> str:

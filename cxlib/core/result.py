@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from cxlib.core import display
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+F = TypeVar("F", bound=Callable[..., Any])
 Text = Mapping[str, str]
 """The same sentence in each language: ``{"en": …, "zh": …}``."""
 
@@ -35,7 +36,7 @@ class Result:
     warnings: tuple[Text, ...] = ()
 
     def _repr_html_(self) -> str:
-        return display.block(self)
+        return block(self)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,26 @@ def relied(text: Text, trustworthy: bool) -> Text:
     )
 
 
+def block(result: Result, language: str = "en", rows: int = 60) -> str:
+    """A result as HTML: its warnings above its numbers, the table, the sentence, n and method."""
+    from html import escape
+
+    parts = [f'<p class="cx-warning">⚠ {escape(w[language])}</p>' for w in result.warnings]
+    parts.append(display.html(result.table.head(rows), language))
+    if len(result.table) > rows:
+        more = {
+            "en": f"{rows} of {len(result.table)} rows; the file has all.",
+            "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行，文件中为全部。",
+        }
+        parts.append(f"<p><small>{more[language]}</small></p>")
+    parts.append(f"<p>{escape(result.text[language])}</p>")
+    note = " · ".join(
+        filter(None, [f"n = {result.n_used:,}" if result.n_used else "", result.method])
+    )
+    parts.append(f"<p><small>{escape(note)}</small></p>" if note else "")
+    return "\n".join(parts)
+
+
 def together(*notes: Text | tuple[Text, ...] | None) -> tuple[Text, ...]:
     """All that is to be said, once."""
     flat = [
@@ -66,3 +87,33 @@ def together(*notes: Text | tuple[Text, ...] | None) -> tuple[Text, ...]:
 def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> Result:
     """An empty, marked result."""
     return Result(pd.DataFrame(columns=list(columns)), why, 0, "not computed", together(notes, why))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the run folder: the contract between the stage that makes it and whoever reads it.
+
+    name : as under tables/; `*` stands for a name of the study (a model, a grouping)
+    columns : those it always has
+    more : those it has when they are asked for
+    open : whether further columns are names of the study (constructs, items, factors)
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    open: bool = False
+
+
+def makes(name: str, columns: str, *, more: str = "", open: bool = False) -> Callable[[F], F]:
+    """Declare, beside the function, a table that a run writes from what it returns; may stand several times.
+
+    The names of the columns are words of one string: ``@makes("mcar", "chisq df p patterns")``.
+    """
+
+    def declare(function: F) -> F:
+        table = Table(name, tuple(columns.split()), tuple(more.split()), open)
+        function.tables = (table, *getattr(function, "tables", ()))  # type: ignore[attr-defined]
+        return function
+
+    return declare

@@ -26,7 +26,7 @@ import pandas as pd
 
 from cxlib.core import display, theme
 from cxlib.core.errors import DataError, Impossible, Mistake
-from cxlib.core.result import Picture, Result, Text
+from cxlib.core.result import Picture, Result, Text, block
 from cxlib.core.words import _, languages
 from cxlib.study.schema import Study, load
 
@@ -122,7 +122,7 @@ class Run:
             n=result.n_used,
             method=result.method,
         )
-        return Shown(display.block(result, self.language, rows))
+        return Shown(block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: Picture) -> Shown:
         files = theme.render(picture)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxlib.core import display
-from cxlib.core.result import Result, Text
+from cxlib.core.result import Result, Text, block
 from cxlib.core.words import number, p_text
 from cxlib.run.failures import Failure, failures, shown
 from cxlib.stages.verdicts import WORDS as VERDICTS
@@ -191,7 +191,7 @@ def _table(folder: Path, name: str, language: str) -> str:
     )
     return (
         f"<details><summary>{WORDS['table'][language]}: {escape(name)}</summary>"
-        f'<div class="wide">{display.block(result, language, rows=30)}</div></details>'
+        f'<div class="wide">{block(result, language, rows=30)}</div></details>'
     )
 
 

@@ -1,0 +1,81 @@
+"""The house: which floor may import which, for every module there is and every one to come."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "cxlib").rglob("*.py"))
+MIDDLE = {"study", "statistics", "sem", "responses", "diagram", "simulation"}
+MAY = {
+    "core": set(),
+    "sem": {"core"},
+    "study": {"core"},
+    "statistics": {"core", "study", "sem"},
+    "responses": {"core", "study", "sem", "statistics"},
+    "diagram": {"core", "study"},
+    "simulation": {"core", "study"},
+    "stages": {"core", *MIDDLE},
+    "run": {"core", *MIDDLE, "stages"},
+}
+"""The floors, and the ones each may import."""
+
+
+def place(path: Path) -> tuple[str, ...]:
+    """Where a module stands, below cxlib: ("stages", "groups", "paths")."""
+    return path.relative_to(ROOT / "cxlib").with_suffix("").parts
+
+
+def imported(path: Path) -> list[tuple[str, ...]]:
+    """What a module imports of cxlib, wherever in it, as places."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            raise AssertionError(f"{path}: write the whole name of the module")
+    return [tuple(name.split(".")[1:]) for name in found if name.split(".")[0] == "cxlib"]
+
+
+def room(where: tuple[str, ...]) -> tuple[str, ...]:
+    """A floor; on the floor of the stages, one stage."""
+    return where[:2] if where[0] == "stages" else where[:1]
+
+
+def test_every_module_stands_on_a_floor():
+    assert {place(path)[0] for path in MODULES} - {"__init__"} == set(MAY)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: ".".join(place(p)))
+def test_imports_point_down(path):
+    here = place(path)
+    if here == ("__init__",):
+        return  # the face names every floor, and loads what is asked for
+    for there in imported(path):
+        assert there or here[0] == "run", f"{path.name} imports the face"
+        assert not there or room(there) == room(here) or there[0] in MAY[here[0]], ".".join(there)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    edges = {}
+    names = {place(path): path for path in MODULES}
+    for where, path in names.items():
+        edges[where] = {
+            found for there in imported(path) for found in (there, there[:-1]) if found in names
+        } - {where}
+    done: set[tuple[str, ...]] = set()
+
+    def walk(where: tuple[str, ...], above: tuple[tuple[str, ...], ...]) -> None:
+        assert where not in above, " -> ".join(".".join(p) for p in (*above, where))
+        if where not in done:
+            for there in sorted(edges[where]):
+                walk(there, (*above, where))
+            done.add(where)
+
+    for where in sorted(names):
+        walk(where, ())
