@@ -18,12 +18,11 @@ import pandas as pd
 
 from cxlib.core.errors import EffectError
 from cxlib.core.syntax import ARROW, ModelSyntaxError, chains, spelled
-from cxlib.sem.estimate import Z95
 from cxlib.sem.model import Model
+from cxlib.sem.resampling import Draws, intervals
+from cxlib.sem.result import Z95, Fit
 
 if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
-    from cxlib.sem.resampling import Draws
     from cxlib.study.schema import Study
 
 COLUMNS = [
@@ -235,8 +234,6 @@ def inference(
     not stopped by the number of draws.  BCa: Efron (1987), doi:10.1080/01621459.1987.10478410.
     """
     from scipy.special import ndtr
-
-    from cxlib.sem.resampling import intervals
 
     estimate = statistic(fit.theta[None])[0]
     slope = statistic(fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30

@@ -15,7 +15,7 @@ import pandas as pd
 from cxlib import sem
 from cxlib.core.errors import Impossible
 from cxlib.sem.discrepancy import inverted
-from cxlib.sem.estimate import Z95, tested
+from cxlib.sem.result import Z95, tested
 
 Items = Mapping[str, Sequence[str]]
 """Construct → its items."""

@@ -20,8 +20,8 @@ from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.syntax import path, steps
 from cxlib.core.words import p_text, plural
 from cxlib.sem import invariance, paths
-from cxlib.sem.estimate import Z95
 from cxlib.sem.restrictions import likelihood_ratios
+from cxlib.sem.result import Z95
 from cxlib.stages.groups import groups
 from cxlib.stages.groups.groups import Comparison, Ladder, numbered
 from cxlib.statistics.multiple_testing import holm

@@ -21,7 +21,7 @@ from cxlib.core.absent import stage
 from cxlib.core.errors import Impossible
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number, p_text
-from cxlib.sem.estimate import Z95, tested
+from cxlib.sem.result import Z95, tested
 from cxlib.statistics.interaction import (
     by_products,
     by_scores,
