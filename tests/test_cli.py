@@ -319,7 +319,7 @@ def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(
     made = json.loads((folder / "run.json").read_text("utf-8"))
     assert list(made["failed"]) == ["03_reliability"] and made["failed"]["03_reliability"]["cell"]
     kept = (folder / "notebooks" / "03_reliability.ipynb").read_text("utf-8")
-    assert how != "raises" or "ZeroDivisionError" in kept
+    assert RAISES[how] in kept and (how == "dies" or "ZeroDivisionError" in kept)
     assert [p.name for p in folder.parent.iterdir()] == ["ecsi"]
 
 
