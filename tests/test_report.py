@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -189,10 +190,16 @@ def test_simulated_data_are_named_before_anything_else(run):
 
 
 def test_the_word_document_holds_tables_figures_and_chinese(run):
-    package = zipfile.ZipFile(io.BytesIO(report.word(build(run, "zh"))))
+    page = build(run, "zh")
+    package = zipfile.ZipFile(io.BytesIO(report.word(page)))
     text = package.read("word/document.xml").decode()
     assert "是：质量影响价值。" in text and "<w:tbl>" in text
-    assert any(name.startswith("word/media/") for name in package.namelist())
+    drawn = {base64.b64decode(found) for found in re.findall(r"base64,([^\"]*)", page)}
+    assert (
+        drawn
+        and {package.read(name) for name in package.namelist() if name.startswith("word/media/")}
+        == drawn
+    )
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -224,7 +225,8 @@ def render(shown: Picture) -> tuple[bytes, ...]:
 
     files = [io.BytesIO() for _ in FORMATS]
     # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
-    with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
+    options = {**theme(shown.language), "figure.constrained_layout.use": False}
+    with matplotlib.rc_context(options), _fonts_without_shaping():
         area = _laid_out(shown.figure)
         # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
         # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
@@ -238,6 +240,26 @@ def render(shown: Picture) -> tuple[bytes, ...]:
             for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
                 shown.figure.savefig(file, format=kind, metadata=metadata, bbox_inches=area)
     return tuple(file.getvalue() for file in files)
+
+
+@contextlib.contextmanager
+def _fonts_without_shaping() -> Iterator[None]:
+    """Embed fonts in a PDF without the tables by which text is set: it is set already.
+
+    Cutting those tables to the characters used, for which matplotlib has no switch, takes fontTools most of the time of a PDF.
+    """
+    from fontTools import subset
+
+    class Options(subset.Options):
+        def __init__(self, **named: object) -> None:
+            super().__init__(**named)
+            self.drop_tables += ["GDEF", "GPOS", "GSUB", "MATH", "kern"]
+
+    plain, subset.Options = subset.Options, Options
+    try:
+        yield
+    finally:
+        subset.Options = plain
 
 
 def _laid_out(figure: Figure) -> Bbox:
