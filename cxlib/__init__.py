@@ -32,7 +32,7 @@ _STAGES = {
     "moderation": "stages.groups.moderation",
     "verdicts": "stages.verdicts",
     "simulate": "simulation.simulate",
-    "diagram": "diagram.drawing",
+    "diagram": "diagram",
     "sem": "sem",
 }
 __all__ = [*_FUNCTIONS, *_STAGES]  # noqa: PLE0604
