@@ -32,7 +32,7 @@ STAGES = {
     "moderation": "cxlib.stages.groups.moderation",
     "verdicts": "cxlib.stages.verdicts",
     "simulate": "cxlib.simulation.simulate",
-    "diagram": "cxlib.diagram.drawing",
+    "diagram": "cxlib.diagram",
     "sem": "cxlib.sem",
 }
 """The stages and what else notebooks call, by the name they use."""
