@@ -10,12 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from cxlib.core.result import Picture, Text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
@@ -114,39 +112,6 @@ def blank(words: Text, language: str) -> tuple[Figure, Text]:
         linespacing=LEADING,
     )
     return figure, words
-
-
-def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
-    """Draw estimates with their intervals, about zero, in lines from the top down.
-
-    Parameters
-    ----------
-    axes : Axes
-    rows : DataFrame
-        est, ci_low, ci_high; place (0 is the first line; fractions stand between), colour, mark, hollow.
-    labels : sequence of str
-        One a line.
-    """
-    for row in rows.itertuples():
-        axes.plot(
-            [row.ci_low, row.ci_high],
-            [row.place, row.place],
-            color=row.colour,
-            linewidth=2,
-            alpha=0.6,
-        )
-        axes.plot(
-            row.est,
-            row.place,
-            row.mark,
-            color=row.colour,
-            markersize=6,
-            markerfacecolor="white" if row.hollow else row.colour,
-        )
-    axes.axvline(0, color=MUTED, linewidth=1)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
 
 
 @functools.cache
