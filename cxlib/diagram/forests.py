@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +21,43 @@ LINES = 55
 """A forest of items has another panel for every so many lines."""
 
 
+def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Draw estimates with their intervals, about zero, in lines from the top down.
+
+    Parameters
+    ----------
+    axes : Axes
+    rows : DataFrame
+        est, ci_low, ci_high; place (0 is the first line; fractions stand between), colour, mark, hollow.
+    labels : sequence of str
+        One a line.
+    """
+    for row in rows.itertuples():
+        axes.plot(
+            [row.ci_low, row.ci_high],
+            [row.place, row.place],
+            color=row.colour,
+            linewidth=2,
+            alpha=0.6,
+        )
+        axes.plot(
+            row.est,
+            row.place,
+            row.mark,
+            color=row.colour,
+            markersize=6,
+            markerfacecolor="white" if row.hollow else row.colour,
+        )
+    axes.axvline(0, color=theme.MUTED, linewidth=1)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
 def labelled(axes: Axes, rows: pd.DataFrame, language: str) -> None:
     """Draw rows (label, est, ci_low, ci_high, colour, heading) from the top down; a heading has no estimate."""
     known = rows.dropna(subset="est")
-    theme.forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"])
+    forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"])
     for tick, row in zip(axes.get_yticklabels(), rows.itertuples(), strict=True):
         if row.heading:
             tick.set(fontweight="bold", color=row.colour)

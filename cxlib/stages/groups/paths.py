@@ -19,6 +19,7 @@ from cxlib.core import theme
 from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.syntax import path, steps
 from cxlib.core.words import p_text, plural
+from cxlib.diagram import forests
 from cxlib.sem import invariance, paths
 from cxlib.sem.estimate import Z95
 from cxlib.sem.restrictions import likelihood_ratios
@@ -381,7 +382,7 @@ def plot_paths(
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
     different = [tests[effect, "direct"] < 0.05 for effect in effects]
     at, ends = table["group"].map(names.index), table["effect"].str.split(" -> ").str[-1]
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             place=table["effect"].map(effects.index)
