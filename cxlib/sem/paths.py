@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,6 @@ from cxlib.core.syntax import ARROW, ModelSyntaxError, chains, spelled
 from cxlib.sem.model import Model
 from cxlib.sem.resampling import Draws, intervals
 from cxlib.sem.result import Z95, Fit
-
-if TYPE_CHECKING:
-    from cxlib.study.schema import Study
 
 COLUMNS = [
     "effect",
@@ -142,22 +139,6 @@ def predictors(model: Model) -> dict[str, list[str]]:
     return {
         outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)
     }
-
-
-def label(name: str, study: Study, language: str) -> str:
-    """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
-    from cxlib.diagram.drawing import ROLE_WORDS
-
-    out = []
-    for codes in (
-        step.split(" + ") for step in name.split(ARROW)
-    ):  # a table's name of an effect or of a contrast
-        roles = {study.role(code) for code in codes if code in study.constructs}
-        if len(codes) > 2 and len(roles) == 1:
-            out.append(ROLE_WORDS[roles.pop()][language == "zh"])
-        else:
-            out.append(" + ".join(study.name(code, language) for code in codes))
-    return " → ".join(out)
 
 
 def values(

@@ -26,6 +26,7 @@ from cxlib.stages.groups import groups
 from cxlib.stages.groups.groups import Comparison, Ladder, numbered
 from cxlib.statistics.multiple_testing import holm
 from cxlib.study.levels import level_name
+from cxlib.study.names import named_effect
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -394,7 +395,7 @@ def plot_paths(
             ],
         ),
         [
-            ("* " if sure else "") + paths.label(effect, study, language)
+            ("* " if sure else "") + named_effect(study, effect)[language]
             for effect, sure in zip(effects, different, strict=True)
         ],
     )
@@ -504,7 +505,7 @@ def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
         sure, form = part[part["p_adjusted"] < 0.05], {"en": "{} ({})", "zh": "{}（{}）"}
         shown = {
             lang: [
-                words.format(paths.label(row.effect, compared.study, lang), p_text(row.p_adjusted))
+                words.format(named_effect(compared.study, row.effect)[lang], p_text(row.p_adjusted))
                 for row in sure.head(4).itertuples()
             ]
             for lang, words in form.items()
