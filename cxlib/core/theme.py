@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,12 @@ FAMILIES = {
         "Microsoft YaHei",
     ),
 }
-"""The first draws the figures and comes with a package; the others are for whoever opens an SVG file, whose text stays text."""
+"""The first draws the figures and comes with a package; the others are for whoever opens an SVG file, whose text stays text.
+A language that is not named here is drawn as English is."""
+
+
+POSTSCRIPT = {"Noto Sans SC"}
+"""Fonts whose outlines are PostScript's, not TrueType's."""
 
 
 WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
@@ -159,18 +164,19 @@ def _register() -> None:
     fontManager.ttflist[:0] = [regular, replace(regular, weight=700)]
 
 
-def theme(language: str = "en") -> dict:
+def theme(language: str = "en") -> dict[str, Any]:
     """The rcParams of every figure."""
     import seaborn
 
     _register()
-    other = "en" if language == "zh" else "zh"
+    own = FAMILIES.get(language, FAMILIES["en"])
+    others = [fonts for fonts in FAMILIES.values() if fonts != own]
     return {
         **seaborn.axes_style("whitegrid"),
         **seaborn.plotting_context("notebook", font_scale=0.9),
-        # matplotlib looks for a missing character in one font a family, so the font of the other language is a family too.
-        "font.family": [FAMILIES[language][0], "sans-serif", FAMILIES[other][0]],
-        "font.sans-serif": list(FAMILIES[language]),
+        # matplotlib looks for a missing character in one font a family, so the fonts of other languages are families too.
+        "font.family": [own[0], "sans-serif", *(fonts[0] for fonts in others)],
+        "font.sans-serif": list(own),
         "axes.edgecolor": GRID,
         "axes.labelcolor": INK,
         "text.color": INK,
@@ -191,11 +197,11 @@ def theme(language: str = "en") -> dict:
     }
 
 
-def picture(draw: Callable) -> Callable[..., Picture]:
+def picture(draw: Callable[..., tuple[Figure, Text]]) -> Callable[..., Picture]:
     """Make a drawing function, `draw(..., language="en")` returning (figure, caption), return a :class:`Picture` in the one theme."""
 
     @functools.wraps(draw)
-    def wrapped(*args, language: str = "en", **kwargs) -> Picture:
+    def wrapped(*args: Any, language: str = "en", **kwargs: Any) -> Picture:
         import matplotlib
         from matplotlib import pyplot
 
@@ -220,6 +226,7 @@ def render(shown: Picture) -> tuple[bytes, ...]:
     import io
 
     import matplotlib
+    from matplotlib import rcParams
     from matplotlib.text import Text as Label
 
     files = [io.BytesIO() for _ in FORMATS]
@@ -229,12 +236,10 @@ def render(shown: Picture) -> tuple[bytes, ...]:
         # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
         # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
         # What the ticks say is known once the figure has been laid out.
-        chinese = any(
+        postscript = rcParams["font.family"][0] in POSTSCRIPT or any(
             re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label)
         )
-        with matplotlib.rc_context(
-            {"pdf.fonttype": 3 if chinese or shown.language == "zh" else 42}
-        ):
+        with matplotlib.rc_context({"pdf.fonttype": 3 if postscript else 42}):
             for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
                 shown.figure.savefig(file, format=kind, metadata=metadata, bbox_inches=area)
     return tuple(file.getvalue() for file in files)
