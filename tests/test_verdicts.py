@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from fnmatch import fnmatch
 
 import numpy as np
 import pandas as pd
@@ -338,6 +339,42 @@ def test_other_stages_can_hand_in_tests_and_what_lacks_data_is_listed():
     )
     assert "items on price" in table.loc["C", "note"]
     assert set(judged(own, tables())["verdict"]) == {"not tested"}
+
+
+def test_verdicts_rest_on_the_declared_tables_and_columns_alone():
+    """A run that holds nothing but what READS names gives the same verdicts, and no other table is asked for."""
+    own = asking(
+        A={"path": "PERV ~ PERQ"},
+        B={"effect": "PERQ -> PERV -> CUSA"},
+        C={"model": "odd", "path": "CUSA ~ IMAG"},
+        D={"nested": "less", "sign": "<>"},
+        E={"of": "a ~ b", "kind": "slope"},
+    )
+    comparison = {"model": ["main", "less"], "n": 250, "d_chisq": [0, 9.0], "d_df": [0, 1]}
+    tested = {"id": ["E"], "est": 0.4, "ci_low": 0.2, "ci_high": 0.6, "p": 0.001, "n": 199}
+    whole = tables(
+        [path("PERV", "PERQ", 0.5)],
+        [effect("PERQ -> PERV -> CUSA", "specific", 0.2)],
+        sem_parameters_odd=pd.DataFrame([path("CUSA", "IMAG", 0.4)]),
+        model_comparison=pd.DataFrame(comparison | {"d_p": [np.nan, 0.001]}),
+        hypothesis_tests=pd.DataFrame(tested),
+        sem_fit=FIT,
+    )
+    asked = []
+
+    def declared_only(name: str) -> pd.DataFrame:
+        asked.append(name)
+        declared = [t for t in verdicts.READS if fnmatch(name, t.name)]
+        wanted = {column for t in declared for column in (*t.columns, *t.more)}
+        return whole[name][[column for column in whole[name] if column in wanted]]
+
+    bare = verdicts.hypotheses(own, declared_only)
+    full = verdicts.hypotheses(own, whole)
+    pd.testing.assert_frame_equal(bare.table, full.table)
+    assert set(bare.table["verdict"]) == {"supported"}
+    assert verdicts.answer(own, bare, declared_only) == verdicts.answer(own, full, whole)
+    assert {"sem_parameters_odd", "model_comparison", "sem_fit"} <= set(asked)
+    assert all(any(fnmatch(name, t.name) for t in verdicts.READS) for name in asked)
 
 
 def test_a_fixed_path_is_not_tested():

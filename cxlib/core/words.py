@@ -42,8 +42,8 @@ from pathlib import Path
 from typing import Any
 
 LOCALE = Path(__file__).resolve().parents[1] / "locale"
-SEPARATORS = {"zh": "、"}
-"""What stands between the names of a list; ", " where nothing else is said."""
+SEPARATORS, CLAUSES = {"zh": "、"}, {"zh": "；"}
+"""What stands between the names of a list, ", " where nothing else is said, and between clauses, else "; "."""
 UNSPACED = {"zh"}
 """Languages that put no space between sentences."""
 Key = tuple[str, str]
@@ -145,6 +145,11 @@ def listed(names: Iterable[Any], most: int | None = None) -> Sentence:
     if most is None or len(names) <= most:
         return shown
     return _("{names}, … ({n:,} in all)", names=shown, n=len(names))
+
+
+def clauses(parts: Iterable[Any]) -> Sentence:
+    """What is listed with commas of its own, set apart by semicolons."""
+    return Joined(parts, CLAUSES, "; ")
 
 
 def said(value: Any, language: str) -> Any:

@@ -233,7 +233,7 @@ def _verdict_table(folder: Path, name: str, title: str, language: str) -> str:
 def _verdict_row(row: Mapping, language: str) -> str:
     verdict = str(row["verdict"])
     key = next((v for v in VERDICTS if verdict.startswith(v)), verdict)
-    shown = verdict.replace(key, VERDICTS.get(key, key), 1) if language == "zh" else verdict
+    shown = verdict.replace(key, VERDICTS[key][language], 1) if key in VERDICTS else verdict
     estimate = f"{number(row['est'])} [{number(row['ci_low'])}, {number(row['ci_high'])}]"
     p = row.get("p_adjusted", float("nan"))
     cells = [

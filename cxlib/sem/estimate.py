@@ -7,170 +7,26 @@ exact (see :mod:`cxlib.sem.discrepancy`), whatever the start.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import DataError
-from cxlib.sem.discrepancy import (
-    TOLERANCE,
-    Discrepancy,
-    Moments,
-    minimise,
-    pseudo_inverted,
-    unit_diagonal,
-)
-from cxlib.sem.fiml import FullInformation, Patterns, account, saturated
-from cxlib.sem.model import Model, ModelError, parse, replicate, standardize
-from cxlib.sem.robust import count_clusters, inference
+from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Moments, minimise
+from cxlib.sem.fiml import Patterns, account, objective, saturated
+from cxlib.sem.imputation import impute, pool
+from cxlib.sem.model import Model, ModelError, parse, replicate
+from cxlib.sem.ordinal import fit_ordinal
+from cxlib.sem.result import METHODS, Fit
+from cxlib.sem.samples import moments_of, numeric, present, usable
+from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
 
-Z95 = 1.959963984540054
 MANY = 0.10
 """A larger share of rows lost to missing answers is called many, and the way round it named."""
-CONDITION = 100.0
-"""Largest condition index of a solution that may be trusted.  The expected information is X'X of the
-regression of the weighted moments on the parameters; with X's columns scaled to unit length the index
-√(λ_max/λ_min) does not depend on units, and above 100 the parameters are collinear beyond use (Belsley,
-Kuh & Welsch 1980, doi:10.1002/0471725153): the least determined combination of them has a standard
-error dozens of times larger than its parts would have alone.  Intercepts are taken out first, so that
-it does not depend on where the scales begin either."""
-
-
-METHODS = {
-    ("ML", "listwise"): "maximum likelihood, standard errors from the expected information",
-    (
-        "MLR",
-        "listwise",
-    ): "maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
-    ("ML", "mi"): "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3",
-    (
-        "MLR",
-        "mi",
-    ): "maximum likelihood in multiply imputed data, {robust}, pooled by Rubin's rules, χ² as D3, scaled by the mean "
-    "of the Yuan-Bentler factors (Mplus variant)",
-    (
-        "ML",
-        "fiml",
-    ): "full-information maximum likelihood, standard errors from the observed information",
-    (
-        "MLR",
-        "fiml",
-    ): "full-information maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
-    **{
-        (
-            "WLSMV",
-            missing,
-        ): "WLSMV: DWLS of polychoric correlations, robust standard errors, scaled and shifted χ²"
-        for missing in ("listwise", "pairwise")
-    },
-}
-"""What an estimator does, by its name and the treatment of missing values."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A fitted model.
-
-    theta : free numbers in the order of ``model.table.free``; vcov : their covariances, 2/n H⁻¹ of
-    the expected information ("fiml": of the observed one), robust with estimator "MLR"; parameters : lhs, op, rhs, est, se, z, p,
-    ci_low, ci_high, std (std.all), label, and group if there are several (a fixed one has no se); sample, implied : :class:`Moments`
-    of each group; r2 : variable, r2; condition : largest variance inflation of an estimate;
-    converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
-    the data determine every parameter and its standard error, else verdicts are withheld; warnings : reasons, en and zh;
-    scaling : what χ² is divided by to be scaled (NaN for "ML"); cluster : column whose clusters the standard errors
-    take as the independent units (empty: rows); patterns : the rows of each group, where
-    the rows themselves were used; imputed : the fits that "mi" pooled.
-    """
-
-    model: Model
-    theta: np.ndarray = field(repr=False)
-    vcov: np.ndarray = field(repr=False)
-    parameters: pd.DataFrame = field(repr=False)
-    sample: tuple[Moments, ...] = field(repr=False)
-    implied: tuple[Moments, ...] = field(repr=False)
-    r2: pd.DataFrame = field(repr=False)
-    fmin: float
-    n_used: int
-    condition: float
-    converged: bool
-    proper: bool
-    trustworthy: bool
-    warnings: tuple[dict[str, str], ...] = ()
-    groups: tuple[str, ...] = ("",)
-    estimator: str = "ML"
-    missing: str = "listwise"
-    cluster: str = ""
-    scaling: float = np.nan
-    patterns: tuple[Patterns, ...] = field(default=(), repr=False)
-    imputed: tuple[Fit, ...] = field(default=(), repr=False)
-
-    @property
-    def df(self) -> int:
-        """Degrees of freedom."""
-        return self.model.df
-
-    @property
-    def chisq(self) -> float:
-        """χ² = n·F."""
-        return self.n_used * self.fmin
-
-    @property
-    def method(self) -> str:
-        """What was done, in words."""
-        errors = self.clustering["en"].strip(" .").replace("Standard errors are", "standard errors")
-        return METHODS[self.estimator, self.missing].format(
-            robust=errors or "Huber-White standard errors"
-        )
-
-    @property
-    def clustering(self) -> dict[str, str]:
-        """A sentence on the clusters that the standard errors allow for, empty if there are none."""
-        if not self.cluster:
-            return {"en": "", "zh": ""}
-        j = count_clusters((self.imputed[0] if self.imputed else self).patterns)
-        return {
-            "en": f" Standard errors are robust to non-normality and to respondents of one {self.cluster} ({j} clusters).",
-            "zh": f"标准误对非正态和同一 {self.cluster} 的受访者（{j} 个群）稳健。",
-        }
-
-    def discrepancy(self, model: Model | None = None) -> Discrepancy:
-        """The function that was minimised, or the same of another model of the same variables."""
-        return _function(
-            model or self.model, self.sample, self.patterns if self.missing == "fiml" else ()
-        )
-
-    def standardized(self) -> np.ndarray:
-        """Completely standardised values (std.all), one a row of `parameters`."""
-        return standardize(self.model, self.theta)
-
-    def latent_covariance(self, group: int = 0) -> pd.DataFrame:
-        """Implied covariances of the latent variables."""
-        phi = self.discrepancy().point(self.theta, group).phi
-        size = len(self.model.latent)
-        return pd.DataFrame(phi[:size, :size], self.model.latent, self.model.latent)
-
-    def parameter(self, lhs: str, op: str, rhs: str = "", group: int = 0) -> pd.Series:
-        """The row of `parameters` with this name."""
-        table = self.parameters
-        pair = (table["lhs"] == lhs) & (table["rhs"] == rhs)
-        if op == "~~":
-            pair |= (table["lhs"] == rhs) & (table["rhs"] == lhs)
-        found = table[pair & (table["op"] == op)]
-        if len(found) <= group:
-            known = table.loc[
-                (table["op"] == "|") == (op == "|"), ["lhs", "op", "rhs"]
-            ].drop_duplicates()
-            raise ModelError(
-                f"'{lhs} {op} {rhs}' is not in the model. Its {'thresholds' if op == '|' else 'parameters'} are: "
-                + ", ".join(" ".join(name) for name in known.to_numpy())
-                + "."
-            )
-        return found.iloc[group]
 
 
 def fit(
@@ -258,8 +114,6 @@ def fit(
             ),
         )
     if estimator == "WLSMV":
-        from cxlib.sem.ordinal import fit_ordinal
-
         if means:
             raise ModelError(
                 "estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'."
@@ -282,7 +136,7 @@ def fit(
             "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
         )
     columns = [name for name in (group, cluster) if name]
-    values = _numeric(data, model, columns)
+    values = numeric(data, model, columns)
     needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[
         missing
     ]
@@ -305,7 +159,7 @@ def fit(
 
     def solve(rows: list[pd.DataFrame], missing: str, notes: Sequence[dict[str, str]] = ()) -> Fit:
         """Fit these rows of every group."""
-        samples = [saturated(part) if full else _moments(part) for part in rows]
+        samples = [saturated(part) if full else moments_of(part) for part in rows]
         patterns = (
             [
                 Patterns(part.to_numpy(), None if cluster is None else units[mine])
@@ -319,8 +173,6 @@ def fit(
         )
 
     if missing == "mi":
-        from cxlib.sem.imputation import impute, pool
-
         return pool(
             [solve([impute(part, rng) for part in parts], "listwise") for _ in range(imputations)],
             account(values, kept, needed),
@@ -394,19 +246,6 @@ def fit_moments(
     )
 
 
-def _moments(rows: pd.DataFrame) -> Moments:
-    """Moments of complete rows."""
-    centred = rows - rows.mean()
-    return Moments(centred.T @ centred / len(rows), rows.mean(), len(rows))
-
-
-def _function(
-    model: Model, samples: Sequence[Moments], patterns: Sequence[Patterns]
-) -> Discrepancy:
-    """The discrepancy of rows by pattern, or of moments if there are none."""
-    return FullInformation(model, samples, patterns) if patterns else Discrepancy(model, samples)
-
-
 def _fit(
     model: Model,
     samples: list[Moments],
@@ -441,8 +280,8 @@ def _fit(
             f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers."
         )
     for sample in samples:
-        _usable(sample, model)
-    function, found = _function(model, samples, patterns if missing == "fiml" else ()), []
+        usable(sample, model)
+    function, found = objective(model, samples, patterns if missing == "fiml" else ()), []
     moments = Discrepancy(model, samples)
     for propose in (
         lambda: start,
@@ -460,259 +299,4 @@ def _fit(
     )
     return describe(
         function, theta, decrement, notes, groups, patterns, estimator, missing, cluster
-    )
-
-
-def present(wanted: Sequence[str], columns: pd.Index) -> None:
-    """Raise for a variable that the data do not have, with the nearest names."""
-    have = [str(name) for name in columns]
-    for name in wanted:
-        if name not in have:
-            near = difflib.get_close_matches(name, have, n=3, cutoff=0.5)
-            hint = (
-                f"Did you mean {' or '.join(near)}?"
-                if near
-                else f"Its columns are {', '.join(have[:20])}."
-            )
-            raise DataError(
-                f"The model uses '{name}', which is not a column of the data. {hint} "
-                f"If '{name}' is a latent variable, define it: '{name} =~ item1 + item2 + item3'."
-            )
-
-
-def _numeric(data: pd.DataFrame, model: Model, columns: Sequence[str]) -> pd.DataFrame:
-    """The model's columns as floats, NaN where missing."""
-    present([*model.observed, *columns], data.columns)
-    out = {}
-    for name in model.observed:
-        column = data[name]
-        if isinstance(column, pd.DataFrame):
-            raise DataError(
-                f"The data have {column.shape[1]} columns called '{name}'. Give each its own name."
-            )
-        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
-            raise DataError(
-                f"Column '{name}' is not numeric (it is {column.dtype}). Code it as numbers first, "
-                "for a category one 0/1 column a level."
-            )
-        out[name] = column.to_numpy(float, na_value=np.nan)
-        if np.isinf(out[name]).any():
-            raise DataError(
-                f"Column '{name}' has infinite values. Set them to missing or correct them."
-            )
-    return pd.DataFrame(out, index=data.index)
-
-
-def _usable(sample: Moments, model: Model) -> None:
-    """Raise where a covariance matrix cannot be fitted, and name the columns to blame."""
-    s, names = sample.cov.to_numpy(), list(model.observed)
-    if sample.n <= len(names):
-        raise DataError(
-            f"There are {sample.n} complete rows for {len(names)} variables; more rows than variables are "
-            "needed. Use a smaller model, or see which columns have the missing values.",
-            f"{len(names)} 个变量只有 {sample.n} 个完整行；行数须多于变量数。请用更小的模型，或查看缺失值在哪些列。",
-        )
-    sd = np.sqrt(np.maximum(np.diag(s), 0))
-    unit = np.where(sd > 0, sd, 1)
-    if not np.isfinite(s).all() or not np.allclose(
-        s / np.outer(unit, unit), s.T / np.outer(unit, unit)
-    ):
-        raise DataError(
-            "The covariance matrix has missing or infinite entries, or is not symmetric."
-        )
-    size = np.zeros(len(sd)) if sample.mean is None else 1e-10 * np.abs(sample.mean.to_numpy())
-    if (flat := sd <= size).any():
-        name = names[int(np.argmax(flat))]
-        raise DataError(
-            f"Column '{name}' is constant. Leave it out of the model.",
-            f"列“{name}”的取值全部相同，请将其移出模型。",
-        )
-    values, vectors = np.linalg.eigh(s / np.outer(sd, sd))
-    if values[0] < 1e-10:
-        guilty = [
-            name for name, weight in zip(names, vectors[:, 0], strict=True) if abs(weight) > 1e-4
-        ]
-        raise DataError(
-            f"Columns {', '.join(guilty)} are identical or exact combinations of each other, so the "
-            "covariance matrix cannot be inverted. Leave one of them out.",
-            f"列 {'、'.join(guilty)} 相同或互为精确组合，协方差矩阵不可逆。请去掉其中一个。",
-        )
-
-
-def tested(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows (est, se) with z, p and 95 % interval."""
-    from scipy.special import ndtr
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = rows["est"] / rows["se"]
-    return rows.assign(
-        z=z,
-        p=2 * ndtr(-np.abs(z)),
-        ci_low=rows["est"] - Z95 * rows["se"],
-        ci_high=rows["est"] + Z95 * rows["se"],
-    )
-
-
-def describe(
-    function: Discrepancy,
-    theta: np.ndarray,
-    decrement: float,
-    notes: list[dict],
-    groups: tuple,
-    patterns: Sequence[Patterns],
-    estimator: str,
-    missing: str,
-    cluster: str = "",
-    vcov: np.ndarray | None = None,
-) -> Fit:
-    """Tables and warnings of a solution."""
-    model, table = function.model, function.model.table
-    information = function.information(theta)
-    intercepts = np.isin(np.arange(model.npar) + 1, table.loc[table["op"] == "~1", "free"])
-    block, across = (
-        information[np.ix_(intercepts, intercepts)],
-        information[np.ix_(~intercepts, intercepts)],
-    )
-    rest = (
-        information[np.ix_(~intercepts, ~intercepts)] - across @ pseudo_inverted(block) @ across.T
-    )
-    values, vectors = np.linalg.eigh(unit_diagonal(rest)[0])
-    identified = values[0] > 1e-10 and (
-        not intercepts.any() or np.linalg.eigvalsh(unit_diagonal(block)[0])[0] > 1e-10
-    )
-    condition = float(np.sqrt(values[-1] / values[0])) if identified else np.inf
-    vcov, scaling, more = (
-        (vcov, np.nan, []) if vcov is not None else inference(function, theta, patterns, estimator)
-    )
-    if identified:
-        notes.extend(more)
-    else:
-        vcov, scaling = np.full_like(information, np.nan), np.nan
-    certain = bool(np.isfinite(vcov).all())
-    if identified and not certain:
-        notes.append(
-            {
-                "en": "The information matrix is not positive definite at the solution: there are no standard errors, so nothing "
-                "can be tested. Use a simpler model, or missing='listwise' if the model has few complete pairs of answers.",
-                "zh": "解处的信息矩阵非正定：无法给出标准误，因而不能检验。请使用更简单的模型；若两两同时作答的行很少，可改用 missing='listwise'。",
-            }
-        )
-
-    number = table["free"].to_numpy(int)
-    estimated = (number > 0) & table["exo"].eq(0).to_numpy()
-    se = np.where(estimated, np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1], np.nan)
-    parameters = tested(table[["lhs", "op", "rhs"]].assign(est=model.values(theta), se=se)).assign(
-        std=standardize(model, theta), label=table["label"]
-    )
-    if model.n_groups > 1:
-        parameters["group"] = [groups[g] for g in table["group"]]
-    variance = table["op"].eq("~~") & table["lhs"].eq(table["rhs"])
-    endogenous = {*table.loc[table["op"] == "=~", "rhs"], *table.loc[table["op"] == "~", "lhs"]}
-    r2 = parameters[variance & table["lhs"].isin(endogenous)]
-    r2 = r2.assign(variable=r2["lhs"], r2=(1 - r2["std"]).where(r2["std"] >= 0))
-    r2 = r2[["variable", "r2", *(["group"] if model.n_groups > 1 else [])]].reset_index(drop=True)
-
-    converged, flaws = decrement < TOLERANCE, []
-    if not converged:
-        notes.append(
-            {
-                "en": "The estimation found no optimum: the numbers are where it stopped, not estimates.",
-                "zh": "估计没有收敛：所列数字只是停止处的值，不是估计值。",
-            }
-        )
-    for row in parameters[variance & (parameters["est"] < 0)].itertuples():
-        where = f" ({row.group})" if model.n_groups > 1 else ""
-        flaws.append(
-            {
-                "en": f"The variance of {row.lhs}{where} is estimated negative ({row.est:.3g}).",
-                "zh": f"{row.lhs}{where} 的方差估计值为负（{row.est:.3g}）。",
-            }
-        )
-    implied = []
-    for group, sample in enumerate(function.samples):
-        at, names = function.point(theta, group), list(model.observed)
-        implied.append(
-            Moments(
-                pd.DataFrame(at.sigma, names, names),
-                pd.Series(at.mu, names) if model.means else None,
-                sample.n,
-            )
-        )
-        part, size = model.matrices(theta, group), len(model.latent)
-        rest = (
-            part["theta"]
-            + part["lambda"][:, size:] @ part["psi"][size:, size:] @ part["lambda"][:, size:].T
-        )
-        for matrix, en, zh in (
-            (at.phi[:size, :size], "latent variables", "潜变量"),
-            (rest, "residuals", "残差"),
-        ):
-            if (
-                len(matrix)
-                and np.diag(matrix).min() >= 0
-                and np.linalg.eigvalsh(unit_diagonal(matrix)[0])[0] < -1e-10
-            ):
-                where = f" ({groups[group]})" if model.n_groups > 1 else ""
-                flaws.append(
-                    {
-                        "en": f"The covariance matrix of the {en}{where} is not positive definite: one of "
-                        "them correlates beyond 1 with the others.",
-                        "zh": f"{zh}{where}的协方差矩阵非正定：其中一个与其余的（复）相关超出 1。",
-                    }
-                )
-    notes.extend(
-        {
-            "en": flaw["en"] + " The solution is improper.",
-            "zh": flaw["zh"] + "该解不恰当（improper）。",
-        }
-        for flaw in flaws
-    )
-    if condition > CONDITION:
-        worst = np.flatnonzero(~intercepts)[np.argsort(-np.abs(vectors[:, 0]))[:3]] + 1
-        named = ", ".join(
-            " ".join(row).strip()
-            for row in table.drop_duplicates("free")
-            .set_index("free")
-            .loc[worst, ["lhs", "op", "rhs"]]
-            .to_numpy()
-        )
-        notes.append(
-            {
-                "en": "The data hardly determine the model (empirically under-identified): the smallest eigenvalue "
-                f"of the scaled information is {values[0]:.1e}, the condition index {condition:.0f} where "
-                f"{CONDITION:.0f} is the limit. Least determined: {named}. Do not trust their estimates "
-                "and tests.",
-                "zh": f"数据几乎不能确定该模型（经验识别不足）：标准化信息矩阵的最小特征值为 {values[0]:.1e}，"
-                f"条件指数 {condition:.0f}（上限 {CONDITION:.0f}）。最不确定的参数：{named}；"
-                "其估计和检验不可信。",
-            }
-        )
-    if not model.df:
-        notes.append(
-            {
-                "en": "The model has no degrees of freedom: it reproduces any data, so its fit tests nothing and has no p.",
-                "zh": "模型自由度为零：它能重现任何数据，因此拟合指标不检验任何东西，也没有 p 值。",
-            }
-        )
-    return Fit(
-        model,
-        theta,
-        vcov,
-        parameters,
-        function.samples,
-        tuple(implied),
-        r2,
-        max(function.value(theta), 0.0),
-        function.n,
-        condition,
-        converged,
-        not flaws,
-        converged and not flaws and certain and condition <= CONDITION,
-        tuple(notes),
-        groups,
-        estimator,
-        missing,
-        cluster,
-        scaling,
-        tuple(patterns),
     )

@@ -154,6 +154,18 @@ class FullInformation(Discrepancy):
         return out
 
 
+def count_clusters(patterns: Sequence[Patterns]) -> int:
+    """Number of clusters, one that crosses groups counted once."""
+    return len(np.unique(np.concatenate([part.cluster for part in patterns])))
+
+
+def objective(
+    model: Model, samples: Sequence[Moments], patterns: Sequence[Patterns]
+) -> Discrepancy:
+    """The discrepancy of rows by pattern, or of moments if there are none."""
+    return FullInformation(model, samples, patterns) if patterns else Discrepancy(model, samples)
+
+
 def account(values: pd.DataFrame, kept: pd.Series, needed: pd.DataFrame) -> list[dict[str, str]]:
     """What was done with missing values: rows left out and why (none of `needed` may be missing), patterns, thin coverage."""
     notes, rows, x = [], values[kept], ", ".join(needed.columns)

@@ -10,8 +10,9 @@ import pandas as pd
 
 from cxlib.core.errors import DataError
 from cxlib.sem.discrepancy import Discrepancy, Moments
-from cxlib.sem.estimate import Fit, describe
 from cxlib.sem.fiml import moments, pattern_rows
+from cxlib.sem.result import Fit
+from cxlib.sem.solution import describe
 
 
 def impute(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cxlib.sem.estimate import fit as fit_model
-from cxlib.sem.estimate import tested
 from cxlib.sem.measures import fit_measures
 from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
 from cxlib.sem.modification import score_test
+from cxlib.sem.result import Fit, tested
 from cxlib.sem.robust import difference
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
 
 Place = tuple[str, str, str, int]
 """A parameter of one group: lhs, op, rhs, group (0, 1, …)."""

@@ -17,10 +17,13 @@ import pandas as pd
 
 from cxlib.core.errors import DataError
 from cxlib.sem.discrepancy import Discrepancy, Moments, minimise
-from cxlib.sem.estimate import Fit, describe, present, tested
+from cxlib.sem.indices import approximation, corrected, incremental, srmr
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric, unchosen
 from cxlib.sem.responses import Responses, unit_variances
+from cxlib.sem.result import Fit, tested
+from cxlib.sem.samples import present
+from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
 
 __all__ = [
@@ -235,8 +238,6 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
     """
     from scipy.special import chdtrc
 
-    from cxlib.sem.measures import _srmr, approximation, incremental
-
     n, df, groups, p = fit.n_used, fit.df, fit.model.n_groups, len(fit.model.observed)
     null_df, size, function = groups * p * (p - 1) // 2, n - groups, fit.discrepancy()
     a, b = _scaled_shifted(
@@ -275,7 +276,7 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
         "chisq_scaling_factor": 1 / a if df else np.nan,
         "chisq_shift": b if df else np.nan,
         **_robust(fit, function),
-        "srmr": _srmr(fit),
+        "srmr": srmr(fit.sample, fit.implied),
         "gfi": gfi,
         "agfi": 1 - moments / df * (1 - gfi) if df else 1.0,
     }
@@ -305,8 +306,6 @@ def _scaled_shifted(df: int, trace: float, square: float) -> tuple[float, float]
 
 def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     """Robust CFI, TLI and RMSEA (Savalei 2021)."""
-    from cxlib.sem.measures import corrected
-
     n, df, groups = fit.n_used, fit.df, fit.model.n_groups
     definite = not fit.model.means and all(np.linalg.eigvalsh(s)[0] > 1e-8 for s in function.s)
     chisq = n * Discrepancy.value(function, fit.theta) if definite else np.inf

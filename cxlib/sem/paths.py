@@ -11,20 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import EffectError
 from cxlib.core.syntax import ARROW, ModelSyntaxError, chains, spelled
-from cxlib.sem.estimate import Z95
 from cxlib.sem.model import Model
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
-    from cxlib.sem.resampling import Draws
-    from cxlib.study.schema import Study
+from cxlib.sem.resampling import Draws, intervals
+from cxlib.sem.result import Z95, Fit
 
 COLUMNS = [
     "effect",
@@ -145,22 +141,6 @@ def predictors(model: Model) -> dict[str, list[str]]:
     }
 
 
-def label(name: str, study: Study, language: str) -> str:
-    """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
-    from cxlib.diagram.drawing import ROLE_WORDS
-
-    out = []
-    for codes in (
-        step.split(" + ") for step in name.split(ARROW)
-    ):  # a table's name of an effect or of a contrast
-        roles = {study.role(code) for code in codes if code in study.constructs}
-        if len(codes) > 2 and len(roles) == 1:
-            out.append(ROLE_WORDS[roles.pop()][language == "zh"])
-        else:
-            out.append(" + ".join(study.name(code, language) for code in codes))
-    return " → ".join(out)
-
-
 def values(
     model: Model,
     wanted: Sequence[Effect],
@@ -235,8 +215,6 @@ def inference(
     not stopped by the number of draws.  BCa: Efron (1987), doi:10.1080/01621459.1987.10478410.
     """
     from scipy.special import ndtr
-
-    from cxlib.sem.resampling import intervals
 
     estimate = statistic(fit.theta[None])[0]
     slope = statistic(fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30

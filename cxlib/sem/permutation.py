@@ -9,19 +9,18 @@ doi:10.1037/met0000152).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cxlib.sem import kernel, lockstep
+from cxlib.sem.baseline import baseline
 from cxlib.sem.estimate import fit as fit_model
+from cxlib.sem.indices import cfi
 from cxlib.sem.invariance import carried
-from cxlib.sem.measures import baseline, cfi
 from cxlib.sem.model import Model, number
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.result import Fit
 
 
 class Permuted(NamedTuple):

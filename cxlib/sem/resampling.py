@@ -16,8 +16,8 @@ import pandas as pd
 
 from cxlib.sem import kernel, lockstep
 from cxlib.sem.discrepancy import inverted
-from cxlib.sem.estimate import Fit
 from cxlib.sem.model import Model
+from cxlib.sem.result import Fit
 
 BLOCK, LANES = 4096, 256
 """Units and draws whose counts exist at one time."""

@@ -13,19 +13,15 @@ groups as another one in each; here its scores are summed over the groups too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import Discrepancy, definite, inverted, unit_diagonal
-from cxlib.sem.fiml import FullInformation, Patterns
-from cxlib.sem.model import Model, parse, replicate
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.fiml import FullInformation, Patterns, count_clusters
+from cxlib.sem.model import Model
+from cxlib.sem.result import Fit
 
 FEWEST_CLUSTERS = 30
 """Sandwich standard errors of fewer clusters are too small (Cameron, Gelbach & Miller 2008, doi:10.1162/rest.90.3.414)."""
@@ -76,11 +72,6 @@ def inference(
     return inverse @ meat @ inverse / function.n, scaling, notes
 
 
-def count_clusters(patterns: Sequence[Patterns]) -> int:
-    """Number of clusters, one that crosses groups counted once."""
-    return len(np.unique(np.concatenate([part.cluster for part in patterns])))
-
-
 def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.ndarray:
     """A, of an average row: expected for "ML" of complete rows, else observed."""
     expected = estimator == "ML" and not isinstance(function, FullInformation)
@@ -129,105 +120,6 @@ def _saturated_trace(function: Discrepancy, patterns: Sequence[Patterns]) -> flo
 def _means(function: Discrepancy, group: int) -> np.ndarray:
     """The sample's means, of a model without means too."""
     return function.samples[group].mean[list(function.model.observed)].to_numpy(float)
-
-
-def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
-    """The baseline model, in which only observed predictors covary, and its estimates."""
-    model = parse(
-        "\n".join(
-            [
-                *(f"{name} ~~ {name}" for name in fit.model.observed),
-                *(f"{a} ~~ {b}" for a, b in combinations(fit.model.fixed_x, 2)),
-            ]
-        ),
-        fit.model.means,
-    )
-    model = replace(
-        model, table=model.table.assign(exo=model.table["lhs"].isin(fit.model.fixed_x).astype(int))
-    )
-    model = replicate(model, fit.model.n_groups) if fit.model.n_groups > 1 else model
-    theta, names = np.zeros(model.npar), list(model.observed)
-    for row in model.table.itertuples():
-        values, cov = fit.patterns[row.group].values, fit.sample[row.group].cov
-        column = values[:, names.index(row.lhs)]
-        theta[row.free - 1] = (
-            np.nanmean(column)
-            if row.op == "~1"
-            else np.nanvar(column)
-            if row.lhs == row.rhs
-            else cov.loc[row.lhs, row.rhs]
-        )
-    return fit.discrepancy(model), theta
-
-
-def _baseline_scaling(fit: Fit) -> float:
-    """Scaling factor of the baseline's χ², of imputed copies their mean."""
-    if fit.imputed:
-        return float(np.mean([_baseline_scaling(copy) for copy in fit.imputed]))
-    null, at = independence(fit)
-    return inference(null, at, fit.patterns, fit.estimator)[1]
-
-
-def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[float, float]:
-    """χ² that complete data would have given, and its scaling factor.
-
-    The moments are the saturated ones, whose larger sampling error the factor takes in (Zhang & Savalei 2022,
-    doi:10.1037/met0000445: their versions V3 with a robust estimator, V6 without).
-    """
-    from scipy.linalg import block_diag
-
-    observed, scattered, complete, delta, free = [], [], [], [], _estimated(function.model)
-    x = np.isin(function.model.observed, function.model.fixed_x)
-    for group, (weight, part) in enumerate(zip(function.weight, fit.patterns, strict=True)):
-        own, s = function.mean[group], function.s[group]
-        kept = ~np.append(x, x[part.i] & x[part.j])
-        scores, square = part.units(part.scores(own, s)[:, kept]).to_numpy(), np.ix_(kept, kept)
-        observed.append(weight * part.information(own, s)[square])
-        scattered.append(weight * scores.T @ scores / part.n)
-        complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
-        delta.append(function.delta(theta, group)[np.ix_(free, kept)])
-    wm, jm, wc, slope = (
-        block_diag(*observed),
-        block_diag(*scattered),
-        block_diag(*complete),
-        np.hstack(delta),
-    )
-    inverse = inverted(wm)
-    rest = inverse - slope.T @ inverted(slope @ wm @ slope.T) @ slope
-    trace = np.trace(wc @ rest @ jm @ rest) if fit.estimator != "ML" else np.trace(wc @ rest)
-    chisq = function.n * Discrepancy(function.model, function.samples).value(theta)
-    return chisq, float(trace) / function.model.df if function.model.df else 1.0
-
-
-def measures(fit: Fit) -> dict[str, float]:
-    """Scaled and robust fit measures by lavaan's names, "_" for "."."""
-    from scipy.special import chdtrc
-
-    from cxlib.sem.measures import approximation, baseline, cfi, corrected, tli
-
-    chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
-    (base, base_df), c, out = baseline(fit), fit.scaling if df else 1.0, {}
-    if fit.estimator != "ML":
-        base_c = _baseline_scaling(fit)
-        near = approximation(chisq, c * df, n, groups)
-        out = {
-            "chisq_scaled": chisq / c,
-            "df_scaled": df,
-            "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
-            "chisq_scaling_factor": fit.scaling,
-            "baseline_chisq_scaled": base / base_c,
-            "baseline_df_scaled": base_df,
-            "baseline_chisq_scaling_factor": base_c,
-            "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
-            "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
-            **{f"{name}_scaled": value for name, value in near.items()},
-        }
-    if fit.missing == "fiml":
-        (chisq, c), (base, base_c) = (
-            fiml_corrected(fit, fit.discrepancy(), fit.theta),
-            fiml_corrected(fit, *independence(fit)),
-        )
-    return out | corrected(chisq, df, base, base_df, n, groups, c, base_c)
 
 
 def difference(
@@ -322,7 +214,7 @@ def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
             (wide.slopes(large.theta), narrow.slopes(small.theta)[order]),
         )
     else:
-        inverse, spread = sandwich(large, _estimated(large.model))
+        inverse, spread = sandwich(large, estimated(large.model))
         unit = np.tile(_moment_units(large), large.model.n_groups)
         slopes = [
             (
@@ -333,7 +225,7 @@ def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
                     ]
                 )
                 * unit
-            )[_estimated(fit.model)].T
+            )[estimated(fit.model)].T
             for fit in (large, small)
         ]
     (inverse, se), narrow = (
@@ -368,6 +260,6 @@ def sandwich(fit: Fit, free: np.ndarray | slice = slice(None)) -> tuple[np.ndarr
     return inverse, inverse @ meat[free][:, free] @ inverse
 
 
-def _estimated(model: Model) -> np.ndarray:
+def estimated(model: Model) -> np.ndarray:
     """Positions of the free numbers that are not moments of observed predictors."""
     return np.setdiff1d(np.arange(model.npar), model.table.loc[model.table["exo"] == 1, "free"] - 1)

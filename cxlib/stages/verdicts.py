@@ -7,64 +7,100 @@ those whose estimate the run does not hold are not tested; neither is ever left 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cxlib.core.result import Result, Text
+from cxlib.core.result import Result, Table, Text, makes
 from cxlib.core.syntax import ARROW, path, rivals, spelled
-from cxlib.core.words import number, plural
+from cxlib.core.words import Sentence, _, c_, clauses, joined, listed, n_, number
 from cxlib.sem.measures import reported
-from cxlib.sem.paths import label
 from cxlib.statistics.multiple_testing import holm
 from cxlib.study.checks import TESTS
+from cxlib.study.names import named_effect
 from cxlib.study.schema import Hypothesis, Study
 
 Tables = Callable[[str], pd.DataFrame] | Mapping[str, pd.DataFrame]
-COLUMNS = [
-    "id",
-    "statement",
-    "model",
-    "test",
-    "sign",
-    "est",
-    "ci_low",
-    "ci_high",
-    "p",
-    "p_adjusted",
-    "n",
-    "verdict",
-    "notebook",
-    "std",
-    "family",
-    "role",
-    "note",
-]
+Row = dict[str, Any]
+MADE = (
+    "id statement model test sign est ci_low ci_high p p_adjusted n verdict notebook std family role "
+    "note"
+)
+COLUMNS = MADE.split()
+PARAMETERS = ("lhs", "op", "rhs", "est", "ci_low", "ci_high", "p", "std")
+EFFECTS = ("effect", "kind", "est", "se", "ci_low", "ci_high", "p", "std", "interval")
+READS = (
+    Table("model_status", ("model", "n", "converged", "trustworthy", "note")),
+    Table("sem_parameters", PARAMETERS),
+    Table("sem_parameters_*", PARAMETERS),
+    Table("effects", EFFECTS, more=("n",)),
+    Table("effects_*", EFFECTS, more=("n",)),
+    Table("model_comparison", ("model", "n", "d_chisq", "d_df", "d_p")),
+    Table(
+        "hypothesis_tests",
+        ("id", "est", "ci_low", "ci_high", "p", "n"),
+        more=("std", "test", "notebook", "note"),
+    ),
+    Table("sem_fit", ("measure", "value")),
+    Table("cleaning_flow", ("remaining",)),
+)
+"""The tables of other stages that verdicts rest on, and the columns they take from them: nothing else is read."""
 WORDS = {
-    "supported": "支持",
-    "not supported": "未获支持",
-    "contradicted": "与假设相反",
-    "withheld": "暂不下结论",
-    "not tested": "未检验",
+    "supported": c_("cell of verdict", "supported"),
+    "not supported": c_("cell of verdict", "not supported"),
+    "contradicted": c_("cell of verdict", "contradicted"),
+    "withheld": c_("cell of verdict", "withheld"),
+    "not tested": c_("cell of verdict", "not tested"),
 }
-"""The five verdicts, with their Chinese words."""
+"""The five verdicts as the table has them, and the words a reader sees."""
+ROLES = {
+    "confirmatory": c_("cell of role", "confirmatory"),
+    "secondary": c_("cell of role", "secondary"),
+    "exploratory": c_("cell of role", "exploratory"),
+}
+"""The roles of hypotheses as the table has them, and the words a reader sees."""
 NAMES = {
-    "path": ("path (Wald z)", "06_structure"),
-    "by": ("difference between groups", "08_groups"),
-    "effect": ("indirect effect", "07_mediation"),
-    "total": ("total effect", "07_mediation"),
-    "contrast": ("difference of total effects", "07_mediation"),
-    "nested": ("χ² difference", "06_structure"),
-    "of": ("statistic of the data", ""),
-    "needs": ("none", ""),
+    "path": (c_("cell of test", "path (Wald z)"), "06_structure"),
+    "by": (c_("cell of test", "difference between groups"), "08_groups"),
+    "effect": (c_("cell of test", "indirect effect"), "07_mediation"),
+    "total": (c_("cell of test", "total effect"), "07_mediation"),
+    "contrast": (c_("cell of test", "difference of total effects"), "07_mediation"),
+    "nested": (c_("cell of test", "χ² difference"), "06_structure"),
+    "of": (c_("cell of test", "statistic of the data"), ""),
+    "needs": (c_("cell of test", "none"), ""),
 }
-"""What tests a hypothesis, and the notebook that does."""
+"""What tests a hypothesis (English in the table), and the notebook that does."""
+BY_INTERVAL = {
+    ("effect", "bca"): c_("cell of test", "indirect effect (bca)"),
+    ("effect", "percentile"): c_("cell of test", "indirect effect (percentile)"),
+    ("effect", "delta"): c_("cell of test", "indirect effect (delta)"),
+    ("total", "bca"): c_("cell of test", "total effect (bca)"),
+    ("total", "percentile"): c_("cell of test", "total effect (percentile)"),
+    ("total", "delta"): c_("cell of test", "total effect (delta)"),
+    ("contrast", "bca"): c_("cell of test", "difference of total effects (bca)"),
+    ("contrast", "percentile"): c_("cell of test", "difference of total effects (percentile)"),
+    ("contrast", "delta"): c_("cell of test", "difference of total effects (delta)"),
+}
+"""The tests of effects once the interval that they rest on is known."""
+HELD_BY = {
+    "path": "sem_parameters",
+    "effect": "effects",
+    "total": "effects",
+    "contrast": "effects",
+    "nested": "model_comparison",
+    "of": "hypothesis_tests",
+    "by": "hypothesis_tests",
+}
+"""The table that holds the estimate of each."""
 ALPHA = 0.05
 NEGLIGIBLE = 0.10
 """A standardised effect inside ±0.10 counts as none when a hypothesis says "no effect" (sign 0)."""
 
 
+@makes("hypotheses", MADE)
 def hypotheses(study: Study, tables: Tables, language: str = "en") -> Result:
     """Verdict on every hypothesis of the study, in the order of its file.
 
@@ -99,37 +135,25 @@ def hypotheses(study: Study, tables: Tables, language: str = "en") -> Result:
     """
     statuses = _table(tables, "model_status")
     status = {} if statuses is None else {row["model"]: row for row in statuses.to_dict("records")}
-    rows = []
-    for code, hypothesis in study.hypotheses.items():
-        kind = "by" if hypothesis.by else next(name for name in TESTS if getattr(hypothesis, name))
-        row = dict.fromkeys(COLUMNS, np.nan) | {
-            "id": code,
-            "statement": getattr(hypothesis, language),
-            "model": hypothesis.model,
-            "test": NAMES[kind][0],
-            "sign": hypothesis.sign,
-            "verdict": "",
-            "notebook": NAMES[kind][1],
-            "note": "",
-            "role": hypothesis.role,
-            "family": hypothesis.family or hypothesis.model,
-        }
-        rows.append(row | _evidence(code, hypothesis, kind, status, tables, language))
+    rows = [
+        _row(code, hypothesis, status, tables, language)
+        for code, hypothesis in study.hypotheses.items()
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table):
         table["p_adjusted"] = table.groupby(["family", "role"], sort=False)["p"].transform(holm)
     table["n"] = table["n"].astype("Int64")
     for at in table.index[table["verdict"] == ""]:
-        verdict, note = _judge(table.loc[at], language)
+        verdict, note = _judge(table.loc[at])
         table.loc[at, ["verdict", "note"]] = (
             verdict,
-            " ".join(filter(None, (table.loc[at, "note"], note))),
+            " ".join(filter(None, (table.loc[at, "note"], note[language] if note else ""))),
         )
     return Result(
         table,
         _summary(table),
         int(status.get("main", {}).get("n", 0)),
-        "Wald z for paths, bootstrap for effects; Holm's correction",
+        _("Wald z for paths, bootstrap for effects; Holm's correction"),
         tuple(_reasons(table)),
     )
 
@@ -151,9 +175,10 @@ def answer(study: Study, result: Result, tables: Tables = MappingProxyType({})) 
     tested = table[~table["verdict"].isin(["withheld", "not tested"])]
     held = tested[tested["verdict"] == "supported"]
     flow = _table(tables, "cleaning_flow")
-    parts = [
+    parts: list[Text] = [
         _caveat(study, result.n_used, int(flow["remaining"].iloc[-1]) if flow is not None else 0)
     ]
+    simulated = parts if study.origin == "simulated" else []
     if len(tested):
         lead = _lead(
             len(held),
@@ -164,108 +189,111 @@ def answer(study: Study, result: Result, tables: Tables = MappingProxyType({})) 
             len(table) - len(tested),
         )
         parts = [lead, _links(study, held), _fits(_table(tables, "sem_fit")), *parts]
+    elif not study.hypotheses and result.n_used > 0:
+        stated = _(
+            "The study states no hypotheses, so there is no verdict; what the model shows is in the table sem_parameters."
+        )
+        parts = [stated, *parts]
     elif not study.hypotheses:
-        fitted = result.n_used > 0
-        parts = [
-            {
-                "en": "The study states no hypotheses, so there is no verdict; "
-                + (
-                    "what the model shows is in the table sem_parameters."
-                    if fitted
-                    else "nor was its model fitted, as model_status says."
-                ),
-                "zh": "该研究没有提出假设，因此没有结论；"
-                + (
-                    "模型的结果见表 sem_parameters。"
-                    if fitted
-                    else "模型也未能拟合，原因见 model_status。"
-                ),
-            },
-            *(parts if fitted or study.origin == "simulated" else []),
-        ]
+        stated = _(
+            "The study states no hypotheses, so there is no verdict; nor was its model fitted, as model_status says."
+        )
+        parts = [stated, *simulated]
     else:
         why = table["note"].iloc[0] if len(table) else ""
-        parts = [
-            {
-                "en": f"The question cannot be answered from these data. {why}".strip(),
-                "zh": f"现有数据无法回答这一问题。{why}",
-            },
-            *(parts if study.origin == "simulated" else []),
-        ]
-    return {
-        language: "\n".join(part[language] for part in parts if part[language])
-        for language in ("en", "zh")
-    }
+        unanswered = _("The question cannot be answered from these data.")
+        parts = [joined(unanswered, why), *simulated]
+    return joined(*parts, between="\n")
+
+
+def _declared(name: str) -> Table:
+    """What is read of a table; a name that no declaration knows is a mistake of this module."""
+    return next(table for table in reversed(READS) if fnmatchcase(name, table.name))
 
 
 def _table(tables: Tables, name: str) -> pd.DataFrame | None:
-    """A table of the run, None where there is none."""
+    """What is read of a table of the run, None where there is none."""
+    declared = _declared(name)
     try:
         table = tables(name) if callable(tables) else tables[name]
-        return table if len(table.columns) else None
     except (KeyError, FileNotFoundError):
         return None
+    known = [column for column in table if column in (*declared.columns, *declared.more)]
+    return table[known] if known else None
+
+
+def _row(
+    code: str, hypothesis: Hypothesis, status: Mapping[str, Row], tables: Tables, language: str
+) -> Row:
+    """A hypothesis with its evidence, not yet judged."""
+    kind = "by" if hypothesis.by else next(name for name in TESTS if getattr(hypothesis, name))
+    test, notebook = NAMES[kind]
+    row = dict.fromkeys(COLUMNS, np.nan) | {
+        "id": code,
+        "statement": hypothesis[language],
+        "model": hypothesis.model,
+        "test": str(test),
+        "sign": hypothesis.sign,
+        "verdict": "",
+        "notebook": notebook,
+        "note": "",
+        "role": hypothesis.role,
+        "family": hypothesis.family or hypothesis.model,
+    }
+    return row | _evidence(code, hypothesis, kind, status, tables, language)
 
 
 def _evidence(
-    code: str, hypothesis: Hypothesis, kind: str, status: Mapping, tables: Tables, language: str
-) -> dict:
+    code: str,
+    hypothesis: Hypothesis,
+    kind: str,
+    status: Mapping[str, Row],
+    tables: Tables,
+    language: str,
+) -> Row:
     """Estimate, interval and p of a hypothesis, or why there are none."""
     if kind == "needs":
-        return _unsaid(
-            "not tested",
-            language,
-            f"The study lacks {hypothesis.needs}.",
-            f"该研究缺少：{hypothesis.needs}。",
-        )
+        lack = _("The study lacks {needs}.", needs=hypothesis.needs)
+        return _unsaid("not tested", lack, language)
+    name = HELD_BY[kind]
     if kind in ("of", "by"):
-        name, found = "hypothesis_tests", _table(tables, "hypothesis_tests")
+        found = _table(tables, name)
         found = None if found is None else found[found["id"] == code]
     else:
-        for model in filter(None, (hypothesis.model, hypothesis.nested)):
-            if model not in status:
-                return _unsaid(
-                    "not tested",
-                    language,
-                    f"The run has not fitted the model '{model}'.",
-                    f"本次运行没有拟合模型“{model}”。",
-                )
-            if not (bool(status[model]["converged"]) and bool(status[model]["trustworthy"])):
-                why = status[model].get("note")
-                why = why if isinstance(why, str) else ""
-                return _unsaid(
-                    "withheld",
-                    language,
-                    f"The solution of model '{model}' cannot be trusted. {why}",
-                    f"模型“{model}”的解不可信。{why}",
-                ) | {"n": status[model].get("n", np.nan)}
-        name = {"path": "sem_parameters", "nested": "model_comparison"}.get(kind, "effects")
+        if refused := _refused(hypothesis, status, language):
+            return refused
         name += "" if kind == "nested" or hypothesis.model == "main" else f"_{hypothesis.model}"
         found = _table(tables, name)
         found = None if found is None else _rows(found, hypothesis, kind)
     if found is None or found.empty:
-        return _unsaid(
-            "not tested",
-            language,
-            f"The run has no estimate of it in the table {name}.",
-            f"本次运行的表 {name} 中没有相应的估计。",
-        )
+        lack = _("The run has no estimate of it in the table {table}.", table=name)
+        return _unsaid("not tested", lack, language)
     row = found.iloc[0]
-    out = {key: row.get(key, np.nan) for key in ("est", "ci_low", "ci_high", "p", "std")}
+    out: Row = {key: row.get(key, np.nan) for key in ("est", "ci_low", "ci_high", "p", "std")}
     out["n"] = row["n"] if "n" in row else status[hypothesis.model].get("n", np.nan)
     out |= {key: row[key] for key in ("test", "notebook", "note") if isinstance(row.get(key), str)}
     if kind in ("effect", "total", "contrast"):
-        out["test"] = f"{NAMES[kind][0]} ({row['interval']})"
+        out["test"] = str(BY_INTERVAL[kind, row["interval"]])
     if np.isnan(out["p"]) and out.get("note"):
         out["verdict"] = "not tested"
     elif np.isnan(out["p"]):
-        out |= _unsaid(
-            "not tested",
-            language,
-            "The estimate has no p value: it is fixed, or its error is undetermined.",
-            "该估计没有 p 值：参数被固定，或误差无法确定。",
-        )
+        lack = _("The estimate has no p value: it is fixed, or its error is undetermined.")
+        out |= _unsaid("not tested", lack, language)
     return out
+
+
+def _refused(hypothesis: Hypothesis, status: Mapping[str, Row], language: str) -> Row | None:
+    """Why nothing can be said about the models of a hypothesis, None if something can."""
+    for model in filter(None, (hypothesis.model, hypothesis.nested)):
+        if model not in status:
+            lack = _("The run has not fitted the model '{model}'.", model=model)
+            return _unsaid("not tested", lack, language)
+        if not (bool(status[model]["converged"]) and bool(status[model]["trustworthy"])):
+            doubt = _("The solution of model '{model}' cannot be trusted.", model=model)
+            why = status[model].get("note")
+            note = joined(doubt, why if isinstance(why, str) else "")
+            return _unsaid("withheld", note, language) | {"n": status[model].get("n", np.nan)}
+    return None
 
 
 def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFrame:
@@ -294,11 +322,11 @@ def _rows(table: pd.DataFrame, hypothesis: Hypothesis, kind: str) -> pd.DataFram
     return table[(table["effect"] == name) & (table["kind"] == wanted)]
 
 
-def _unsaid(verdict: str, language: str, en: str, zh: str) -> dict:
-    return {"verdict": verdict, "note": zh if language == "zh" else en}
+def _unsaid(verdict: str, note: Text, language: str) -> Row:
+    return {"verdict": verdict, "note": note[language]}
 
 
-def _judge(row: pd.Series, language: str) -> tuple[str, str]:
+def _judge(row: pd.Series) -> tuple[str, Text | None]:
     """The verdict on a tested hypothesis, with a note where p and verdict need a word."""
     unsigned, none = np.isnan(row["est"]), row["sign"] == "0"
     if row["p_adjusted"] < ALPHA:
@@ -307,142 +335,121 @@ def _judge(row: pd.Series, language: str) -> tuple[str, str]:
             or row["sign"] == "<>"
             or np.sign(row["est"]) == (1 if row["sign"] == "+" else -1)
         )
-        return ("supported" if expected and not none else "contradicted"), ""
+        return ("supported" if expected and not none else "contradicted"), None
+    if none and unsigned:
+        return "not supported", _("Not significant, which does not show that there is no effect.")
     if none:
-        if unsigned:
-            note = {
-                "en": "Not significant, which does not show that there is no effect.",
-                "zh": "不显著，但这并不说明没有效应。",
-            }
-            return "not supported", note[language]
         ratio = abs(row["std"] / row["est"]) if row["est"] else np.nan
         if max(abs(row["ci_low"]), abs(row["ci_high"])) * ratio < NEGLIGIBLE:
-            return "supported", ""
-        note = {
-            "en": f"No effect found, but the interval allows standardised effects beyond ±{NEGLIGIBLE:.2f}.",
-            "zh": f"未发现效应，但区间不能排除超出 ±{NEGLIGIBLE:.2f} 的标准化效应。",
-        }
-        return "not supported", note[language]
-    note = {
-        "en": "Significant alone, not after Holm's correction.",
-        "zh": "单独检验显著，经 Holm 校正后不显著。",
-    }
-    return "not supported", note[language] if row["p"] < ALPHA else ""
+            return "supported", None
+        return "not supported", _(
+            "No effect found, but the interval allows standardised effects beyond ±{limit:.2f}.",
+            limit=NEGLIGIBLE,
+        )
+    if row["p"] < ALPHA:
+        return "not supported", _("Significant alone, not after Holm's correction.")
+    return "not supported", None
 
 
 def _summary(table: pd.DataFrame) -> Text:
     if not len(table):
-        return {"en": "The study states no hypotheses.", "zh": "该研究没有提出假设。"}
+        return _("The study states no hypotheses.")
     count = table["verdict"].value_counts()
-    said = [word for word in WORDS if word in count]
-    stated = plural(len(table), "hypothesis", "hypotheses")
-    return {
-        "en": f"Of {stated}: " + ", ".join(f"{count[w]} {w}" for w in said) + ".",
-        "zh": f"共 {len(table)} 个假设："
-        + "、".join(f"{WORDS[w]} {count[w]} 个" for w in said)
-        + "。",
-    }
+    counts = [
+        _("{count} {verdict}", count=int(count[word]), verdict=WORDS[word])
+        for word in WORDS
+        if word in count
+    ]
+    return n_(
+        "Of {n:,} hypothesis: {counts}.",
+        "Of {n:,} hypotheses: {counts}.",
+        len(table),
+        counts=counts,
+    )
 
 
 def _reasons(table: pd.DataFrame) -> Iterable[Text]:
     """Why rows have no numbers, once a model."""
-    why = {
-        "withheld": {"en": "its solution cannot be trusted", "zh": "其解不可信"},
-        "not tested": {"en": "each for the reason in its note", "zh": "原因见各自的说明"},
-    }
-    for (model, verdict), rows in table[table["verdict"].isin(list(why))].groupby(
-        ["model", "verdict"], sort=False
-    ):
-        ids, reason = ", ".join(rows["id"]), why[verdict]
-        because = (
-            {"en": "because ", "zh": "因为"} if verdict == "withheld" else {"en": "", "zh": ""}
-        )
-        yield {
-            "en": f"Model '{model}': {ids} {verdict}, {because['en']}{reason['en']}; no numbers are shown.",
-            "zh": f"模型“{model}”：{ids} {WORDS[verdict]}，{because['zh']}{reason['zh']}；不显示数字。",
-        }
+    silent = table[table["verdict"].isin(["withheld", "not tested"])]
+    for (model, verdict), rows in silent.groupby(["model", "verdict"], sort=False):
+        ids = list(rows["id"])
+        if verdict == "withheld":
+            yield _(
+                "Model '{model}': {ids} withheld, because its solution cannot be trusted; no numbers are shown.",
+                model=model,
+                ids=ids,
+            )
+        else:
+            yield _(
+                "Model '{model}': {ids} not tested, each for the reason in its note; no numbers are shown.",
+                model=model,
+                ids=ids,
+            )
 
 
 def _lead(held: int, unclear: list[str], opposed: list[str], left: int) -> Text:
     """Yes, in part or no; which hypotheses are only not supported, and which the data contradict."""
     total = held + len(unclear) + len(opposed)
-    listed, against = (
-        ", ".join(ids[:6]) + (" …" if len(ids) > 6 else "") for ids in (unclear, opposed)
+    more = _(" ({left} more could not be tested)", left=left) if left else ""
+    against = _("; they contradict {ids}", ids=listed(opposed, 6)) if opposed else ""
+    if held == total:
+        return _(
+            "Yes: the data support every hypothesis of the main model, {total} of {total}{more}.",
+            total=total,
+            more=more,
+        )
+    if not held:
+        return _(
+            "No: the data support no hypothesis of the main model, 0 of {total}{against}{more}.",
+            total=total,
+            against=against,
+            more=more,
+        )
+    return _(
+        "In part: the data support {held} of {total} hypotheses of the main model{but}{against}{more}.",
+        held=held,
+        total=total,
+        but=_(", but not {ids}", ids=listed(unclear, 6)) if unclear else "",
+        against=against,
+        more=more,
     )
-    said = {
-        "yes": (
-            "Yes: the data support every hypothesis of the main model, {0} of {1}",
-            "是：主模型的 {1} 个假设全部得到数据支持",
-        ),
-        "part": (
-            "In part: the data support {0} of {1} hypotheses of the main model",
-            "部分是：主模型的 {1} 个假设中有 {0} 个得到数据支持",
-        ),
-        "no": (
-            "No: the data support no hypothesis of the main model, {0} of {1}",
-            "否：主模型的 {1} 个假设均未得到数据支持",
-        ),
-    }
-    en, zh = (
-        words.format(held, total)
-        for words in said["yes" if held == total else "part" if held else "no"]
-    )
-    if held and unclear:
-        en, zh = f"{en}, but not {listed}", f"{zh}，{listed} 未获支持"
-    if opposed:
-        en, zh = f"{en}; they contradict {against}", f"{zh}；{against} 与数据相反"
-    more = (
-        (f" ({left} more could not be tested).", f"（另有 {left} 个无法检验）。")
-        if left
-        else (".", "。")
-    )
-    return {"en": en + more[0], "zh": zh + more[1]}
 
 
 def _links(study: Study, held: pd.DataFrame) -> Text:
     """The supported paths, then the supported effects, the largest of them if there are many, with their standardised size."""
-    out, held = (
-        {"en": "", "zh": ""},
-        held[held["std"].notna() & (held["notebook"] != NAMES["by"][1])],
-    )
-    words = pd.Series(
-        [study.hypotheses[code].path or study.hypotheses[code].effect for code in held["id"]],
-        held.index,
-        dtype=str,
-    )
-    forms = {
-        "en": (
-            "Supported {}, standardised: ",
-            "The {1} largest of {2} supported {0}, standardised: ",
-            "; ",
-            ". ",
-        ),
-        "zh": (
-            "获支持的{}（标准化）：",
-            "获支持的 {2} 条{0}中最大的 {1} 条（标准化）：",
-            "；",
-            "。",
-        ),
-    }
-    for mark, most, kind in (
-        ("~", 4, {"en": "paths", "zh": "路径"}),
-        ("->", 3, {"en": "effects through mediators", "zh": "经由中介的效应"}),
-    ):
-        found = held[words.str.contains(mark, regex=False)]
-        top = found.loc[
-            found["std"].abs().sort_values(ascending=False, kind="stable").index[:most]
-        ].sort_index()
-        for lang, (every, largest, comma, stop) in forms.items() if len(found) else ():
-            said = [
-                f"{label(_as_effect(words[row.Index]), study, lang)} {number(row.std, 2)}"
-                for row in top.itertuples()
-            ]
-            out[lang] += (
-                (largest if len(found) > most else every).format(kind[lang], most, len(found))
-                + comma.join(said)
-                + stop
+    held = held[held["std"].notna() & (held["notebook"] != NAMES["by"][1])]
+    stated = [study.hypotheses[code].path or study.hypotheses[code].effect for code in held["id"]]
+    words = pd.Series(stated, held.index, dtype=str)
+    paths, effects = (held[words.str.contains(mark, regex=False)] for mark in ("~", "->"))
+    said = []
+    if len(paths):
+        shown, n = _sized(paths, words, study, 4), len(paths)
+        said.append(
+            _("Supported paths, standardised: {paths}.", paths=shown)
+            if n <= 4
+            else _("The 4 largest of {n} supported paths, standardised: {paths}.", n=n, paths=shown)
+        )
+    if len(effects):
+        shown, n = _sized(effects, words, study, 3), len(effects)
+        said.append(
+            _("Supported effects through mediators, standardised: {effects}.", effects=shown)
+            if n <= 3
+            else _(
+                "The 3 largest of {n} supported effects through mediators, standardised: {effects}.",
+                n=n,
+                effects=shown,
             )
-    return {"en": out["en"].strip(), "zh": out["zh"]}
+        )
+    return joined(*said)
+
+
+def _sized(found: pd.DataFrame, words: pd.Series, study: Study, most: int) -> Sentence:
+    """The largest of some paths or effects, in the order of the study, each with its size."""
+    size = found["std"].abs().sort_values(ascending=False, kind="stable")
+    return clauses(
+        joined(named_effect(study, _as_effect(words[at])), number(found["std"][at], 2), between=" ")
+        for at in sorted(size.index[:most])
+    )
 
 
 def _as_effect(words: str) -> str:
@@ -453,37 +460,41 @@ def _as_effect(words: str) -> str:
 def _fits(fit: pd.DataFrame | None) -> Text:
     """Whether the fit meets Hu and Bentler's conventions, only the wider ones, or neither; robust indices if there are any."""
     if fit is None or not {"cfi", "rmsea", "srmr"} <= set(fit["measure"]):
-        return {"en": "", "zh": ""}
+        return joined("")
     value = reported(fit)
     close, wide = (
         value["cfi"] >= cfi and value["rmsea"] <= rmsea and value["srmr"] <= 0.08
         for cfi, rmsea in ((0.95, 0.06), (0.90, 0.08))
     )
-    en, zh = (
-        ("acceptably", "可以接受")
-        if close
-        else (
-            "only by the wider conventions CFI ≥ .90 and RMSEA ≤ .08",
-            "只达到较宽的惯例 CFI ≥ .90、RMSEA ≤ .08",
-        )
-        if wide
-        else ("only loosely; read the sizes with care", "欠佳，解读大小时须谨慎")
+    indices = _(
+        "CFI {cfi:.3f}, RMSEA {rmsea:.3f}, SRMR {srmr:.3f}",
+        cfi=value["cfi"],
+        rmsea=value["rmsea"],
+        srmr=value["srmr"],
     )
-    numbers = f"CFI {value['cfi']:.3f}, RMSEA {value['rmsea']:.3f}, SRMR {value['srmr']:.3f}"
-    return {"en": f"The model fits {en} ({numbers}).", "zh": f"模型与数据的拟合{zh}（{numbers}）。"}
+    if close:
+        return _("The model fits acceptably ({indices}).", indices=indices)
+    if wide:
+        return _(
+            "The model fits only by the wider conventions CFI ≥ .90 and RMSEA ≤ .08 ({indices}).",
+            indices=indices,
+        )
+    return _("The model fits only loosely; read the sizes with care ({indices}).", indices=indices)
 
 
 def _caveat(study: Study, n: int, kept: int) -> Text:
     if study.origin == "simulated":
-        return {
-            "en": "The responses are simulated from assumptions: this is a demonstration, not evidence.",
-            "zh": "这些答卷由预设假定模拟生成：仅为演示，不构成证据。",
-        }
-    en, zh = (
-        (f" of {kept:,}", f"（共 {kept:,} 名，其余缺少模型所需的答案）") if kept > n else ("", "")
+        return _(
+            "The responses are simulated from assumptions: this is a demonstration, not evidence."
+        )
+    if kept > n:
+        return _(
+            "This rests on {n:,} of {kept:,} respondents (the others lack an answer the model needs) asked once: "
+            "agreement with the model's arrows, not proof of cause.",
+            n=n,
+            kept=kept,
+        )
+    return _(
+        "This rests on {n:,} respondents asked once: agreement with the model's arrows, not proof of cause.",
+        n=n,
     )
-    lack = " (the others lack an answer the model needs)" if kept > n else ""
-    return {
-        "en": f"This rests on {n:,}{en} respondents{lack} asked once: agreement with the model's arrows, not proof of cause.",
-        "zh": f"依据是 {n:,} 名受访者{zh}的一次性调查：结果与模型的箭头相符，但不能证明因果。",
-    }

@@ -21,12 +21,13 @@ from cxlib.core.syntax import path, steps
 from cxlib.core.words import p_text, plural
 from cxlib.diagram import forests
 from cxlib.sem import invariance, paths
-from cxlib.sem.estimate import Z95
 from cxlib.sem.restrictions import likelihood_ratios
+from cxlib.sem.result import Z95
 from cxlib.stages.groups import groups
 from cxlib.stages.groups.groups import Comparison, Ladder, numbered
 from cxlib.statistics.multiple_testing import holm
 from cxlib.study.levels import level_name
+from cxlib.study.names import named_effect
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -395,7 +396,7 @@ def plot_paths(
             ],
         ),
         [
-            ("* " if sure else "") + paths.label(effect, study, language)
+            ("* " if sure else "") + named_effect(study, effect)[language]
             for effect, sure in zip(effects, different, strict=True)
         ],
     )
@@ -505,7 +506,7 @@ def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
         sure, form = part[part["p_adjusted"] < 0.05], {"en": "{} ({})", "zh": "{}（{}）"}
         shown = {
             lang: [
-                words.format(paths.label(row.effect, compared.study, lang), p_text(row.p_adjusted))
+                words.format(named_effect(compared.study, row.effect)[lang], p_text(row.p_adjusted))
                 for row in sure.head(4).itertuples()
             ]
             for lang, words in form.items()

@@ -18,7 +18,7 @@ from cxlib.core.errors import Impossible
 from cxlib.core.result import Result
 from cxlib.core.words import number, p_text, plural
 from cxlib.diagram import forests
-from cxlib.sem.estimate import Z95
+from cxlib.sem.result import Z95
 from cxlib.stages.measurement.common_method import method_bias
 from cxlib.stages.measurement.discriminant import (
     below_diagonal,

@@ -23,7 +23,7 @@ from cxlib.core.errors import Impossible
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number, p_text
 from cxlib.sem.discrepancy import inverted
-from cxlib.sem.estimate import Z95, tested
+from cxlib.sem.result import Z95, tested
 from cxlib.stages.structure.structure import scores
 
 if TYPE_CHECKING:
