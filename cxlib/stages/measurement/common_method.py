@@ -7,25 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from cxlib import sem
 from cxlib.core.absent import stage
 from cxlib.core.result import Result
 from cxlib.core.words import number, p_text
-from cxlib.stages.measurement.discriminant import (
-    below_diagonal,
-    caution,
-    indicators,
-    items_of,
-    latent_correlations,
-    of_fit,
-    scaled,
-)
+from cxlib.stages.measurement.results import caution, of_fit
+from cxlib.statistics.common_method import difference, fitted_to_moments, marker, rivals
+from cxlib.statistics.discriminant import below_diagonal, indicators, latent_correlations
 
 if TYPE_CHECKING:
-    from cxlib.sem import Fit, Model
+    from cxlib.sem import Fit
     from cxlib.study.schema import Study
 
     Words = dict[str, str]
@@ -84,40 +76,18 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
             "not computed",
             (text,),
         )
-    names, own, r = list(fit.model.observed), indicators(fit), scaled(fit.sample[0].cov)
-    # the rivals are fitted to moments, so is what they are compared with
-    plain = fit.estimator != "WLSMV" and fit.missing not in ("fiml", "mi")
-    base = fit if plain else sem.fit_moments(fit.sample[0].cov, fit.n_used, fit.model.syntax)
-    one = sem.fit_moments(r, fit.n_used, "SINGLE =~ " + " + ".join(names))
-    model = sem.parse(
-        "\n".join(
-            [
-                fit.model.syntax,
-                "METHOD =~ " + " + ".join(f"1*{name}" for name in names if name not in own),
-                *_apart(fit, "METHOD"),
-            ]
-        )
-    )
-    common = sem.fit_moments(r, fit.n_used, model, start=_standardized_start(fit, model))
-    variance = common.parameter("METHOD", "~~", "METHOD")[["est", "ci_low", "ci_high"]].to_numpy(
-        float
-    )
-    share = (
-        variance * np.mean(1 / np.diag(common.implied[0].cov))
-        if common.converged
-        else np.full(3, np.nan)
-    )
-    factor = (one.parameters.loc[one.parameters["op"] == "=~", "std"] ** 2).mean()
-    component = np.linalg.eigvalsh(r)[-1] / len(names)
-    versus = _difference(one, base)
-    marker, marked, unsound = _marker(fit, data, study)
+    own, found = indicators(fit), rivals(fit)
+    one, common, share = found.single, found.common, found.share
+    component, factor = found.component, found.factor
+    versus = difference(one, found.base)
+    statistics, marked, unsound = _marker(fit, data, study)
     checks = {
         "harman_pca": {"share": component},
         "harman_factor": {"share": factor},
         "one_factor": versus,
         "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True))
-        | _difference(base, common),
-        **marker,
+        | difference(found.base, common),
+        **statistics,
     }
     table = pd.DataFrame(
         [
@@ -145,7 +115,7 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
     notes += [
         *unsound,
         caution(
-            [] if fit.estimator == "ML" and plain else [other],
+            [] if fit.estimator == "ML" and fitted_to_moments(fit) else [other],
             "All models compared here are fitted by maximum likelihood, "
             "not by {}: the shares are comparable, the χ² differences are uncorrected and therefore rough.",
             "此处比较的模型一律用极大似然拟合，而非 {}：比例可以比较，χ² 之差未经校正，只可粗略参考。",
@@ -197,7 +167,7 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
             f"{'差于' if worse else '不差于'}本模型，{_said(versus)}。{method['zh']}{marked['zh']}",
         },
         "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings"
-        + ", marker (partial correlations; CFA, Method-C)" * bool(marker),
+        + ", marker (partial correlations; CFA, Method-C)" * bool(statistics),
         notes,
     )
 
@@ -221,59 +191,16 @@ def _marker(
             [],
         )
     rows = data[[*fit.model.observed, *items]].dropna().astype(float)
-    n, scores = len(rows), pd.DataFrame({c: rows[x].mean(axis=1) for c, x in scales.items()})
-    low, second = np.sort(scores.corrwith(rows[items].mean(axis=1)).abs())[:2]
-    before = np.array([r for *_, r in below_diagonal(scores.corr())])
-    still = (before - second) / (1 - second)
-    free = sem.fit_moments(
-        rows.corr(),
-        n,
-        "\n".join(
-            [
-                fit.model.syntax,
-                "MARKER =~ " + " + ".join(items),
-                *(f"MARKER ~~ {c}" for c in own if c not in fit.model.latent),
-            ]
-        ),
+    found = marker(rows, fit, items, scales)
+    low, second, counted = (
+        found.correlations["r_lowest"],
+        found.correlations["r_second"],
+        found.correlations["pairs"],
     )
-    at = free.parameters.set_index(["lhs", "op", "rhs"])["est"]
-    part = "MARKER =~ " + " + ".join(f"{at['MARKER', '=~', item]:.15f}*{item}" for item in items)
-    rest = [
-        fit.model.syntax,
-        *_apart(fit, "MARKER"),
-        *(f"{x} ~~ {at[x, '~~', x]:.15f}*{x}" for x in ("MARKER", *items)),
-    ]
-    loads = [name for name in fit.model.observed if name not in own]
-    models = [
-        sem.parse("\n".join([whole, *rest]))
-        for whole in (part, " + ".join([part, *(f"equal*{name}" for name in loads)]))
-    ]
-    baseline, equal = (
-        sem.fit_moments(rows.corr(), n, model, start=_standardized_start(free, model))
-        for model in models
-    )
-    change, moved = (
-        _difference(baseline, equal),
-        (latent_correlations(equal) - latent_correlations(baseline)).abs().max(axis=None),
-    )
-    loading = equal.parameter("MARKER", "=~", loads[0])["est"] * np.sqrt(
-        at["MARKER", "~~", "MARKER"]
-    )
-    if not (free.converged and baseline.converged and equal.converged):
-        loading, change, moved = np.nan, dict.fromkeys(change, np.nan), np.nan
-    counts = [int(_significant(r, n, lost).sum()) for r, lost in ((before, 2), (still, 3))]
-    table = {
-        "marker": {
-            "n": n,
-            "r_lowest": low,
-            "r_second": second,
-            "pairs": len(before),
-            "significant": counts[0],
-            "significant_adjusted": counts[1],
-        },
-        "marker_factor": {"loading": loading, **change, "largest_change": moved},
-    }
-    bad = [w for rival in (free, baseline, equal) if not rival.trustworthy for w in rival.warnings]
+    counts = [found.correlations["significant"], found.correlations["significant_adjusted"]]
+    change, moved = found.factor, found.factor["largest_change"]
+    table = {"marker": found.correlations, "marker_factor": found.factor}
+    bad = [w for rival in found.fits if not rival.trustworthy for w in rival.warnings]
     notes = [{"en": f"Marker model: {w['en']}", "zh": f"标记变量模型：{w['zh']}"} for w in bad] + [
         w
         for w in [
@@ -290,10 +217,10 @@ def _marker(
         table,
         {
             "en": f"The marker {study.name(code) if whole else code} correlates {number(low, 2)} and {number(second, 2)} with the two constructs it goes least "
-            f"with; with the latter taken out, {counts[1]} of {counts[0]} significant correlations (of {len(before)}) stay so (Lindell "
+            f"with; with the latter taken out, {counts[1]} of {counts[0]} significant correlations (of {counted}) stay so (Lindell "
             f"and Whitney 2001). Letting it act on all items {'improves' if verdict else 'does not improve'} fit, {_said(change)} "
             f"(Williams et al. 2010); no correlation between constructs changes by more than {number(moved, 2)}.",
-            "zh": f"标记变量“{study.name(code, 'zh') if whole else code}”与关系最弱的两个构念相关 {number(low, 2)} 和 {number(second, 2)}；扣除后者，{len(before)} 个相关中"
+            "zh": f"标记变量“{study.name(code, 'zh') if whole else code}”与关系最弱的两个构念相关 {number(low, 2)} 和 {number(second, 2)}；扣除后者，{counted} 个相关中"
             f"原本显著的 {counts[0]} 个仍有 {counts[1]} 个显著（Lindell 与 Whitney，2001）。让它作用于所有题项，拟合{'有' if verdict else '没有'}改善，"
             f"{_said(change)}（Williams 等，2010）；构念间相关的变化不超过 {number(moved, 2)}。",
         },
@@ -301,50 +228,6 @@ def _marker(
     )
 
 
-def _apart(fit: Fit, factor: str) -> list[str]:
-    """Lines that keep a factor and the constructs uncorrelated, and the item of a one-item construct free of error."""
-    own = indicators(fit)
-    return [
-        *(f"{factor} ~~ 0*{code}" for code in own),
-        *(f"{x[0]} ~~ 0*{x[0]}" for code, x in own.items() if len(x) == 1 and x != [code]),
-    ]
-
-
-def _significant(r: np.ndarray, n: int, lost: int) -> np.ndarray:
-    """Which correlations differ from 0 at .05, with n − lost degrees of freedom."""
-    from scipy.special import stdtr
-
-    return 2 * stdtr(n - lost, -np.abs(r) * np.sqrt((n - lost) / (1 - r**2))) < 0.05
-
-
 def _said(change: dict[str, float]) -> str:
     """A difference of χ² in the notation both languages share."""
     return f"Δχ²({change['d_df']:.0f}) = {number(change['d_chisq'], 1)}, {p_text(change['d_p'])}"
-
-
-def _standardized_start(fit: Fit, model: Model) -> np.ndarray:
-    """A fit's free numbers for items of variance 1, as start of a model with more parameters."""
-    own, known = indicators(fit), fit.parameters.set_index(["lhs", "op", "rhs"])["est"]
-    sd = dict(zip(fit.model.observed, np.sqrt(np.diag(fit.sample[0].cov)), strict=True))
-    sd = {code: sd[items_of(code, own)[0]] for code in own} | sd
-    start = np.full(model.npar, 0.02)
-    for lhs, op, rhs, free in model.table[["lhs", "op", "rhs", "free"]].itertuples(
-        index=False, name=None
-    ):
-        if free and (lhs, op, rhs) in known.index:
-            start[free - 1] = known[lhs, op, rhs] * (
-                sd[lhs] / sd[rhs] if op == "=~" else 1 / (sd[lhs] * sd[rhs])
-            )
-    return start
-
-
-def _difference(restricted: Fit, free: Fit) -> dict[str, float]:
-    """Difference test of two nested models."""
-    from scipy.special import chdtrc
-
-    chisq, df = restricted.chisq - free.chisq, restricted.df - free.df
-    return {
-        "d_chisq": chisq,
-        "d_df": df,
-        "d_p": float(chdtrc(df, max(chisq, 0))) if df > 0 else np.nan,
-    }

@@ -11,9 +11,17 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.absent import stage
-from cxlib.core.errors import Impossible
-from cxlib.core.result import Result, relied
+from cxlib.core.result import Result
 from cxlib.core.words import number, plural
+from cxlib.stages.measurement.results import caution, of_fit, with_names
+from cxlib.statistics.discriminant import (
+    below_diagonal,
+    complete,
+    fornell_larcker_matrix,
+    htmt_matrix,
+    indicators,
+    resampled_htmt,
+)
 
 if TYPE_CHECKING:
     from cxlib.sem import Fit
@@ -24,25 +32,6 @@ if TYPE_CHECKING:
 
 HTMT_CONVENTIONS = (0.85, 0.90)
 """Below, for distinct and for related concepts: Henseler et al. (2015), doi:10.1007/s11747-014-0403-8."""
-
-
-def htmt_matrix(data: pd.DataFrame, scales: Scales, geometric: bool = False) -> pd.DataFrame:
-    """HTMT of every two constructs from the items alone; rows with a missing item are left out.
-
-    The mean absolute correlation between the items of two constructs, over the geometric mean of the two mean
-    correlations within; `geometric` takes geometric means throughout (HTMT2).
-
-    Raises
-    ------
-    ValueError
-        If an item is not a column of the data or has the same answer in every complete row.
-
-    Notes
-    -----
-    A single item counts as perfectly reliable.  R: ``semTools::htmt(syntax, data, htmt2 = geometric)``.
-    """
-    r = _rows(data, scales).corr().to_numpy()
-    return pd.DataFrame(_ratios(r, scales, geometric), list(scales), list(scales))
 
 
 def htmt(data: pd.DataFrame, study: Study, model: str = "main") -> Result:
@@ -128,32 +117,14 @@ def htmt_intervals(
             ],
             model,
         )
-    z = ((rows - rows.mean()) / rows.std(ddof=0)).to_numpy()
-    n, (i, j) = len(z), np.triu_indices(z.shape[1])
+    n = len(rows)
     unit = (
         pd.factorize(data.loc[rows.index, study.cluster], use_na_sentinel=False)[0]
         if study.cluster
         else np.arange(n)
     )
-    sums = (
-        pd.DataFrame(np.hstack([np.ones((n, 1)), z, z[:, i] * z[:, j]]))
-        .groupby(unit)
-        .sum()
-        .to_numpy()
-    )
-    units, sampled = len(sums), {"htmt": [], "htmt2": []}
-    for size in [250] * (draws // 250) + [draws % 250]:
-        drawn = rng.multinomial(units, np.full(units, 1 / units), size=size) @ sums
-        moments = drawn[:, 1:] / drawn[:, :1]
-        cov = np.empty((size, z.shape[1], z.shape[1]))
-        cov[:, i, j] = cov[:, j, i] = moments[:, z.shape[1] :] - moments[:, i] * moments[:, j]
-        variance = np.einsum("rii->ri", cov)
-        varies = (variance > 1e-12).all(axis=1)
-        sd = np.sqrt(variance[varies])
-        for name, ratios in sampled.items():
-            ratios.append(
-                _ratios(cov[varies] / (sd[:, :, None] * sd[:, None, :]), scales, name == "htmt2")
-            )
+    drawn = resampled_htmt(rows, scales, draws, rng, unit)
+    sampled = {"htmt": drawn.htmt, "htmt2": drawn.htmt2}
     table, at = (
         pd.DataFrame(
             [pair[:2] for pair in below_diagonal(htmt_matrix(rows, scales))], columns=["a", "b"]
@@ -162,10 +133,10 @@ def htmt_intervals(
     )
     for name, ratios in sampled.items():
         table[name] = htmt_matrix(rows, scales, name == "htmt2").to_numpy()[at]
-        table[f"{name}_low"], table[f"{name}_high"] = np.quantile(
-            np.concatenate(ratios), [0.025, 0.975], axis=0
-        )[:, *at]
-    table["draws"] = used = sum(map(len, sampled["htmt"]))
+        table[f"{name}_low"], table[f"{name}_high"] = np.quantile(ratios, [0.025, 0.975], axis=0)[
+            :, *at
+        ]
+    table["draws"] = used = len(drawn.htmt)
     if used < draws:
         notes += (
             {
@@ -218,14 +189,14 @@ def fornell_larcker(fit: Fit) -> Result:
     Criterion: √AVE exceeds every correlation in its row, doi:10.1177/002224378101800104.
     R: ``sqrt(AVE)`` as in :func:`validity`; ``lavaan::lavInspect(fit, "cor.lv")``.
     """
-    square, own, root = latent_correlations(fit), indicators(fit), np.sqrt(convergent(fit)["ave"])
+    square, own = fornell_larcker_matrix(fit), indicators(fit)
     failed = [
         f"{a} – {b} ({number(r, 2)})"
         for a, b, r in below_diagonal(square)
-        if abs(r) > np.fmin(root[a], root[b]) and a not in own[b] and b not in own[a]
+        if abs(r) > np.fmin(square.loc[a, a], square.loc[b, b])
+        and a not in own[b]
+        and b not in own[a]
     ]
-    for code in square:
-        square.loc[code, code] = root[code]
     text = {
         "en": f"The correlation exceeds √AVE for {plural(len(failed), 'pair')}: {', '.join(failed)}."
         if failed
@@ -253,117 +224,6 @@ def fornell_larcker(fit: Fit) -> Result:
     )
 
 
-def caution(codes: list[str], en: str, zh: str) -> Words | None:
-    """A warning about some constructs, None if there are none."""
-    return {"en": en.format(", ".join(codes)), "zh": zh.format("、".join(codes))} if codes else None
-
-
-def with_names(matrix: pd.DataFrame, first: str = "construct") -> pd.DataFrame:
-    """A matrix with its row names as first column."""
-    return matrix.rename_axis(index=first, columns=None).reset_index()
-
-
-def below_diagonal(matrix: pd.DataFrame) -> list[tuple[str, str, float]]:
-    """The entries below the diagonal with their names."""
-    names = list(matrix)
-    return [(b, a, float(matrix.loc[a, b])) for i, a in enumerate(names) for b in names[:i]]
-
-
-def of_fit(
-    fit: Fit, table: pd.DataFrame, text: Words, method: str, notes: list[Words | None] | None = None
-) -> Result:
-    """A result that says above its numbers what is wrong with the fit."""
-    return Result(
-        table,
-        relied(text, fit.trustworthy),
-        fit.n_used,
-        method,
-        (*fit.warnings, *filter(None, notes or [])),
-    )
-
-
-def scaled(cov: pd.DataFrame) -> pd.DataFrame:
-    """Correlations of covariances, NaN where a variance is negative."""
-    with np.errstate(invalid="ignore"):
-        sd = np.sqrt(np.diag(cov))
-    return cov / np.outer(sd, sd)
-
-
-def indicators(fit: Fit) -> Scales:
-    """The direct indicators of each construct; a construct observed without error is its own."""
-    loads = fit.model.table[fit.model.table["op"] == "=~"]
-    return {
-        code: list(loads.loc[loads["lhs"] == code, "rhs"]) or [code] for code in fit.model.state
-    }
-
-
-def items_of(code: str, own: Scales) -> list[str]:
-    """All items of a construct, through its first-order constructs."""
-    return [
-        item for x in own[code] for item in (items_of(x, own) if x in own and x != code else [x])
-    ]
-
-
-def latent_correlations(fit: Fit) -> pd.DataFrame:
-    """Model-implied correlations of the constructs."""
-    state = list(fit.model.state)
-    return scaled(pd.DataFrame(fit.discrepancy().point(fit.theta, 0).phi, state, state))
-
-
-def convergent(fit: Fit) -> pd.DataFrame:
-    """omega, cr and ave of each construct (rows); NaN for a single item."""
-    own, observed, state = indicators(fit), list(fit.model.observed), list(fit.model.state)
-    at = fit.discrepancy().point(fit.theta, 0)
-    total = pd.DataFrame(at.d[:, len(observed) : len(observed) + len(state)], observed, state)
-    sigma, phi = pd.DataFrame(at.sigma, observed, observed), pd.DataFrame(at.phi, state, state)
-    std = fit.parameters[fit.parameters["op"] == "=~"].set_index(["lhs", "rhs"])["std"]
-    out = pd.DataFrame(np.nan, list(own), ["omega", "cr", "ave"])
-    for code in (c for c in own if len(own[c]) > 1):
-        items, among = items_of(code, own), phi if own[code][0] in state else sigma
-        whole = total.loc[items, code].sum() ** 2 * phi.loc[code, code]
-        out.loc[code] = (
-            whole / sigma.loc[items, items].to_numpy().sum(),
-            std[code].to_numpy().sum() ** 2
-            / scaled(among.loc[own[code], own[code]]).to_numpy().sum(),
-            (std[code].to_numpy() ** 2).mean(),
-        )
-    return out
-
-
-def _ratios(r: np.ndarray, scales: Scales, geometric: bool) -> np.ndarray:
-    """HTMT of correlations, (…, p, p) → (…, k, k)."""
-    members = np.repeat(np.eye(len(scales)), [len(own) for own in scales.values()], axis=0)
-    size = members.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sums = members.T @ (np.log(np.abs(r)) if geometric else np.abs(r)) @ members
-        within = (np.einsum("...kk->...k", sums) - (0 if geometric else size)) / (size * (size - 1))
-        within = np.where(size == 1, 0 if geometric else 1, within)
-        between = sums / np.outer(size, size)
-        if geometric:
-            between, within = np.exp(between), np.exp(within)
-        out = between / np.sqrt(within[..., :, None] * within[..., None, :])
-    out[~np.isfinite(out)] = np.nan  # items of a construct that do not correlate
-    out[..., range(len(size)), range(len(size))] = 1.0
-    return out
-
-
-def _rows(data: pd.DataFrame, scales: Scales) -> pd.DataFrame:
-    """The rows complete in all items, as numbers."""
-    items = [item for own in scales.values() for item in own]
-    if absent := [item for item in items if item not in data]:
-        raise ValueError(
-            f"{', '.join(absent)}: not in data=. Its columns are {', '.join(map(str, data.columns[:20]))}."
-        )
-    rows = data[items].dropna().astype(float)
-    if still := list(rows.columns[rows.nunique() < 2]):
-        raise Impossible(
-            f"{', '.join(still)}: no variation in the {len(rows)} rows complete in all items, hence no correlation. "
-            "Leave the item out, or keep more rows.",
-            f"{'、'.join(still)}：在 {len(rows)} 个完整行中没有变异，因而没有相关。请去掉该题项，或保留更多行。",
-        )
-    return rows
-
-
 def _alone(columns: list[str], model: str) -> Result:
     """The empty result of a model without two constructs to compare."""
     text = {
@@ -379,7 +239,7 @@ def _complete(
     """Rows complete in the items of a model, its scales, and what a reader must know of both."""
     codes = study.model_constructs(model)
     scales = {code: own for code, own in study.scales.items() if code in codes}
-    rows = _rows(data, scales)
+    rows = complete(data, scales)
     lost, r = len(data) - len(rows), rows.corr()
     turned = [
         x

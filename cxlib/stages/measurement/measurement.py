@@ -20,17 +20,13 @@ from cxlib.core.words import number, p_text, plural
 from cxlib.diagram import forests
 from cxlib.sem.result import Z95
 from cxlib.stages.measurement.common_method import method_bias
-from cxlib.stages.measurement.discriminant import (
+from cxlib.stages.measurement.discriminant import fornell_larcker
+from cxlib.stages.measurement.results import caution, of_fit, with_names
+from cxlib.statistics.discriminant import (
     below_diagonal,
-    caution,
-    convergent,
-    fornell_larcker,
-    htmt_matrix,
+    convergent_and_discriminant,
+    first_order,
     indicators,
-    items_of,
-    latent_correlations,
-    of_fit,
-    with_names,
 )
 
 if TYPE_CHECKING:
@@ -273,17 +269,8 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     ``obs.var = FALSE`` of the model fitted to ``scale(data)``.
     """
     rows = data[list(fit.model.observed)].dropna().astype(float)
-    own, latent, table = indicators(fit), latent_correlations(fit), convergent(fit)
-    first = {code: items for code, items in own.items() if set(items) <= set(fit.model.observed)}
-    ratio = htmt_matrix(rows, first)
-    for code in own:
-        s = rows[items_of(code, own)].cov().to_numpy()
-        others = [o for o in own if o != code and o not in own[code] and code not in own[o]]
-        table.loc[code, "alpha"] = (
-            len(s) / (len(s) - 1) * (1 - np.trace(s) / s.sum()) if len(s) > 1 else np.nan
-        )
-        table.loc[code, "msv"] = (latent.loc[code, others] ** 2).max()
-        table.loc[code, "max_htmt"] = ratio[code].drop(code).max() if code in first else np.nan
+    own, first = indicators(fit), first_order(fit)
+    table = convergent_and_discriminant(rows, fit)
     notes = [
         caution(
             [c for c in own if len(own[c]) == 1],
@@ -343,11 +330,7 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
         if over := [study.name(c, language) for c in table.index[table["msv"] > table["ave"]]]:
             parts.append(shared.format(comma.join(over)))
         text[language] = stop.join(parts) + stop.strip()
-    table = (
-        table[["alpha", "omega", "cr", "ave", "msv", "max_htmt"]]
-        .rename_axis("construct")
-        .reset_index()
-    )
+    table = with_names(table)
     method = (
         "alpha of the answers as numbers; omega, CR and AVE of the continuous answers behind the ordered categories"
         if fit.estimator == "WLSMV"
