@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cxlib
-from cxlib import _STAGES
+from cxlib import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "cxlib").rglob("*.py"))
@@ -87,8 +87,8 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_the_face_gives_what_the_notebooks_call():
-    for name, where in _STAGES.items():
-        module = importlib.import_module(f"cxlib.{where}")
+    for name, where in STAGES.items():
+        module = importlib.import_module(where)
         assert getattr(cxlib, name) is module, f"cxlib.{name} is a floor by the same name"
     called = {
         found
