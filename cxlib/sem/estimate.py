@@ -14,13 +14,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxlib.core.errors import DataError
+from cxlib.core.errors import ArgumentError, DataError
+from cxlib.core.words import Said, Sentence, _, joined, n_
 from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Moments, minimise
 from cxlib.sem.fiml import Patterns, account, objective, saturated
 from cxlib.sem.imputation import impute, pool
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.ordinal import fit_ordinal
-from cxlib.sem.result import METHODS, Fit
+from cxlib.sem.result import Fit, methods
 from cxlib.sem.samples import moments_of, numeric, present, usable
 from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
@@ -83,7 +84,7 @@ def fit(
     DataError
         If a variable is missing, not numeric, constant or a combination of others, two are never observed
         together, or rows are too few.
-    ValueError
+    ArgumentError
         For an estimator or a treatment of missing values that there is not.
 
     Notes
@@ -107,33 +108,44 @@ def fit(
             found,
             warnings=(
                 *found.warnings,
-                {
-                    "en": f"Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
-                    "zh": f"{estimator} 拟合的标准误把同一 {cluster} 的受访者视为独立；estimator='MLR' 则不然。",
-                },
+                _(
+                    "Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
+                    estimator=estimator,
+                    cluster=cluster,
+                ),
             ),
         )
     if estimator == "WLSMV":
         if means:
             raise ModelError(
-                "estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'."
+                _(
+                    "estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'."
+                )
             )
         return fit_ordinal(data, model, group=group, missing=missing, start=start)
-    if (estimator, missing) not in METHODS:
-        raise ValueError(
-            f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
-            "with missing='listwise', 'fiml' or 'mi', 'WLSMV' with 'listwise' or 'pairwise'."
+    if (estimator, missing) not in methods():
+        raise ArgumentError(
+            _(
+                "estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
+                "with missing='listwise', 'fiml' or 'mi', 'WLSMV' with 'listwise' or 'pairwise'.",
+                estimator=estimator,
+                missing=missing,
+            )
         )
     if missing == "mi" and (rng is None or imputations < 2):
-        raise ValueError(
-            "missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more."
+        raise ArgumentError(
+            _(
+                "missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more."
+            )
         )
     full = missing == "fiml"
     if not isinstance(model, Model):
         model = parse(model, means or full or bool(group or cluster))
     elif (means or full or cluster) and not model.means:
         raise ModelError(
-            "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
+            _(
+                "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
+            )
         )
     columns = [name for name in (group, cluster) if name]
     values = numeric(data, model, columns)
@@ -154,10 +166,13 @@ def fit(
     parts, notes = [values[mine] for mine in own], []
     if cluster is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
         raise DataError(
-            f"All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=."
+            _(
+                "All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=.",
+                cluster=cluster,
+            )
         )
 
-    def solve(rows: list[pd.DataFrame], missing: str, notes: Sequence[dict[str, str]] = ()) -> Fit:
+    def solve(rows: list[pd.DataFrame], missing: str, notes: Sequence[Said] = ()) -> Fit:
         """Fit these rows of every group."""
         samples = [saturated(part) if full else moments_of(part) for part in rows]
         patterns = (
@@ -180,21 +195,32 @@ def fit(
     if full:
         notes = account(values, kept, needed)
     elif dropped := int((~kept).sum()):
-        instead = {
-            "en": " missing='fiml' uses every answer given.",
-            "zh": "missing='fiml' 则使用全部已有答案。",
-        }
-        instead = instead if dropped > MANY * len(data) else {"en": "", "zh": ""}
-        notes = [
-            {
-                "en": f"{dropped} of {len(data)} rows have a missing value in the model's variables"
-                f"{f' or {cluster}' if cluster else ''} and were left out (listwise deletion); {len(data) - dropped} were used."
-                f"{instead['en']}",
-                "zh": f"{len(data)} 行中有 {dropped} 行在模型变量{f'或 {cluster} ' if cluster else ''}上有缺失值，已整行剔除；"
-                f"使用 {len(data) - dropped} 行。{instead['zh']}",
-            }
-        ]
+        notes = [_dropped(dropped, len(data), cluster)]
     return solve(parts, missing, notes)
+
+
+def _dropped(rows: int, of: int, cluster: str | None) -> Sentence:
+    """What listwise deletion left out, and the way round it where that is much."""
+    kept = of - rows
+    said = (
+        _(
+            "{rows} of {of} rows have a missing value in the model's variables or {cluster} and were left out (listwise "
+            "deletion); {kept} were used.",
+            rows=rows,
+            of=of,
+            kept=kept,
+            cluster=cluster,
+        )
+        if cluster
+        else _(
+            "{rows} of {of} rows have a missing value in the model's variables and were left out (listwise deletion); "
+            "{kept} were used.",
+            rows=rows,
+            of=of,
+            kept=kept,
+        )
+    )
+    return joined(said, _("missing='fiml' uses every answer given.") if rows > MANY * of else "")
 
 
 def fit_moments(
@@ -224,7 +250,7 @@ def fit_moments(
         model = replicate(model, len(covariances))
     if model.means and means is None:
         raise ModelError(
-            "The model has intercepts but there are no means=. Give the sample means too."
+            _("The model has intercepts but there are no means=. Give the sample means too.")
         )
     samples = []
     for cov, mean, size in zip(covariances, averages, sizes, strict=True):
@@ -250,7 +276,7 @@ def _fit(
     model: Model,
     samples: list[Moments],
     start: np.ndarray | None,
-    notes: list[dict],
+    notes: list[Said],
     groups: tuple,
     patterns: Sequence[Patterns] = (),
     estimator: str = "ML",
@@ -260,24 +286,43 @@ def _fit(
     """Check the moments, minimise, and describe what was found."""
     if not samples:
         raise DataError(
-            f"There are 0 complete rows for {len(model.observed)} variables. See which columns have the "
-            "missing values.",
-            f"模型的 {len(model.observed)} 个变量没有一行完整数据。请查看缺失值在哪些列。",
+            n_(
+                "There are 0 complete rows for {n} variable. See which columns have the missing values.",
+                "There are 0 complete rows for {n} variables. See which columns have the missing values.",
+                len(model.observed),
+            )
         )
     if len(samples) != model.n_groups:
-        raise ModelError(f"The model has {model.n_groups} groups but the data have {len(samples)}.")
+        raise ModelError(
+            _(
+                "The model has {groups} groups but the data have {own}.",
+                groups=model.n_groups,
+                own=len(samples),
+            )
+        )
     if not model.npar:
         raise ModelError(
-            "Every parameter of the model is fixed, so there is nothing to estimate. Free at least one."
+            _(
+                "Every parameter of the model is fixed, so there is nothing to estimate. Free at least one."
+            )
         )
     if model.df < 0:
         raise ModelError(
-            f"The model has {model.npar} free numbers but the data only {model.npar + model.df} moments "
-            f"(df = {model.df}), so it is not identified. Remove paths or covariances, or fix some."
+            _(
+                "The model has {free} free numbers but the data only {moments} moments (df = {df}), so it is not "
+                "identified. Remove paths or covariances, or fix some.",
+                free=model.npar,
+                moments=model.npar + model.df,
+                df=model.df,
+            )
         )
     if start is not None and np.shape(start) != (model.npar,):
         raise ModelError(
-            f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers."
+            _(
+                "start= has shape {shape}, but the model has {free} free numbers.",
+                shape=str(np.shape(start)),
+                free=model.npar,
+            )
         )
     for sample in samples:
         usable(sample, model)

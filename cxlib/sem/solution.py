@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cxlib.core.words import Said, Sentence, _, joined, listed
 from cxlib.sem.discrepancy import (
     TOLERANCE,
     Discrepancy,
@@ -32,7 +33,7 @@ def describe(
     function: Discrepancy,
     theta: np.ndarray,
     decrement: float,
-    notes: list[dict],
+    notes: list[Said],
     groups: tuple,
     patterns: Sequence[Patterns],
     estimator: str,
@@ -66,11 +67,10 @@ def describe(
     certain = bool(np.isfinite(vcov).all())
     if identified and not certain:
         notes.append(
-            {
-                "en": "The information matrix is not positive definite at the solution: there are no standard errors, so nothing "
-                "can be tested. Use a simpler model, or missing='listwise' if the model has few complete pairs of answers.",
-                "zh": "解处的信息矩阵非正定：无法给出标准误，因而不能检验。请使用更简单的模型；若两两同时作答的行很少，可改用 missing='listwise'。",
-            }
+            _(
+                "The information matrix is not positive definite at the solution: there are no standard errors, so nothing "
+                "can be tested. Use a simpler model, or missing='listwise' if the model has few complete pairs of answers."
+            )
         )
 
     number = table["free"].to_numpy(int)
@@ -87,21 +87,20 @@ def describe(
     r2 = r2.assign(variable=r2["lhs"], r2=(1 - r2["std"]).where(r2["std"] >= 0))
     r2 = r2[["variable", "r2", *(["group"] if model.n_groups > 1 else [])]].reset_index(drop=True)
 
-    converged, flaws = decrement < TOLERANCE, []
+    converged = decrement < TOLERANCE
+    flaws: list[Sentence] = []
     if not converged:
         notes.append(
-            {
-                "en": "The estimation found no optimum: the numbers are where it stopped, not estimates.",
-                "zh": "估计没有收敛：所列数字只是停止处的值，不是估计值。",
-            }
+            _("The estimation found no optimum: the numbers are where it stopped, not estimates.")
         )
     for row in parameters[variance & (parameters["est"] < 0)].itertuples():
-        where = f" ({row.group})" if model.n_groups > 1 else ""
         flaws.append(
-            {
-                "en": f"The variance of {row.lhs}{where} is estimated negative ({row.est:.3g}).",
-                "zh": f"{row.lhs}{where} 的方差估计值为负（{row.est:.3g}）。",
-            }
+            _(
+                "The variance of {name}{where} is estimated negative ({est:.3g}).",
+                name=row.lhs,
+                where=f" ({row.group})" if model.n_groups > 1 else "",
+                est=row.est,
+            )
         )
     implied = []
     for group, sample in enumerate(function.samples):
@@ -118,33 +117,35 @@ def describe(
             part["theta"]
             + part["lambda"][:, size:] @ part["psi"][size:, size:] @ part["lambda"][:, size:].T
         )
-        for matrix, en, zh in (
-            (at.phi[:size, :size], "latent variables", "潜变量"),
-            (rest, "residuals", "残差"),
+        where = f" ({groups[group]})" if model.n_groups > 1 else ""
+        for matrix, said in (
+            (
+                at.phi[:size, :size],
+                _(
+                    "The covariance matrix of the latent variables{where} is not positive definite: one of them correlates "
+                    "beyond 1 with the others.",
+                    where=where,
+                ),
+            ),
+            (
+                rest,
+                _(
+                    "The covariance matrix of the residuals{where} is not positive definite: one of them correlates beyond 1 "
+                    "with the others.",
+                    where=where,
+                ),
+            ),
         ):
             if (
                 len(matrix)
                 and np.diag(matrix).min() >= 0
                 and np.linalg.eigvalsh(unit_diagonal(matrix)[0])[0] < -1e-10
             ):
-                where = f" ({groups[group]})" if model.n_groups > 1 else ""
-                flaws.append(
-                    {
-                        "en": f"The covariance matrix of the {en}{where} is not positive definite: one of "
-                        "them correlates beyond 1 with the others.",
-                        "zh": f"{zh}{where}的协方差矩阵非正定：其中一个与其余的（复）相关超出 1。",
-                    }
-                )
-    notes.extend(
-        {
-            "en": flaw["en"] + " The solution is improper.",
-            "zh": flaw["zh"] + "该解不恰当（improper）。",
-        }
-        for flaw in flaws
-    )
+                flaws.append(said)
+    notes.extend(joined(flaw, _("The solution is improper.")) for flaw in flaws)
     if condition > CONDITION:
         worst = np.flatnonzero(~intercepts)[np.argsort(-np.abs(vectors[:, 0]))[:3]] + 1
-        named = ", ".join(
+        named = listed(
             " ".join(row).strip()
             for row in table.drop_duplicates("free")
             .set_index("free")
@@ -152,22 +153,21 @@ def describe(
             .to_numpy()
         )
         notes.append(
-            {
-                "en": "The data hardly determine the model (empirically under-identified): the smallest eigenvalue "
-                f"of the scaled information is {values[0]:.1e}, the condition index {condition:.0f} where "
-                f"{CONDITION:.0f} is the limit. Least determined: {named}. Do not trust their estimates "
-                "and tests.",
-                "zh": f"数据几乎不能确定该模型（经验识别不足）：标准化信息矩阵的最小特征值为 {values[0]:.1e}，"
-                f"条件指数 {condition:.0f}（上限 {CONDITION:.0f}）。最不确定的参数：{named}；"
-                "其估计和检验不可信。",
-            }
+            _(
+                "The data hardly determine the model (empirically under-identified): the smallest eigenvalue of the scaled "
+                "information is {lowest:.1e}, the condition index {condition:.0f} where {limit:.0f} is the limit. Least "
+                "determined: {names}. Do not trust their estimates and tests.",
+                lowest=values[0],
+                condition=condition,
+                limit=CONDITION,
+                names=named,
+            )
         )
     if not model.df:
         notes.append(
-            {
-                "en": "The model has no degrees of freedom: it reproduces any data, so its fit tests nothing and has no p.",
-                "zh": "模型自由度为零：它能重现任何数据，因此拟合指标不检验任何东西，也没有 p 值。",
-            }
+            _(
+                "The model has no degrees of freedom: it reproduces any data, so its fit tests nothing and has no p."
+            )
         )
     return Fit(
         model,
