@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -104,25 +104,68 @@ def fit(
             rng=rng,
             imputations=imputations,
         )
-        return replace(
-            found,
-            warnings=(
-                *found.warnings,
-                _(
-                    "Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
-                    estimator=estimator,
-                    cluster=cluster,
-                ),
-            ),
+        independent = _(
+            "Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
+            estimator=estimator,
+            cluster=cluster,
         )
+        return replace(found, warnings=(*found.warnings, independent))
+    _available(estimator, missing, means, rng, imputations)
     if estimator == "WLSMV":
+        return fit_ordinal(data, model, group=group, missing=missing, start=start)
+    full = missing == "fiml"
+    model = _with_intercepts(model, means, full or bool(cluster), several=bool(group))
+    rows = _rows(data, model, group, cluster, missing)
+    if group is not None and model.n_groups == 1:
+        model = replicate(model, len(rows.groups))
+    whole: Model = model
+
+    def solve(parts: Sequence[pd.DataFrame], missing: str, notes: Sequence[Said] = ()) -> Fit:
+        """Fit these rows of every group."""
+        samples = [saturated(part) if full else moments_of(part) for part in parts]
+        patterns = (
+            [Patterns(part.to_numpy(), own) for part, own in zip(parts, rows.units, strict=True)]
+            if full or estimator != "ML"
+            else []
+        )
+        return _fit(
+            whole, samples, start, notes, rows.groups, patterns, estimator, missing, cluster or ""
+        )
+
+    if missing == "mi" and rng is not None:
+        copies = (
+            solve([impute(part, rng) for part in rows.parts], "listwise")
+            for _copy in range(imputations)
+        )
+        return pool(list(copies), rows.notes)
+    return solve(rows.parts, missing, rows.notes)
+
+
+def _with_intercepts(model: str | Model, means: bool, needed: bool, several: bool) -> Model:
+    """The model as it is read, with intercepts where something needs them."""
+    if not isinstance(model, Model):
+        return parse(model, means or needed or several)
+    if (means or needed) and not model.means:
+        raise ModelError(
+            _(
+                "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
+            )
+        )
+    return model
+
+
+def _available(
+    estimator: str, missing: str, means: bool, rng: np.random.Generator | None, imputations: int
+) -> None:
+    """Raise for an estimator or a treatment of missing values that there is not."""
+    if estimator == "WLSMV":  # the treatments it knows are those of polychoric correlations
         if means:
             raise ModelError(
                 _(
                     "estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'."
                 )
             )
-        return fit_ordinal(data, model, group=group, missing=missing, start=start)
+        return
     if (estimator, missing) not in methods():
         raise ArgumentError(
             _(
@@ -138,15 +181,21 @@ def fit(
                 "missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more."
             )
         )
-    full = missing == "fiml"
-    if not isinstance(model, Model):
-        model = parse(model, means or full or bool(group or cluster))
-    elif (means or full or cluster) and not model.means:
-        raise ModelError(
-            _(
-                "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
-            )
-        )
+
+
+class _Rows(NamedTuple):
+    """What is fitted, a group each: its label, its rows and the cluster of each; and what was done with missing values."""
+
+    groups: tuple[str, ...]
+    parts: list[pd.DataFrame]
+    units: list[np.ndarray | None]
+    notes: list[Said]
+
+
+def _rows(
+    data: pd.DataFrame, model: Model, group: str | None, cluster: str | None, missing: str
+) -> _Rows:
+    """The rows that can be used, by group."""
     columns = [name for name in (group, cluster) if name]
     values = numeric(data, model, columns)
     needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[
@@ -157,46 +206,25 @@ def fit(
     labels = pd.Series("", index=data.index) if group is None else data[group]
     units = None if cluster is None else pd.factorize(data[cluster])[0]
     levels = sorted(labels[kept].unique())
-    if group is not None and model.n_groups == 1:
-        model = replicate(model, len(levels))
-    groups, own = (
-        tuple(str(level) for level in levels),
-        [kept & (labels == level) for level in levels],
-    )
-    parts, notes = [values[mine] for mine in own], []
-    if cluster is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
+    own = [kept & (labels == level) for level in levels]
+    if units is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
         raise DataError(
             _(
                 "All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=.",
                 cluster=cluster,
             )
         )
-
-    def solve(rows: list[pd.DataFrame], missing: str, notes: Sequence[Said] = ()) -> Fit:
-        """Fit these rows of every group."""
-        samples = [saturated(part) if full else moments_of(part) for part in rows]
-        patterns = (
-            [
-                Patterns(part.to_numpy(), None if cluster is None else units[mine])
-                for part, mine in zip(rows, own, strict=True)
-            ]
-            if full or estimator != "ML"
-            else []
-        )
-        return _fit(
-            model, samples, start, list(notes), groups, patterns, estimator, missing, cluster or ""
-        )
-
-    if missing == "mi":
-        return pool(
-            [solve([impute(part, rng) for part in parts], "listwise") for _ in range(imputations)],
-            account(values, kept, needed),
-        )
-    if full:
+    notes: list[Said] = []
+    if missing != "listwise":
         notes = account(values, kept, needed)
     elif dropped := int((~kept).sum()):
         notes = [_dropped(dropped, len(data), cluster)]
-    return solve(parts, missing, notes)
+    return _Rows(
+        tuple(str(level) for level in levels),
+        [values[mine] for mine in own],
+        [None if units is None else units[mine] for mine in own],
+        notes,
+    )
 
 
 def _dropped(rows: int, of: int, cluster: str | None) -> Sentence:
@@ -276,7 +304,7 @@ def _fit(
     model: Model,
     samples: list[Moments],
     start: np.ndarray | None,
-    notes: list[Said],
+    notes: Sequence[Said],
     groups: tuple,
     patterns: Sequence[Patterns] = (),
     estimator: str = "ML",
@@ -284,6 +312,30 @@ def _fit(
     cluster: str = "",
 ) -> Fit:
     """Check the moments, minimise, and describe what was found."""
+    _estimable(model, samples, start)
+    function, found = objective(model, samples, patterns if missing == "fiml" else ()), []
+    moments = Discrepancy(model, samples)
+    for propose in (
+        lambda: start,
+        lambda: (
+            minimise(moments, starting_values(model, samples))[0] if missing == "fiml" else None
+        ),
+        lambda: starting_values(model, samples),
+    ):
+        if (first := propose()) is not None:
+            found.append(minimise(function, np.asarray(first, float)))
+            if found[-1][1] < TOLERANCE:
+                break
+    theta, decrement = min(
+        found, key=lambda solution: (solution[1] >= TOLERANCE, function.value(solution[0]))
+    )
+    return describe(
+        function, theta, decrement, notes, groups, patterns, estimator, missing, cluster
+    )
+
+
+def _estimable(model: Model, samples: Sequence[Moments], start: np.ndarray | None) -> None:
+    """Raise where the model cannot be fitted to these moments, or not from this start."""
     if not samples:
         raise DataError(
             n_(
@@ -326,22 +378,3 @@ def _fit(
         )
     for sample in samples:
         usable(sample, model)
-    function, found = objective(model, samples, patterns if missing == "fiml" else ()), []
-    moments = Discrepancy(model, samples)
-    for propose in (
-        lambda: start,
-        lambda: (
-            minimise(moments, starting_values(model, samples))[0] if missing == "fiml" else None
-        ),
-        lambda: starting_values(model, samples),
-    ):
-        if (first := propose()) is not None:
-            found.append(minimise(function, np.asarray(first, float)))
-            if found[-1][1] < TOLERANCE:
-                break
-    theta, decrement = min(
-        found, key=lambda solution: (solution[1] >= TOLERANCE, function.value(solution[0]))
-    )
-    return describe(
-        function, theta, decrement, notes, groups, patterns, estimator, missing, cluster
-    )

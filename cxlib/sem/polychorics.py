@@ -195,6 +195,22 @@ def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], l
                 names=str(list(frame.columns)),
             )
         )
+    _ordered(frame)
+    kept = frame.notna().all(axis=1) if missing == "listwise" else frame.notna().any(axis=1)
+    used = frame[kept]
+    notes = _left_out(frame, used, missing)
+    codes, levels = np.empty(used.shape, dtype=np.intp), []
+    for at, (name, column) in enumerate(used.items()):
+        codes[:, at], found = pd.factorize(column, sort=True)
+        _informative(name, list(found), len(used))
+        levels.append(list(found))
+        if not isinstance(found, pd.CategoricalIndex):
+            notes += _unused(name, found.to_numpy(float))
+    return codes, levels, notes
+
+
+def _ordered(frame: pd.DataFrame) -> None:
+    """Raise for a column whose values are not ordered categories."""
     for name, column in frame.items():
         if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
             continue
@@ -214,10 +230,41 @@ def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], l
                     name=name,
                 )
             )
-    kept = frame.notna().all(axis=1) if missing == "listwise" else frame.notna().any(axis=1)
-    used = frame[kept]
+
+
+def _informative(name: object, found: list, n: int) -> None:
+    """Raise for an item with too few or too many categories."""
+    if len(found) < 2:
+        raise DataError(
+            _(
+                "Item '{name}' has only the answer {answer} in the {n} rows used, so it tells nothing. Leave it out.",
+                name=name,
+                answer=str(found[0]),
+                n=n,
+            )
+            if len(found)
+            else _(
+                "Item '{name}' has no answer in the {n} rows used, so it tells nothing. Leave it out.",
+                name=name,
+                n=n,
+            )
+        )
+    if len(found) > CATEGORIES:
+        raise DataError(
+            _(
+                "Item '{name}' has {n} distinct values; up to {most} are taken as categories. Use a normal-theory "
+                "estimator (estimator='MLR') for it, or group its values first.",
+                name=name,
+                n=len(found),
+                most=CATEGORIES,
+            )
+        )
+
+
+def _left_out(frame: pd.DataFrame, used: pd.DataFrame, missing: str) -> list[Said]:
+    """What was done with missing answers."""
     notes: list[Said] = []
-    if dropped := int((~kept).sum()):
+    if dropped := len(frame) - len(used):
         notes.append(
             _(
                 "{dropped} of {of} rows have a missing value in these items and were left out; {kept} were used.",
@@ -242,52 +289,23 @@ def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], l
                 of=len(used),
             )
         )
-    codes, levels = np.empty(used.shape, dtype=np.intp), []
-    for at, (name, column) in enumerate(used.items()):
-        codes[:, at], found = pd.factorize(column, sort=True)
-        if len(found) < 2:
-            raise DataError(
-                _(
-                    "Item '{name}' has only the answer {answer} in the {n} rows used, so it tells nothing. Leave it out.",
-                    name=name,
-                    answer=str(found[0]),
-                    n=len(used),
-                )
-                if len(found)
-                else _(
-                    "Item '{name}' has no answer in the {n} rows used, so it tells nothing. Leave it out.",
-                    name=name,
-                    n=len(used),
-                )
-            )
-        if len(found) > CATEGORIES:
-            raise DataError(
-                _(
-                    "Item '{name}' has {n} distinct values; up to {most} are taken as categories. Use a normal-theory "
-                    "estimator (estimator='MLR') for it, or group its values first.",
-                    name=name,
-                    n=len(found),
-                    most=CATEGORIES,
-                )
-            )
-        levels.append(list(found))
-        if isinstance(found, pd.CategoricalIndex):
-            continue
-        whole = found.to_numpy(float)
-        unused = (
-            sorted(set(np.arange(whole[0], whole[-1])) - set(whole))
-            if (whole == whole.round()).all()
-            else []
+    return notes
+
+
+def _unused(name: object, whole: np.ndarray) -> list[Said]:
+    """What nobody chose between the lowest and the highest answer of an item that is coded in whole numbers."""
+    if (whole != whole.round()).any():
+        return []
+    unused = sorted(set(np.arange(whole[0], whole[-1])) - set(whole))
+    if not 0 < len(unused) < CATEGORIES:
+        return []
+    return [
+        _(
+            "Nobody used {answers} of item {name}; its thresholds lie between the categories in use.",
+            answers=listed(f"{value:g}" for value in unused),
+            name=name,
         )
-        if 0 < len(unused) < CATEGORIES:
-            notes.append(
-                _(
-                    "Nobody used {answers} of item {name}; its thresholds lie between the categories in use.",
-                    answers=listed(f"{value:g}" for value in unused),
-                    name=name,
-                )
-            )
-    return codes, levels, notes
+    ]
 
 
 def _filled(tables: np.ndarray) -> np.ndarray:
