@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,36 @@ def test_the_face_gives_what_the_notebooks_call():
     }
     for name, function in called:
         assert hasattr(getattr(cxlib, name), function or "__call__"), f"cxlib.{name}.{function}"
+
+
+ALONE = """
+import importlib, pkgutil, sys
+import numpy as np, pandas as pd
+from cxlib import sem
+
+for module in pkgutil.iter_modules(sem.__path__):
+    importlib.import_module(f"cxlib.sem.{module.name}")
+rng = np.random.default_rng(3)
+data = pd.DataFrame(rng.normal(size=(90, 1)) + rng.normal(size=(90, 3)), columns=list("abc"))
+data.iloc[:20, 0] = np.nan
+fit = sem.fit(data, "F =~ a + b + c")
+assert any("20" in note["en"] and "20" in note["zh"] for note in fit.warnings)
+sem.fit_measures(fit)
+print(*sorted(name for name in sys.modules if name.split(".")[0] in BARRED or name.startswith("cxlib.")))
+"""
+
+
+def test_the_engine_works_without_the_rest():
+    barred = {"matplotlib", "pydantic", "seaborn", "yaml", "statsmodels", "sklearn"}
+    run = subprocess.run(
+        [sys.executable, "-c", f"BARRED = {barred!r}\n{ALONE}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {name for name in run.stdout.split() if not name.startswith("cxlib.sem")} == {
+        "cxlib.core",
+        "cxlib.core.errors",
+        "cxlib.core.syntax",
+        "cxlib.core.words",
+    }

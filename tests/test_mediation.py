@@ -599,7 +599,7 @@ def test_incomplete_rows_and_categories_have_delta_intervals(tmp_path_factory, e
     assert (
         set(result.table["interval"]) == {"delta"}
         and set(result.table["n"]) == {fit.n_used}
-        and fit.method in result.method
+        and str(fit.method) in str(result.method)
     )
     assert (
         result.table[["est", "ci_low", "ci_high", "std"]].notna().all(axis=None)

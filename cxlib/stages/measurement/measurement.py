@@ -16,7 +16,7 @@ from cxlib.core import theme
 from cxlib.core.absent import stage
 from cxlib.core.errors import Impossible
 from cxlib.core.result import Result
-from cxlib.core.words import number, p_text, plural
+from cxlib.core.words import joined, number, p_text, plural
 from cxlib.diagram import forests
 from cxlib.sem.result import Z95
 from cxlib.stages.measurement.common_method import method_bias
@@ -182,11 +182,14 @@ def parameters(fit: Fit) -> Result:
     return of_fit(
         fit,
         table.reset_index(drop=True),
-        {
-            "en": f"{plural(estimated, 'parameter')} estimated, {fixed} fixed in advance (such as the first loading of each construct)"
-            f"{en}{fit.clustering['en']}",
-            "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}{fit.clustering['zh']}",
-        },
+        joined(
+            {
+                "en": f"{plural(estimated, 'parameter')} estimated, {fixed} fixed in advance (such as the first loading of each construct)"
+                f"{en}",
+                "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}",
+            },
+            fit.clustering,
+        ),
         fit.method,
     )
 

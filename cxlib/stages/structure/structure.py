@@ -12,7 +12,7 @@ from cxlib import sem
 from cxlib.core.absent import absent, reason, stage
 from cxlib.core.errors import Impossible
 from cxlib.core.result import Picture, Result, Text, relied
-from cxlib.core.words import number, p_text, plural
+from cxlib.core.words import joined, number, p_text, plural
 from cxlib.sem.paths import predictors
 from cxlib.statistics.structural import (
     effect_sizes,
@@ -203,9 +203,10 @@ def parameters(fit: sem.Fit, study: Study) -> Result:
         else {"en": "", "zh": ""}
     )
     text = {
-        "en": f"{text['en']} {bare} of {len(table)} parameters have no standard error: {fixed} fixed or taken from the data{more['en']}.{fit.clustering['en']}",
-        "zh": f"{text['zh']}{len(table)} 个参数中有 {bare} 个没有标准误：{fixed} 个是固定值或取自数据{more['zh']}。{fit.clustering['zh']}",
+        "en": f"{text['en']} {bare} of {len(table)} parameters have no standard error: {fixed} fixed or taken from the data{more['en']}.",
+        "zh": f"{text['zh']}{len(table)} 个参数中有 {bare} 个没有标准误：{fixed} 个是固定值或取自数据{more['zh']}。",
     }
+    text = joined(text, fit.clustering)
     return Result(
         table.reset_index(drop=True), _told(fit, text), fit.n_used, fit.method, tuple(fit.warnings)
     )
