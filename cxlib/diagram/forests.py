@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
-from cxlib.core.words import number
+from cxlib.core.words import Sentence, _, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def labelled(axes: Axes, rows: pd.DataFrame, language: str) -> None:
             tick.set(fontweight="bold", color=row.colour)
         elif pd.isna(row.est):
             axes.annotate(
-                {"en": "not estimable", "zh": "不可估计"}[language],
+                _("not estimable")[language],
                 (0.01, row.Index),
                 xycoords=axes.get_yaxis_transform(),
                 va="center",
@@ -96,6 +96,11 @@ def convention(axes: Axes, at: float, words: str, side: str = "center") -> None:
         color=theme.MUTED,
         fontsize=8,
     )
+
+
+def conventional(at: float) -> Sentence:
+    """What is written above the line of a convention."""
+    return _("convention {value}", value=f"{at:.2f}"[1:])
 
 
 def by_construct(
@@ -143,9 +148,7 @@ def by_construct(
     lowest, highest = np.nanmin([0, *rows["ci_low"]]), np.nanmax([1, *rows["ci_high"]])
     for axis, panel in zip(axes[0], panels, strict=True):
         labelled(axis, panel, language)
-        convention(
-            axis, line, f"{'惯例' if language == 'zh' else 'convention'} {f'{line:.2f}'[1:]}"
-        )
+        convention(axis, line, conventional(line)[language])
         axis.set(
             xlim=(lowest - 0.05 if lowest < 0 else 0, highest + 0.02), ylim=(longest - 0.3, -0.7)
         )
