@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import Impossible
+from cxlib.core.words import _
 
 if TYPE_CHECKING:
     from cxlib.sem import Fit
@@ -80,15 +81,21 @@ def complete(data: pd.DataFrame, scales: Scales) -> pd.DataFrame:
     """The rows complete in all items, as numbers, in which every item varies."""
     items = [item for own in scales.values() for item in own]
     if absent := [item for item in items if item not in data]:
-        raise ValueError(
-            f"{', '.join(absent)}: not in data=. Its columns are {', '.join(map(str, data.columns[:20]))}."
+        raise Impossible(
+            _(
+                "{names}: not in data=. Its columns are {columns}.",
+                names=absent,
+                columns=list(data.columns[:20]),
+            )
         )
     rows = data[items].dropna().astype(float)
     if still := list(rows.columns[rows.nunique() < 2]):
         raise Impossible(
-            f"{', '.join(still)}: no variation in the {len(rows)} rows complete in all items, hence no correlation. "
-            "Leave the item out, or keep more rows.",
-            f"{'、'.join(still)}：在 {len(rows)} 个完整行中没有变异，因而没有相关。请去掉该题项，或保留更多行。",
+            _(
+                "{names}: no variation in the {n} rows complete in all items, hence no correlation. Leave the item out, or keep more rows.",
+                names=still,
+                n=len(rows),
+            )
         )
     return rows
 

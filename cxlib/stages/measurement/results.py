@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cxlib.core.result import Result, Text, relied
+from cxlib.core.result import Result, Text, relied, together
 
 if TYPE_CHECKING:
     from cxlib.sem import Fit
-
-
-def caution(codes: list[str], en: str, zh: str) -> Text | None:
-    """A warning about some constructs, None if there are none."""
-    return {"en": en.format(", ".join(codes)), "zh": zh.format("、".join(codes))} if codes else None
 
 
 def with_names(matrix: pd.DataFrame, first: str = "construct") -> pd.DataFrame:
@@ -24,13 +18,9 @@ def with_names(matrix: pd.DataFrame, first: str = "construct") -> pd.DataFrame:
 
 
 def of_fit(
-    fit: Fit, table: pd.DataFrame, text: Text, method: str, notes: Sequence[Text | None] = ()
+    fit: Fit, table: pd.DataFrame, text: Text, method: Text | str, *notes: Text | None
 ) -> Result:
-    """A result that says above its numbers what is wrong with the fit."""
+    """A result that says above its numbers what is wrong with the fit, then the notes that apply."""
     return Result(
-        table,
-        relied(text, fit.trustworthy),
-        fit.n_used,
-        method,
-        (*fit.warnings, *filter(None, notes)),
+        table, relied(text, fit.trustworthy), fit.n_used, method, together(fit.warnings, *notes)
     )
