@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cxlib.core.errors import DataError
+from cxlib.core.errors import ArgumentError, DataError
+from cxlib.core.words import Said, Sentence, _, joined, n_
 from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Moments, minimise
 from cxlib.sem.fiml import Patterns, account, objective, saturated
 from cxlib.sem.imputation import impute, pool
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.ordinal import fit_ordinal
-from cxlib.sem.result import METHODS, Fit
+from cxlib.sem.result import Fit, methods
 from cxlib.sem.samples import moments_of, numeric, present, usable
 from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
@@ -83,7 +84,7 @@ def fit(
     DataError
         If a variable is missing, not numeric, constant or a combination of others, two are never observed
         together, or rows are too few.
-    ValueError
+    ArgumentError
         For an estimator or a treatment of missing values that there is not.
 
     Notes
@@ -103,38 +104,98 @@ def fit(
             rng=rng,
             imputations=imputations,
         )
-        return replace(
-            found,
-            warnings=(
-                *found.warnings,
-                {
-                    "en": f"Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
-                    "zh": f"{estimator} 拟合的标准误把同一 {cluster} 的受访者视为独立；estimator='MLR' 则不然。",
-                },
-            ),
+        independent = _(
+            "Standard errors of the {estimator} fit take respondents of one {cluster} as independent; estimator='MLR' does not.",
+            estimator=estimator,
+            cluster=cluster,
         )
+        return replace(found, warnings=(*found.warnings, independent))
+    _available(estimator, missing, means, rng, imputations)
     if estimator == "WLSMV":
+        return fit_ordinal(data, model, group=group, missing=missing, start=start)
+    full = missing == "fiml"
+    model = _with_intercepts(model, means, full or bool(cluster), several=bool(group))
+    rows = _rows(data, model, group, cluster, missing)
+    if group is not None and model.n_groups == 1:
+        model = replicate(model, len(rows.groups))
+    whole: Model = model
+
+    def solve(parts: Sequence[pd.DataFrame], missing: str, notes: Sequence[Said] = ()) -> Fit:
+        """Fit these rows of every group."""
+        samples = [saturated(part) if full else moments_of(part) for part in parts]
+        patterns = (
+            [Patterns(part.to_numpy(), own) for part, own in zip(parts, rows.units, strict=True)]
+            if full or estimator != "ML"
+            else []
+        )
+        return _fit(
+            whole, samples, start, notes, rows.groups, patterns, estimator, missing, cluster or ""
+        )
+
+    if missing == "mi" and rng is not None:
+        copies = (
+            solve([impute(part, rng) for part in rows.parts], "listwise")
+            for _copy in range(imputations)
+        )
+        return pool(list(copies), rows.notes)
+    return solve(rows.parts, missing, rows.notes)
+
+
+def _with_intercepts(model: str | Model, means: bool, needed: bool, several: bool) -> Model:
+    """The model as it is read, with intercepts where something needs them."""
+    if not isinstance(model, Model):
+        return parse(model, means or needed or several)
+    if (means or needed) and not model.means:
+        raise ModelError(
+            _(
+                "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
+            )
+        )
+    return model
+
+
+def _available(
+    estimator: str, missing: str, means: bool, rng: np.random.Generator | None, imputations: int
+) -> None:
+    """Raise for an estimator or a treatment of missing values that there is not."""
+    if estimator == "WLSMV":  # the treatments it knows are those of polychoric correlations
         if means:
             raise ModelError(
-                "estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'."
+                _(
+                    "estimator='WLSMV' has thresholds instead of intercepts. Leave out means=, or use 'MLR'."
+                )
             )
-        return fit_ordinal(data, model, group=group, missing=missing, start=start)
-    if (estimator, missing) not in METHODS:
-        raise ValueError(
-            f"estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
-            "with missing='listwise', 'fiml' or 'mi', 'WLSMV' with 'listwise' or 'pairwise'."
+        return
+    if (estimator, missing) not in methods():
+        raise ArgumentError(
+            _(
+                "estimator='{estimator}' with missing='{missing}' is not available. Use estimator='ML' or 'MLR' "
+                "with missing='listwise', 'fiml' or 'mi', 'WLSMV' with 'listwise' or 'pairwise'.",
+                estimator=estimator,
+                missing=missing,
+            )
         )
     if missing == "mi" and (rng is None or imputations < 2):
-        raise ValueError(
-            "missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more."
+        raise ArgumentError(
+            _(
+                "missing='mi' needs rng=, a numpy Generator to draw from, and imputations= of 2 or more."
+            )
         )
-    full = missing == "fiml"
-    if not isinstance(model, Model):
-        model = parse(model, means or full or bool(group or cluster))
-    elif (means or full or cluster) and not model.means:
-        raise ModelError(
-            "Intercepts (means=True, missing='fiml', cluster=) need a model that has them. Use parse(syntax, means=True)."
-        )
+
+
+class _Rows(NamedTuple):
+    """What is fitted, a group each: its label, its rows and the cluster of each; and what was done with missing values."""
+
+    groups: tuple[str, ...]
+    parts: list[pd.DataFrame]
+    units: list[np.ndarray | None]
+    notes: list[Said]
+
+
+def _rows(
+    data: pd.DataFrame, model: Model, group: str | None, cluster: str | None, missing: str
+) -> _Rows:
+    """The rows that can be used, by group."""
     columns = [name for name in (group, cluster) if name]
     values = numeric(data, model, columns)
     needed = {"listwise": values, "fiml": values[list(model.fixed_x)], "mi": values.iloc[:, :0]}[
@@ -145,56 +206,49 @@ def fit(
     labels = pd.Series("", index=data.index) if group is None else data[group]
     units = None if cluster is None else pd.factorize(data[cluster])[0]
     levels = sorted(labels[kept].unique())
-    if group is not None and model.n_groups == 1:
-        model = replicate(model, len(levels))
-    groups, own = (
-        tuple(str(level) for level in levels),
-        [kept & (labels == level) for level in levels],
-    )
-    parts, notes = [values[mine] for mine in own], []
-    if cluster is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
+    own = [kept & (labels == level) for level in levels]
+    if units is not None and any(len(np.unique(units[mine])) < 2 for mine in own):
         raise DataError(
-            f"All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=."
+            _(
+                "All rows (of a group) have the same '{cluster}', so nothing says how clusters vary. Leave out cluster=.",
+                cluster=cluster,
+            )
         )
-
-    def solve(rows: list[pd.DataFrame], missing: str, notes: Sequence[dict[str, str]] = ()) -> Fit:
-        """Fit these rows of every group."""
-        samples = [saturated(part) if full else moments_of(part) for part in rows]
-        patterns = (
-            [
-                Patterns(part.to_numpy(), None if cluster is None else units[mine])
-                for part, mine in zip(rows, own, strict=True)
-            ]
-            if full or estimator != "ML"
-            else []
-        )
-        return _fit(
-            model, samples, start, list(notes), groups, patterns, estimator, missing, cluster or ""
-        )
-
-    if missing == "mi":
-        return pool(
-            [solve([impute(part, rng) for part in parts], "listwise") for _ in range(imputations)],
-            account(values, kept, needed),
-        )
-    if full:
+    notes: list[Said] = []
+    if missing != "listwise":
         notes = account(values, kept, needed)
     elif dropped := int((~kept).sum()):
-        instead = {
-            "en": " missing='fiml' uses every answer given.",
-            "zh": "missing='fiml' 则使用全部已有答案。",
-        }
-        instead = instead if dropped > MANY * len(data) else {"en": "", "zh": ""}
-        notes = [
-            {
-                "en": f"{dropped} of {len(data)} rows have a missing value in the model's variables"
-                f"{f' or {cluster}' if cluster else ''} and were left out (listwise deletion); {len(data) - dropped} were used."
-                f"{instead['en']}",
-                "zh": f"{len(data)} 行中有 {dropped} 行在模型变量{f'或 {cluster} ' if cluster else ''}上有缺失值，已整行剔除；"
-                f"使用 {len(data) - dropped} 行。{instead['zh']}",
-            }
-        ]
-    return solve(parts, missing, notes)
+        notes = [_dropped(dropped, len(data), cluster)]
+    return _Rows(
+        tuple(str(level) for level in levels),
+        [values[mine] for mine in own],
+        [None if units is None else units[mine] for mine in own],
+        notes,
+    )
+
+
+def _dropped(rows: int, of: int, cluster: str | None) -> Sentence:
+    """What listwise deletion left out, and the way round it where that is much."""
+    kept = of - rows
+    said = (
+        _(
+            "{rows} of {of} rows have a missing value in the model's variables or {cluster} and were left out (listwise "
+            "deletion); {kept} were used.",
+            rows=rows,
+            of=of,
+            kept=kept,
+            cluster=cluster,
+        )
+        if cluster
+        else _(
+            "{rows} of {of} rows have a missing value in the model's variables and were left out (listwise deletion); "
+            "{kept} were used.",
+            rows=rows,
+            of=of,
+            kept=kept,
+        )
+    )
+    return joined(said, _("missing='fiml' uses every answer given.") if rows > MANY * of else "")
 
 
 def fit_moments(
@@ -224,7 +278,7 @@ def fit_moments(
         model = replicate(model, len(covariances))
     if model.means and means is None:
         raise ModelError(
-            "The model has intercepts but there are no means=. Give the sample means too."
+            _("The model has intercepts but there are no means=. Give the sample means too.")
         )
     samples = []
     for cov, mean, size in zip(covariances, averages, sizes, strict=True):
@@ -250,7 +304,7 @@ def _fit(
     model: Model,
     samples: list[Moments],
     start: np.ndarray | None,
-    notes: list[dict],
+    notes: Sequence[Said],
     groups: tuple,
     patterns: Sequence[Patterns] = (),
     estimator: str = "ML",
@@ -258,29 +312,7 @@ def _fit(
     cluster: str = "",
 ) -> Fit:
     """Check the moments, minimise, and describe what was found."""
-    if not samples:
-        raise DataError(
-            f"There are 0 complete rows for {len(model.observed)} variables. See which columns have the "
-            "missing values.",
-            f"模型的 {len(model.observed)} 个变量没有一行完整数据。请查看缺失值在哪些列。",
-        )
-    if len(samples) != model.n_groups:
-        raise ModelError(f"The model has {model.n_groups} groups but the data have {len(samples)}.")
-    if not model.npar:
-        raise ModelError(
-            "Every parameter of the model is fixed, so there is nothing to estimate. Free at least one."
-        )
-    if model.df < 0:
-        raise ModelError(
-            f"The model has {model.npar} free numbers but the data only {model.npar + model.df} moments "
-            f"(df = {model.df}), so it is not identified. Remove paths or covariances, or fix some."
-        )
-    if start is not None and np.shape(start) != (model.npar,):
-        raise ModelError(
-            f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers."
-        )
-    for sample in samples:
-        usable(sample, model)
+    _estimable(model, samples, start)
     function, found = objective(model, samples, patterns if missing == "fiml" else ()), []
     moments = Discrepancy(model, samples)
     for propose in (
@@ -300,3 +332,49 @@ def _fit(
     return describe(
         function, theta, decrement, notes, groups, patterns, estimator, missing, cluster
     )
+
+
+def _estimable(model: Model, samples: Sequence[Moments], start: np.ndarray | None) -> None:
+    """Raise where the model cannot be fitted to these moments, or not from this start."""
+    if not samples:
+        raise DataError(
+            n_(
+                "There are 0 complete rows for {n} variable. See which columns have the missing values.",
+                "There are 0 complete rows for {n} variables. See which columns have the missing values.",
+                len(model.observed),
+            )
+        )
+    if len(samples) != model.n_groups:
+        raise ModelError(
+            _(
+                "The model has {groups} groups but the data have {own}.",
+                groups=model.n_groups,
+                own=len(samples),
+            )
+        )
+    if not model.npar:
+        raise ModelError(
+            _(
+                "Every parameter of the model is fixed, so there is nothing to estimate. Free at least one."
+            )
+        )
+    if model.df < 0:
+        raise ModelError(
+            _(
+                "The model has {free} free numbers but the data only {moments} moments (df = {df}), so it is not "
+                "identified. Remove paths or covariances, or fix some.",
+                free=model.npar,
+                moments=model.npar + model.df,
+                df=model.df,
+            )
+        )
+    if start is not None and np.shape(start) != (model.npar,):
+        raise ModelError(
+            _(
+                "start= has shape {shape}, but the model has {free} free numbers.",
+                shape=str(np.shape(start)),
+                free=model.npar,
+            )
+        )
+    for sample in samples:
+        usable(sample, model)

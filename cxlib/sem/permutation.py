@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import ArgumentError
+from cxlib.core.words import _
 from cxlib.sem import kernel, lockstep
 from cxlib.sem.baseline import baseline
 from cxlib.sem.estimate import fit as fit_model
@@ -55,7 +57,7 @@ def permutation(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the fits are not of complete rows.
 
     Notes
@@ -67,9 +69,14 @@ def permutation(
     names = list(last.model.observed)
     rows = data[data[[*names, group, *([cluster] if cluster else [])]].notna().all(axis=1)]
     if len(rows) != last.n_used or last.missing != "listwise":
-        raise ValueError(
-            f"The fits used {last.n_used} rows (missing='{last.missing}'), but {len(rows)} rows are complete. "
-            "A permutation test needs fits of complete rows, missing='listwise', to the same data."
+        raise ArgumentError(
+            _(
+                "The fits used {used} rows (missing='{missing}'), but {complete} rows are complete. A permutation test needs "
+                "fits of complete rows, missing='listwise', to the same data.",
+                used=last.n_used,
+                missing=last.missing,
+                complete=len(rows),
+            )
         )
     code = np.unique(rows[group], return_inverse=True)[1]
     labels = _shuffled(

@@ -8,40 +8,43 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import ModelError
+from cxlib.core.words import Said, Sentence, _, joined, listed
 from cxlib.sem.discrepancy import Discrepancy, Moments
 from cxlib.sem.fiml import Patterns, count_clusters, objective
 from cxlib.sem.model import Model, standardize
 
 Z95 = 1.959963984540054
-METHODS = {
-    ("ML", "listwise"): "maximum likelihood, standard errors from the expected information",
-    (
-        "MLR",
-        "listwise",
-    ): "maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
-    ("ML", "mi"): "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3",
-    (
-        "MLR",
-        "mi",
-    ): "maximum likelihood in multiply imputed data, {robust}, pooled by Rubin's rules, χ² as D3, scaled by the mean "
-    "of the Yuan-Bentler factors (Mplus variant)",
-    (
-        "ML",
-        "fiml",
-    ): "full-information maximum likelihood, standard errors from the observed information",
-    (
-        "MLR",
-        "fiml",
-    ): "full-information maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
-    **{
-        (
-            "WLSMV",
-            missing,
-        ): "WLSMV: DWLS of polychoric correlations, robust standard errors, scaled and shifted χ²"
-        for missing in ("listwise", "pairwise")
-    },
-}
-"""What an estimator does, by its name and the treatment of missing values."""
+
+
+def methods(robust: Said = "") -> dict[tuple[str, str], Sentence]:
+    """What an estimator does, by its name and the treatment of missing values; `robust` names the standard errors of "MLR"."""
+    weighted = _(
+        "WLSMV: DWLS of polychoric correlations, robust standard errors, scaled and shifted χ²"
+    )
+    return {
+        ("ML", "listwise"): _("maximum likelihood, standard errors from the expected information"),
+        ("MLR", "listwise"): _(
+            "maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
+            robust=robust,
+        ),
+        ("ML", "mi"): _(
+            "maximum likelihood in multiply imputed data, pooled by Rubin's rules, χ² as D3"
+        ),
+        ("MLR", "mi"): _(
+            "maximum likelihood in multiply imputed data, {robust}, pooled by Rubin's rules, χ² as D3, scaled by the mean "
+            "of the Yuan-Bentler factors (Mplus variant)",
+            robust=robust,
+        ),
+        ("ML", "fiml"): _(
+            "full-information maximum likelihood, standard errors from the observed information"
+        ),
+        ("MLR", "fiml"): _(
+            "full-information maximum likelihood, {robust}, χ² scaled by Yuan and Bentler (Mplus variant)",
+            robust=robust,
+        ),
+        ("WLSMV", "listwise"): weighted,
+        ("WLSMV", "pairwise"): weighted,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ class Fit:
     ci_low, ci_high, std (std.all), label, and group if there are several (a fixed one has no se); sample, implied : :class:`Moments`
     of each group; r2 : variable, r2; condition : largest variance inflation of an estimate;
     converged, proper : whether the optimum was reached and is admissible; trustworthy : both, and
-    the data determine every parameter and its standard error, else verdicts are withheld; warnings : reasons, en and zh;
+    the data determine every parameter and its standard error, else verdicts are withheld; warnings : reasons, sentences as data;
     scaling : what χ² is divided by to be scaled (NaN for "ML"); cluster : column whose clusters the standard errors
     take as the independent units (empty: rows); patterns : the rows of each group, where
     the rows themselves were used; imputed : the fits that "mi" pooled.
@@ -72,7 +75,7 @@ class Fit:
     converged: bool
     proper: bool
     trustworthy: bool
-    warnings: tuple[dict[str, str], ...] = ()
+    warnings: tuple[Said, ...] = ()
     groups: tuple[str, ...] = ("",)
     estimator: str = "ML"
     missing: str = "listwise"
@@ -92,23 +95,35 @@ class Fit:
         return self.n_used * self.fmin
 
     @property
-    def method(self) -> str:
-        """What was done, in words."""
-        errors = self.clustering["en"].strip(" .").replace("Standard errors are", "standard errors")
-        return METHODS[self.estimator, self.missing].format(
-            robust=errors or "Huber-White standard errors"
-        )
+    def clusters(self) -> int:
+        """Number of clusters that the standard errors allow for, 0 if rows are independent."""
+        if not self.cluster:
+            return 0
+        return count_clusters((self.imputed[0] if self.imputed else self).patterns)
 
     @property
-    def clustering(self) -> dict[str, str]:
+    def method(self) -> Sentence:
+        """What was done, in words."""
+        if self.cluster:
+            errors = _(
+                "standard errors robust to non-normality and to respondents of one {cluster} ({j} clusters)",
+                cluster=self.cluster,
+                j=self.clusters,
+            )
+        else:
+            errors = _("Huber-White standard errors")
+        return methods(errors)[self.estimator, self.missing]
+
+    @property
+    def clustering(self) -> Sentence:
         """A sentence on the clusters that the standard errors allow for, empty if there are none."""
         if not self.cluster:
-            return {"en": "", "zh": ""}
-        j = count_clusters((self.imputed[0] if self.imputed else self).patterns)
-        return {
-            "en": f" Standard errors are robust to non-normality and to respondents of one {self.cluster} ({j} clusters).",
-            "zh": f"标准误对非正态和同一 {self.cluster} 的受访者（{j} 个群）稳健。",
-        }
+            return joined()
+        return _(
+            "Standard errors are robust to non-normality and to respondents of one {cluster} ({j} clusters).",
+            cluster=self.cluster,
+            j=self.clusters,
+        )
 
     def discrepancy(self, model: Model | None = None) -> Discrepancy:
         """The function that was minimised, or the same of another model of the same variables."""
@@ -137,10 +152,20 @@ class Fit:
             known = table.loc[
                 (table["op"] == "|") == (op == "|"), ["lhs", "op", "rhs"]
             ].drop_duplicates()
+            name = " ".join((lhs, op, rhs)).strip()
+            have = [" ".join(row).strip() for row in known.to_numpy()]
             raise ModelError(
-                f"'{lhs} {op} {rhs}' is not in the model. Its {'thresholds' if op == '|' else 'parameters'} are: "
-                + ", ".join(" ".join(name) for name in known.to_numpy())
-                + "."
+                _(
+                    "'{name}' is not in the model. Its thresholds are: {known}.",
+                    name=name,
+                    known=listed(have),
+                )
+                if op == "|"
+                else _(
+                    "'{name}' is not in the model. Its parameters are: {known}.",
+                    name=name,
+                    known=listed(have),
+                )
             )
         return found.iloc[group]
 

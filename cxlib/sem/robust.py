@@ -18,6 +18,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import ArgumentError
+from cxlib.core.words import Said, _
 from cxlib.sem.discrepancy import Discrepancy, definite, inverted, unit_diagonal
 from cxlib.sem.fiml import FullInformation, Patterns, count_clusters
 from cxlib.sem.model import Model
@@ -29,9 +31,9 @@ FEWEST_CLUSTERS = 30
 
 def inference(
     function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns], estimator: str
-) -> tuple[np.ndarray, float, list[dict[str, str]]]:
+) -> tuple[np.ndarray, float, list[Said]]:
     """Covariance of the estimates (NaN if there is none), scaling factor of χ² (NaN for "ML"), and what is wrong with them."""
-    notes: list[dict[str, str]] = []
+    notes: list[Said] = []
     bread = information(function, theta, estimator)
     if not definite(bread):
         return np.full_like(bread, np.nan), np.nan, notes
@@ -43,33 +45,47 @@ def inference(
     scaling = trace / df if df and trace > 0 else np.nan
     if df and trace <= 0:
         notes.append(
-            {
-                "en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
-                "zh": f"χ² 的校正系数为负（{trace / df:.3f}）：无法给出校正检验。",
-            }
+            _(
+                "The scaling factor of χ² is negative ({factor:.3f}): there is no scaled test.",
+                factor=trace / df,
+            )
         )
-    units, kind = (
-        (function.n, ("rows", "行"))
-        if patterns[0].cluster is None
-        else (count_clusters(patterns), ("clusters", "个群"))
-    )
-    if units <= len(theta):
-        notes.append(
-            {
-                "en": f"{units} {kind[0]} are too few for robust standard errors of {len(theta)} free numbers: their "
-                "covariance matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
-                "zh": f"{units} {kind[1]}不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
-                "各标准误只是粗略的，校正检验不足为凭。",
-            }
-        )
-    elif units < FEWEST_CLUSTERS and kind[0] == "clusters":
-        notes.append(
-            {
-                "en": f"Standard errors of only {units} clusters tend to be too small; they need about {FEWEST_CLUSTERS}.",
-                "zh": f"只有 {units} 个群，标准误往往偏小；约需 {FEWEST_CLUSTERS} 个群。",
-            }
-        )
+    notes += _few(patterns, function.n, len(theta))
     return inverse @ meat @ inverse / function.n, scaling, notes
+
+
+def _few(patterns: Sequence[Patterns], rows: int, free: int) -> list[Said]:
+    """What is to be said of sandwich standard errors that rest on few rows or clusters."""
+    if patterns[0].cluster is None:
+        if rows > free:
+            return []
+        return [
+            _(
+                "{rows} rows are too few for robust standard errors of {free} free numbers: their covariance matrix is "
+                "singular. Each of them is rough, and the scaled test should not be relied on.",
+                rows=rows,
+                free=free,
+            )
+        ]
+    clusters = count_clusters(patterns)
+    if clusters <= free:
+        return [
+            _(
+                "{clusters} clusters are too few for robust standard errors of {free} free numbers: their covariance "
+                "matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
+                clusters=clusters,
+                free=free,
+            )
+        ]
+    if clusters < FEWEST_CLUSTERS:
+        return [
+            _(
+                "Standard errors of only {clusters} clusters tend to be too small; they need about {least}.",
+                clusters=clusters,
+                least=FEWEST_CLUSTERS,
+            )
+        ]
+    return []
 
 
 def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.ndarray:
@@ -140,7 +156,7 @@ def difference(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the fits differ in rows, variables, estimator or cluster, or `small` has not more degrees of freedom.
 
     Notes
@@ -161,10 +177,18 @@ def difference(
         and small.groups == large.groups
     )
     if not alike or small.df <= large.df:
-        raise ValueError(
-            f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
-            f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
-            "the one it restricts, fitted to the same variables and rows by the same estimator with the same cluster, and not imputed."
+        raise ArgumentError(
+            _(
+                "The models are not comparable: n {n} and {other_n}, df {df} and {other_df}, {estimator} and "
+                "{other_estimator}. Give first the model with more degrees of freedom, then the one it restricts, fitted to "
+                "the same variables and rows by the same estimator with the same cluster, and not imputed.",
+                n=small.n_used,
+                other_n=large.n_used,
+                df=small.df,
+                other_df=large.df,
+                estimator=small.estimator,
+                other_estimator=large.estimator,
+            )
         )
     from scipy.special import chdtrc
 
@@ -175,8 +199,11 @@ def difference(
         scaling = (small.df * small.scaling - (large.df * large.scaling if large.df else 0.0)) / df
         method = method if scaling > 0 else "satorra.2000"
     elif method not in ("satorra.bentler.2001", "satorra.2000"):
-        raise ValueError(
-            f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'."
+        raise ArgumentError(
+            _(
+                "method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.",
+                method=method,
+            )
         )
     if method == "satorra.2000" or small.estimator == "WLSMV":
         method = "satorra.2000"

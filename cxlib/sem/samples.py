@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import DataError
+from cxlib.core.words import _, joined, listed
 from cxlib.sem.discrepancy import Moments
 from cxlib.sem.model import Model
 
@@ -20,13 +22,19 @@ def present(wanted: Sequence[str], columns: pd.Index) -> None:
         if name not in have:
             near = difflib.get_close_matches(name, have, n=3, cutoff=0.5)
             hint = (
-                f"Did you mean {' or '.join(near)}?"
+                _("Did you mean {near}?", near=reduce(lambda a, b: _("{a} or {b}", a=a, b=b), near))
                 if near
-                else f"Its columns are {', '.join(have[:20])}."
+                else _("Its columns are {names}.", names=listed(have, 20))
             )
             raise DataError(
-                f"The model uses '{name}', which is not a column of the data. {hint} "
-                f"If '{name}' is a latent variable, define it: '{name} =~ item1 + item2 + item3'."
+                joined(
+                    _("The model uses '{name}', which is not a column of the data.", name=name),
+                    hint,
+                    _(
+                        "If '{name}' is a latent variable, define it: '{name} =~ item1 + item2 + item3'.",
+                        name=name,
+                    ),
+                )
             )
 
 
@@ -38,17 +46,28 @@ def numeric(data: pd.DataFrame, model: Model, columns: Sequence[str]) -> pd.Data
         column = data[name]
         if isinstance(column, pd.DataFrame):
             raise DataError(
-                f"The data have {column.shape[1]} columns called '{name}'. Give each its own name."
+                _(
+                    "The data have {n} columns called '{name}'. Give each its own name.",
+                    n=column.shape[1],
+                    name=name,
+                )
             )
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
             raise DataError(
-                f"Column '{name}' is not numeric (it is {column.dtype}). Code it as numbers first, "
-                "for a category one 0/1 column a level."
+                _(
+                    "Column '{name}' is not numeric (it is {kind}). Code it as numbers first, for a category one 0/1 "
+                    "column a level.",
+                    name=name,
+                    kind=str(column.dtype),
+                )
             )
         out[name] = column.to_numpy(float, na_value=np.nan)
         if np.isinf(out[name]).any():
             raise DataError(
-                f"Column '{name}' has infinite values. Set them to missing or correct them."
+                _(
+                    "Column '{name}' has infinite values. Set them to missing or correct them.",
+                    name=name,
+                )
             )
     return pd.DataFrame(out, index=data.index)
 
@@ -64,9 +83,12 @@ def usable(sample: Moments, model: Model) -> None:
     s, names = sample.cov.to_numpy(), list(model.observed)
     if sample.n <= len(names):
         raise DataError(
-            f"There are {sample.n} complete rows for {len(names)} variables; more rows than variables are "
-            "needed. Use a smaller model, or see which columns have the missing values.",
-            f"{len(names)} 个变量只有 {sample.n} 个完整行；行数须多于变量数。请用更小的模型，或查看缺失值在哪些列。",
+            _(
+                "There are {rows} complete rows for {variables} variables; more rows than variables are needed. Use a "
+                "smaller model, or see which columns have the missing values.",
+                rows=sample.n,
+                variables=len(names),
+            )
         )
     sd = np.sqrt(np.maximum(np.diag(s), 0))
     unit = np.where(sd > 0, sd, 1)
@@ -74,22 +96,21 @@ def usable(sample: Moments, model: Model) -> None:
         s / np.outer(unit, unit), s.T / np.outer(unit, unit)
     ):
         raise DataError(
-            "The covariance matrix has missing or infinite entries, or is not symmetric."
+            _("The covariance matrix has missing or infinite entries, or is not symmetric.")
         )
     size = np.zeros(len(sd)) if sample.mean is None else 1e-10 * np.abs(sample.mean.to_numpy())
     if (flat := sd <= size).any():
         name = names[int(np.argmax(flat))]
-        raise DataError(
-            f"Column '{name}' is constant. Leave it out of the model.",
-            f"列“{name}”的取值全部相同，请将其移出模型。",
-        )
+        raise DataError(_("Column '{name}' is constant. Leave it out of the model.", name=name))
     values, vectors = np.linalg.eigh(s / np.outer(sd, sd))
     if values[0] < 1e-10:
         guilty = [
             name for name, weight in zip(names, vectors[:, 0], strict=True) if abs(weight) > 1e-4
         ]
         raise DataError(
-            f"Columns {', '.join(guilty)} are identical or exact combinations of each other, so the "
-            "covariance matrix cannot be inverted. Leave one of them out.",
-            f"列 {'、'.join(guilty)} 相同或互为精确组合，协方差矩阵不可逆。请去掉其中一个。",
+            _(
+                "Columns {names} are identical or exact combinations of each other, so the covariance matrix cannot be "
+                "inverted. Leave one of them out.",
+                names=listed(guilty),
+            )
         )

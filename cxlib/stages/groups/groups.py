@@ -20,6 +20,7 @@ from cxlib.core import theme
 from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.theme import blank
 from cxlib.core.words import number, p_text, plural
+from cxlib.diagram import forests
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
 from cxlib.stages.groups import answers as group_answers
@@ -759,7 +760,7 @@ def plot_means(result: Result, study: Study, *, language: str = "en") -> tuple[F
     }
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.25 + 0.16 * len(groups)) * len(codes)))
     at = table["group"].map(groups.index)
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             est=table["d"],

@@ -19,6 +19,7 @@ from cxlib.core import theme
 from cxlib.core.result import Result, Text, nothing, together
 from cxlib.core.syntax import path, steps
 from cxlib.core.words import p_text, plural
+from cxlib.diagram import forests
 from cxlib.sem import invariance, paths
 from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.sem.result import Z95
@@ -26,6 +27,7 @@ from cxlib.stages.groups import groups
 from cxlib.stages.groups.groups import Comparison, Ladder, numbered
 from cxlib.statistics.multiple_testing import holm
 from cxlib.study.levels import level_name
+from cxlib.study.names import named_effect
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -381,7 +383,7 @@ def plot_paths(
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
     different = [tests[effect, "direct"] < 0.05 for effect in effects]
     at, ends = table["group"].map(names.index), table["effect"].str.split(" -> ").str[-1]
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             place=table["effect"].map(effects.index)
@@ -394,7 +396,7 @@ def plot_paths(
             ],
         ),
         [
-            ("* " if sure else "") + paths.label(effect, study, language)
+            ("* " if sure else "") + named_effect(study, effect)[language]
             for effect, sure in zip(effects, different, strict=True)
         ],
     )
@@ -504,7 +506,7 @@ def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
         sure, form = part[part["p_adjusted"] < 0.05], {"en": "{} ({})", "zh": "{}（{}）"}
         shown = {
             lang: [
-                words.format(paths.label(row.effect, compared.study, lang), p_text(row.p_adjusted))
+                words.format(named_effect(compared.study, row.effect)[lang], p_text(row.p_adjusted))
                 for row in sure.head(4).itertuples()
             ]
             for lang, words in form.items()
