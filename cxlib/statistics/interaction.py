@@ -102,7 +102,7 @@ def by_products(
     ]
     # the first product is that of the two markers, so the latent product has the unit of X times that of W
     syntax = [
-        measurement({**items, names[2]: list(multiplied)}),
+        measurement({**items, names[2]: [str(name) for name in multiplied]}),
         f"{outcome} ~ " + " + ".join(names),
         *shared,
     ]
@@ -162,11 +162,10 @@ def path_table(paths: Paths, names: Sequence[str], sd: pd.Series, outcome: str) 
     2010, doi:10.1080/10705510903438872).
     """
     order, phi = list(names), paths.phi
+    spread, variance = float(sd[outcome]), float(np.diag(phi.loc[[outcome], [outcome]])[0])
     return tested(pd.DataFrame({"est": paths.est, "se": np.sqrt(np.diag(paths.vcov))})).assign(
-        std=paths.est * sd[order].to_numpy() / sd[outcome],
-        delta_r2=paths.est**2
-        / np.diag(inverted(phi.loc[order, order].to_numpy()))
-        / phi.loc[outcome, outcome],
+        std=paths.est * sd[order].to_numpy() / spread,
+        delta_r2=paths.est**2 / np.diag(inverted(phi.loc[order, order].to_numpy())) / variance,
     )
 
 

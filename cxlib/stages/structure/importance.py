@@ -123,22 +123,22 @@ def plot_drivers(result: Result, study: Study, *, language: str = "en") -> tuple
         return theme.blank(result.text, language)
     outcome = table["outcome"].iloc[0]
     figure, axes = pyplot.subplots(figsize=(7.5, 1.0 + 0.45 * len(table)))
-    for place, row in enumerate(table.itertuples()):
+    for place, row in enumerate(table.to_dict("records")):
         colour = (
-            theme.ROLES[study.role(row.predictor)]
-            if row.predictor in study.constructs
+            theme.ROLES[study.role(row["predictor"])]
+            if row["predictor"] in study.constructs
             else theme.MUTED
         )
-        axes.barh(place, row.weight, color=colour, height=0.6)
-        axes.plot([row.ci_low, row.ci_high], [place, place], color=theme.INK, linewidth=1.5)
+        axes.barh(place, row["weight"], color=colour, height=0.6)
+        axes.plot([row["ci_low"], row["ci_high"]], [place, place], color=theme.INK, linewidth=1.5)
         first = _(
             "{share}; first in {first}",
-            share=f"{row.share * 100:.0f}%",
-            first=f"{row.rank_1 * 100:.0f}%",
+            share=f"{row['share'] * 100:.0f}%",
+            first=f"{row['rank_1'] * 100:.0f}%",
         )[language]
         axes.annotate(
-            first if len(table) > 1 else number(row.weight, 2),
-            (row.ci_high, place),
+            first if len(table) > 1 else number(row["weight"], 2),
+            (row["ci_high"], place),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",

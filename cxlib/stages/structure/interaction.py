@@ -247,11 +247,11 @@ def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> Resu
     said = [
         _(
             "{std} at {place} ({p})",
-            std=number(row.std, 2),
-            place=f"{row.at:+g}".replace("-", "−").replace("+0", "0"),
-            p=p_text(row.p),
+            std=number(row["std"], 2),
+            place=f"{row['at']:+g}".replace("-", "−").replace("+0", "0"),
+            p=p_text(row["p"]),
         )
-        for row in table.itertuples()
+        for row in table.to_dict("records")
     ]
     text = _(
         "Standardised slope of {x} on {y}, by standard deviations of {w} from its mean: {slopes}.",
@@ -351,11 +351,11 @@ def _band(
     axes: Axes, result: Interaction, table: pd.DataFrame, ends: tuple[float, float], colour: str
 ) -> None:
     """The slope along the moderator, grey and dashed where it does not differ from zero."""
-    for row in table.itertuples():
-        at = np.linspace(max(row.low_sd, ends[0]), min(row.high_sd, ends[1]), 200)
+    for row in table.to_dict("records"):
+        at = np.linspace(max(row["low_sd"], ends[0]), min(row["high_sd"], ends[1]), 200)
         if at[0] < at[-1]:
             est, se = result.at(at * result.sd)
-            tone, line = (colour, "-") if row.significant else (theme.MUTED, "--")
+            tone, line = (colour, "-") if row["significant"] else (theme.MUTED, "--")
             axes.fill_between(
                 at, est - Z95 * se, est + Z95 * se, color=tone, alpha=0.2, linewidth=0
             )
@@ -467,11 +467,13 @@ def _by_products(
     outcome, predictor, moderator, *covariates = codes
     pairs = min(len(items[predictor]), len(items[moderator]))
     match = how.match and pairs > 1
-    chosen = [items[code][:pairs] if match else items[code] for code in (predictor, moderator)]
+    first, second = (
+        items[code][:pairs] if match else items[code] for code in (predictor, moderator)
+    )
     found = by_products(
         frame,
         items,
-        products(frame, *chosen, match),
+        products(frame, first, second, match),
         outcome,
         (predictor, moderator, f"{predictor}.{moderator}", *covariates),
         how.estimator,
@@ -584,8 +586,8 @@ def _where(result: Interaction, table: pd.DataFrame) -> Sentence:
     """Where the slope differs from zero among the respondents; a bound beyond them is none."""
     x, w, _y = result.names
     said = [
-        _stretch(row.sign, row.low, row.high, row.share, result.values)
-        for row in table[table["significant"] & (table["share"] > 0)].itertuples()
+        _stretch(row["sign"], row["low"], row["high"], row["share"], result.values)
+        for row in table[table["significant"] & (table["share"] > 0)].to_dict("records")
     ]
     if not said:
         return _("The slope of {x} differs from zero at no level of {w} that occurs.", x=x, w=w)

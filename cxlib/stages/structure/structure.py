@@ -264,11 +264,11 @@ def f2(fit: sem.Fit, study: Study) -> Result:
     said = [
         _(
             "{predictor} → {outcome} {f2}",
-            predictor=named(study, row.predictor),
-            outcome=named(study, row.outcome),
-            f2=number(row.f2, 2),
+            predictor=named(study, row["predictor"]),
+            outcome=named(study, row["outcome"]),
+            f2=number(row["f2"], 2),
         )
-        for row in large.itertuples()
+        for row in large.to_dict("records")
     ]
     return _of_fit(
         fit,
@@ -507,7 +507,7 @@ def _strongest(table: pd.DataFrame, study: Study) -> Sentence:
     paths = table[table["op"] == "~"].dropna(subset=["p", "std"])
     if paths.empty:
         return _("The model has no path with a test.")
-    top = paths.loc[paths["std"].abs().idxmax()]
+    top = paths.iloc[int(paths["std"].abs().to_numpy().argmax())]
     return n_(
         "{sure} of {n:,} path differ from zero (p < .05); the strongest is {path}, {std} standardised.",
         "{sure} of {n:,} paths differ from zero (p < .05); the strongest is {path}, {std} standardised.",
@@ -569,10 +569,10 @@ def _compared(fit: sem.Fit, base: sem.Fit) -> dict[str, Any]:
 def _comparison(table: pd.DataFrame, first: str) -> Sentence:
     """Which rival fits better, by difference test and by BIC."""
     said: list[Sentence] = []
-    for row in table[table["d_p"].notna()].itertuples():
-        worse = row.d_df > 0
-        simple, rich = (row.model, first) if worse else (first, row.model)
-        test = f"Δχ²({abs(row.d_df):.0f}) = {number(abs(row.d_chisq), 2)}, {p_text(row.d_p)}"
+    for row in table[table["d_p"].notna()].to_dict("records"):
+        simple, rich = (row["model"], first) if row["d_df"] > 0 else (first, row["model"])
+        change = number(abs(row["d_chisq"]), 2)
+        test = f"Δχ²({abs(row['d_df']):.0f}) = {change}, {p_text(row['d_p'])}"
         said.append(
             _(
                 "'{rich}' fits better than the simpler '{simple}' ({test}).",
@@ -580,7 +580,7 @@ def _comparison(table: pd.DataFrame, first: str) -> Sentence:
                 simple=simple,
                 test=test,
             )
-            if row.d_p < 0.05
+            if row["d_p"] < 0.05
             else _(
                 "'{rich}' fits no better than the simpler '{simple}' ({test}).",
                 rich=rich,
@@ -593,7 +593,7 @@ def _comparison(table: pd.DataFrame, first: str) -> Sentence:
         said.append(
             _(
                 "The lowest BIC among comparable, trustworthy models is that of '{best}'.",
-                best=sound.loc[sound["bic"].idxmin(), "model"],
+                best=sound["model"].iloc[int(sound["bic"].to_numpy().argmin())],
             )
         )
     if not said:
