@@ -497,29 +497,42 @@ def _cautions(table: pd.DataFrame, fit: Fit, complete: int) -> list[Sentence]:
     notes: list[Sentence] = []
     if one := [c for c in own if len(own[c]) == 1]:
         notes.append(
-            _(
+            n_(
                 "{names} has one item: no reliability can be estimated, the model takes it as free of error.",
+                "{names} have one item each: no reliability can be estimated, the model takes it as free of error.",
+                len(one),
                 names=one,
             )
         )
     if two := [c for c in own if len(own[c]) == 2]:
         notes.append(
-            _(
+            n_(
                 "{names} has two items: alpha rests on one correlation, and the loadings are told apart only by other constructs.",
+                "{names} have two items each: alpha rests on one correlation, and the loadings are told apart only by other constructs.",
+                len(two),
                 names=two,
             )
         )
     if second := [c for c in own if c not in first]:
         notes.append(
-            _(
+            n_(
                 "{names} is of second order: it shares items with its parts and has no HTMT.",
+                "{names} are of second order: they share items with their parts and have no HTMT.",
+                len(second),
                 names=second,
             )
         )
     if fit.missing in ("fiml", "mi"):
         notes.append(_("Alpha and HTMT rest on the {n} complete rows.", n=complete))
     if lone := list(table.index[table["msv"].isna()]):
-        notes.append(_("{names} has no other construct to be compared with: no MSV.", names=lone))
+        notes.append(
+            n_(
+                "{names} has no other construct to be compared with: no MSV.",
+                "{names} have no other construct to be compared with: no MSV.",
+                len(lone),
+                names=lone,
+            )
+        )
     return notes
 
 
