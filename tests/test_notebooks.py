@@ -11,7 +11,7 @@ import tokenize
 import nbformat
 import pytest
 
-from cxlib.run.folder import notebook_folder
+from cxlib.run.files import notebook_folder
 from cxlib.run.notebooks import declared, notebooks
 
 ALL = notebooks()

@@ -19,7 +19,8 @@ import pytest
 from cxlib.core import theme
 from cxlib.core.result import Result
 from cxlib.run import failures, report
-from cxlib.run.folder import notebook_folder, open_run
+from cxlib.run.files import notebook_folder
+from cxlib.run.folder import open_run
 from cxlib.study.schema import load
 
 ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}

@@ -11,10 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cxlib.core.errors import Mistake
+from cxlib.run.files import NOTEBOOKS, write_json
+
 SHOWN = re.compile(r'run\.show\(\s*(f?)"(\w+)')
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"^(?:File )?(\S+?\.(?:py|ipynb)):\d+", re.MULTILINE)
 DIED = "DeadKernelError"
+
+
+class RunError(Mistake, RuntimeError):
+    """A run that cannot start or did not finish; the message names notebook, cell and cause."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +94,7 @@ def skipped(notebook: str, needed: str) -> Failure:
 
 def note(folder: Path, found: Failure) -> None:
     """Write a failure to the run folder."""
-    from cxlib.run.folder import write
-
-    write(
-        folder / "notes" / f"failed_{found.notebook}.json",
-        json.dumps(asdict(found), ensure_ascii=False, indent=1).encode(),
-    )
+    write_json(folder / "notes" / f"failed_{found.notebook}.json", asdict(found))
 
 
 def failures(folder: Path) -> dict[str, Failure]:
@@ -129,8 +131,6 @@ def clear(folder: Path, notebook: str, *, wholly: bool = True) -> None:
 
     Unless `wholly`, its executed copy and the note that it failed stay.
     """
-    from cxlib.run.folder import NOTEBOOKS
-
     files = [path for part in ("tables", "figures") for path in (folder / part).glob("*.*")]
     names = set(shown(NOTEBOOKS / f"{notebook}.ipynb", {path.stem for path in files}))
     gone = [path for path in files if path.stem in names]

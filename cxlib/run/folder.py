@@ -1,6 +1,6 @@
 """A run: one study, one folder, the notebooks that fill it.
 
-`open_run` is what a notebook calls; what the command line calls is :func:`cxlib.run.folder.notebooks.execute`.
+`open_run` is what a notebook calls; what the command line calls is :func:`cxlib.run.notebooks.execute`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import html
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import subprocess
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,13 +24,16 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import display, theme
-from cxlib.core.errors import DataError, Impossible, Mistake
+from cxlib.core.absent import absent as refused
+from cxlib.core.errors import DataError, Impossible, Mistake, ModelError
 from cxlib.core.result import Picture, Result, Text, block
 from cxlib.core.words import _, languages
+from cxlib.responses.reading import locate
+from cxlib.run import execution, files, report
+from cxlib.run.failures import RunError, failures
+from cxlib.run.files import ROOT, notebook_folder, read_json, write, write_json
 from cxlib.study.schema import Study, load
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = ROOT / "notebooks"
 PACKAGES = (
     "numpy",
     "pandas",
@@ -44,10 +46,6 @@ PACKAGES = (
     "seaborn",
     "papermill",
 )
-
-
-class RunError(Mistake, RuntimeError):
-    """A run that cannot start or did not finish; the message names notebook, cell and cause."""
 
 
 class NoTable(Mistake, FileNotFoundError):
@@ -102,13 +100,10 @@ class Run:
 
     def attempt(self, stage: Callable, *args: Any, **kwargs: Any) -> Any:
         """What a stage gives, or, if the data do not allow it, an empty result that says why."""
-        from cxlib.core.absent import absent
-        from cxlib.sem import ModelError
-
         try:
             return stage(*args, **kwargs)
         except (Impossible, DataError, ModelError) as error:
-            return absent(error)
+            return refused(error)
 
     def _show_result(self, name: str, result: Result, rows: int) -> Shown:
         write(
@@ -125,17 +120,14 @@ class Run:
         return Shown(block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: Picture) -> Shown:
-        files = theme.render(picture)
-        for kind, content in zip(theme.FORMATS, files, strict=True):
+        drawn = theme.render(picture)
+        for kind, content in zip(theme.FORMATS, drawn, strict=True):
             write(self.folder / "figures" / f"{name}.{kind}", content)
         self._note(f"figure_{name}", text=dict(picture.text))
-        return Shown(display.embed(files[0], picture.text[self.language]))
+        return Shown(display.embed(drawn[0], picture.text[self.language]))
 
     def _note(self, name: str, **content: Any) -> None:
-        write(
-            self.folder / "notes" / f"{name}.json",
-            json.dumps(content, ensure_ascii=False, indent=1).encode(),
-        )
+        write_json(self.folder / "notes" / f"{name}.json", content)
 
     def save_data(self, data: pd.DataFrame) -> None:
         """Write the cleaned responses for the notebooks that follow."""
@@ -167,8 +159,7 @@ class Run:
 
     def note(self, name: str) -> dict:
         """The sentence, warnings and n that belong to a table or figure; empty if there are none."""
-        path = self.folder / "notes" / f"{name}.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return files.note(self.folder, name)
 
     def need(self, *notebooks: str, strict: bool = True) -> Shown:
         """Make sure that earlier notebooks have run; run those that have not, with this run's parameters, and say so.
@@ -180,9 +171,6 @@ class Run:
         RunError
             One of them failed, unless `strict` is False.
         """
-        from cxlib.run.failures import failures
-        from cxlib.run.notebooks import declared, execute_one  # the graph builds on this module
-
         absent = [
             name
             for name in notebooks
@@ -192,7 +180,7 @@ class Run:
         if strict and (broken := [name for name in absent if name in failed]):
             raise RunError(failed[broken[0]].text[self.language])
         absent = [name for name in absent if name not in failed]
-        given = json.loads((self.folder / "run.json").read_text("utf-8")).get("parameters", {})
+        given = read_json(self.folder / "run.json").get("parameters", {})
         given |= {
             "study": study_argument(self.study),
             "out": str(self.folder),
@@ -201,8 +189,9 @@ class Run:
         }
         for name in absent:
             try:
-                execute_one(
-                    name, self.folder, {k: v for k, v in given.items() if k in declared(name)}
+                own = execution.declared(name)
+                execution.execute_one(
+                    name, self.folder, {k: v for k, v in given.items() if k in own}
                 )
             except RunError:
                 if strict:
@@ -229,8 +218,6 @@ class Run:
 
     def write_report(self, answer: Text) -> Shown:
         """Write report.html and report.docx from what the run folder holds."""
-        from cxlib.run import report
-
         page = report.build(
             self.folder, notebook_folder(self.language), self.study, self.language, answer
         )
@@ -297,10 +284,7 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
         "seed": seed,
     }
     file = folder / "run.json"
-    if (
-        file.is_file()
-        and {k: json.loads(file.read_text("utf-8")).get(k) for k in identity} != identity
-    ):
+    if file.is_file() and {k: read_json(file).get(k) for k in identity} != identity:
         for part in ("notes", "tables", "figures", "notebooks"):
             shutil.rmtree(folder / part, ignore_errors=True)
         for part in ("responses.parquet", "report.html", "report.docx", "run.json"):
@@ -312,14 +296,12 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
             "system": f"{platform.system()} {platform.machine()}",
             "versions": versions(),
         }
-        write(file, json.dumps(made, ensure_ascii=False, indent=1).encode())
+        write_json(file, made)
     return Run(loaded, folder, language, seed)
 
 
 def fingerprint(study: Study) -> str:
     """A hash of the study file and of every file it reads."""
-    from cxlib.responses.reading import locate
-
     digest = hashlib.sha256(study.digest.encode())
     beside = [study.folder / table.file for table in study.tables.values()] + sorted(
         study.folder.glob("*.csv")
@@ -338,14 +320,6 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("cxlib", *PACKAGES)},
     }
-
-
-def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
-    """Add to what run.json already says."""
-    content = json.loads((folder / "run.json").read_text("utf-8"))
-    for name, part in parts.items():
-        content[name] = {**content.get(name, {}), **part}
-    write(folder / "run.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
 
 
 def commit() -> str:
@@ -368,11 +342,6 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def notebook_folder(language: str) -> Path:
-    """Where the notebooks of a language are: English beside the folders of the others."""
-    return NOTEBOOKS if language == "en" else NOTEBOOKS / language
-
-
 def study_argument(study: Study) -> str:
     """How to name the study to a notebook: by id if it ships with the suite, else by path."""
     return (
@@ -380,11 +349,3 @@ def study_argument(study: Study) -> str:
         if study.path == ROOT / "data" / study.folder.name / "study.yml"
         else str(study.path)
     )
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(content)
-    os.replace(part, path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import shutil
 import sys
@@ -14,18 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cxlib.core.words import _, c_, listed
-from cxlib.run import kernels
-from cxlib.run.folder import (
-    NOTEBOOKS,
-    ROOT,
-    Run,
-    RunError,
-    notebook_folder,
-    open_run,
-    stamp,
-    study_argument,
-    write,
-)
+from cxlib.responses.reading import read
+from cxlib.run import failures, kernels
+from cxlib.run.execution import declared, execute_one
+from cxlib.run.failures import RunError
+from cxlib.run.files import NOTEBOOKS, ROOT, stamp, write
+from cxlib.run.folder import Run, open_run, study_argument
 from cxlib.study.schema import load
 
 FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
@@ -45,19 +37,6 @@ KINDS = {
 def notebooks() -> list[str]:
     """The names of the notebooks, in order."""
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-
-
-def declared(notebook: str) -> dict[str, Any]:
-    """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
-    source = next(
-        "".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])
-    )
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign)
-    }
 
 
 def choose(only: str | None) -> list[str]:
@@ -166,7 +145,7 @@ def execute(
 
     Everything is written to a staging folder that replaces the run folder when all notebooks have ended, so a run
     that is interrupted leaves the earlier one as it was.  A notebook that fails stops only those that need it; the
-    report is written all the same, says what is missing, and :func:`cxlib.run.folder.failures.failures` lists it.
+    report is written all the same, says what is missing, and :func:`cxlib.run.failures.failures` lists it.
 
     Returns
     -------
@@ -178,9 +157,6 @@ def execute(
     RunError
         What was asked cannot be started.
     """
-    from cxlib.responses.reading import read
-    from cxlib.run import failures
-
     loaded = load(study)
     read(loaded)  # a mistake in the data is told before fifteen notebooks start
     chosen = choose(only)
@@ -222,9 +198,7 @@ def execute(
 
 def _report_without_notebook(run: Run, chosen: list[str]) -> None:
     """The report where 14 did not finish or was not asked for, so that a failure is never told by an old report."""
-    from cxlib.run.failures import clear
-
-    clear(run.folder, LAST, wholly=False)
+    failures.clear(run.folder, LAST, wholly=False)
     run.write_report(
         {
             "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
@@ -282,8 +256,6 @@ def _in_order(
     """Execute the graph and note what fails; on Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
 
-    from cxlib.run.failures import clear, note, skipped
-
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(
             name, "1"
@@ -310,8 +282,8 @@ def _in_order(
             if FIRST in failed:
                 for name in [name for name in queue if name not in (FREE, LAST)]:
                     queue.remove(name)
-                    clear(stage, name)
-                    note(stage, skipped(name, FIRST))
+                    failures.clear(stage, name)
+                    failures.note(stage, failures.skipped(name, FIRST))
                     bar.update()
             while queue or open_:
                 while queue and len(open_) < jobs:
@@ -351,81 +323,6 @@ def _in_thread(
         execute_one(name, folder, parameters, warm)
     finally:
         ensure_event_loop().close()
-
-
-def execute_one(
-    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None
-) -> None:
-    """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has ended, whole or not.
-
-    Raises
-    ------
-    RunError
-        It failed; why is noted in the run folder, and what an earlier run left of it is gone.
-    """
-    import logging
-    import tempfile
-
-    import papermill
-
-    from cxlib.run.failures import clear, failure, note
-
-    logging.getLogger("papermill").setLevel(
-        logging.CRITICAL
-    )  # what a kernel died of is told by the failure
-    clear(folder, name)
-    target = folder / "notebooks" / f"{name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
-        source, part = (
-            notebook_folder(parameters.get("language", "en")) / f"{name}.ipynb",
-            Path(work) / "out.ipynb",
-        )
-        try:
-            papermill.execute_notebook(
-                str(source),
-                str(part),
-                dict(parameters),
-                progress_bar=False,
-                log_output=False,
-                cwd=str(source.parent),
-                kernel_name="python3",
-                config=_transport(Path(work)),
-                kernel_manager_class=kernels.manager(_quiet_kernels(), warm),
-            )
-        except Exception as error:  # a cell that raises, a kernel that dies or does not start: all end in a sentence
-            found = failure(name, error, part)
-            note(folder, found)
-            raise RunError(found.text["en"]) from None
-        finally:
-            if part.is_file():
-                write(target, part.read_bytes())
-
-
-def _transport(work: Path) -> Any:
-    """Reach the kernel through sockets in a folder of its own, not over the network, where the system has such and the path fits."""
-    import zmq
-    from traitlets.config import Config
-
-    address = str(work / "kernel")
-    if (
-        sys.platform == "win32" or len(os.fsencode(f"{address}-5")) > zmq.IPC_PATH_MAX_LEN
-    ):  # a kernel has five sockets
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "ip": address}})
-
-
-def _quiet_kernels() -> type:
-    """Kernels that do not log to the terminal that they were told to stop; what a cell raises is told by papermill."""
-    from jupyter_client.manager import AsyncKernelManager
-
-    class QuietKernelManager(AsyncKernelManager):
-        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-            return super().format_kernel_cmd(
-                [*(extra_arguments or []), "--IPKernelApp.log_level=50"]
-            )
-
-    return QuietKernelManager
 
 
 def _stop_kernels() -> None:

@@ -20,6 +20,7 @@ from cxlib.core import display
 from cxlib.core.result import Result, Text, block
 from cxlib.core.words import number, p_text
 from cxlib.run.failures import Failure, failures, shown
+from cxlib.run.files import note
 from cxlib.stages.verdicts import WORDS as VERDICTS
 from cxlib.study.schema import Study
 
@@ -170,17 +171,12 @@ def _sections(
             yield path.stem, "".join(cells[0]["source"]).splitlines()[0].lstrip("# "), names
 
 
-def _note(folder: Path, name: str) -> dict:
-    path = folder / "notes" / f"{name}.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
-
-
 def _figure(folder: Path, name: str, language: str) -> str:
     path = folder / "figures" / f"{name}.png"
     if not path.is_file():
         return ""
     return display.embed(
-        path.read_bytes(), _note(folder, f"figure_{name}").get("text", {}).get(language, "")
+        path.read_bytes(), note(folder, f"figure_{name}").get("text", {}).get(language, "")
     )
 
 
@@ -188,16 +184,16 @@ def _table(folder: Path, name: str, language: str) -> str:
     path = folder / "tables" / f"{name}.csv"
     if not path.is_file():
         return ""
-    note = _note(folder, name)
+    said = note(folder, name)
     table = (
         pd.read_csv(path) if path.read_text("utf-8").strip() else pd.DataFrame()
     )  # a stage without pairs may have no columns
     result = Result(
         table,
-        note.get("text", {"en": "", "zh": ""}),
-        note.get("n", 0),
-        note.get("method", ""),
-        tuple(note.get("warnings", ())),
+        said.get("text", {"en": "", "zh": ""}),
+        said.get("n", 0),
+        said.get("method", ""),
+        tuple(said.get("warnings", ())),
     )
     return (
         f"<details><summary>{WORDS['table'][language]}: {escape(name)}</summary>"
@@ -223,10 +219,10 @@ def _verdict_table(folder: Path, name: str, title: str, language: str) -> str:
     ]
     head = "".join(f"<th>{escape(display.heading(n, language))}</th>" for n in names)
     body = "".join(f"<tr>{_verdict_row(row, language)}</tr>" for row in rows.to_dict("records"))
-    note = escape(_note(folder, name).get("text", {}).get(language, ""))
+    below = escape(note(folder, name).get("text", {}).get(language, ""))
     return (
         f'<h2 id="{name}">{title}</h2><div class="wide"><table class="hypotheses"><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        f"</table></div><p>{note}</p>"
+        f"</table></div><p>{below}</p>"
     )
 
 
@@ -254,9 +250,7 @@ def _verdict_row(row: Mapping, language: str) -> str:
 
 def _warnings(folder: Path, title: str, language: str) -> str:
     """What decides whether the numbers can be believed; every other warning stands with its table."""
-    found = {
-        w[language]: name for name in DECISIVE for w in _note(folder, name).get("warnings", [])
-    }
+    found = {w[language]: name for name in DECISIVE for w in note(folder, name).get("warnings", [])}
     lines = "".join(
         f'<p class="cx-warning">{escape(text)} <small>({escape(name)})</small></p>'
         for text, name in found.items()
