@@ -69,7 +69,7 @@ def execute_one(
         except Exception as error:  # a cell that raises, a kernel that dies or does not start: all end in a sentence
             found = failure(name, error, part)
             note(folder, found)
-            raise RunError(found.text["en"]) from None
+            raise RunError(found.text) from None
         finally:
             if part.is_file():
                 write(target, part.read_bytes())

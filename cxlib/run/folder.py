@@ -27,7 +27,7 @@ from cxlib.core import display, theme
 from cxlib.core.absent import absent as refused
 from cxlib.core.errors import DataError, Impossible, Mistake, ModelError
 from cxlib.core.result import Picture, Result, Text, block
-from cxlib.core.words import _, languages
+from cxlib.core.words import _, joined, languages
 from cxlib.responses.reading import locate
 from cxlib.run import execution, files, report
 from cxlib.run.failures import RunError, failures
@@ -95,7 +95,7 @@ class Run:
         if isinstance(what, Picture):
             return self._show_picture(name, what)
         if isinstance(what, pd.DataFrame):
-            what = Result(what, {"en": "", "zh": ""}, 0)
+            what = Result(what, joined(), 0)
         return self._show_result(name, what, rows)
 
     def attempt(self, stage: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -178,7 +178,7 @@ class Run:
         ]
         failed = failures(self.folder)
         if strict and (broken := [name for name in absent if name in failed]):
-            raise RunError(failed[broken[0]].text[self.language])
+            raise RunError(failed[broken[0]].text)
         absent = [name for name in absent if name not in failed]
         given = read_json(self.folder / "run.json").get("parameters", {})
         given |= {
@@ -199,10 +199,7 @@ class Run:
         if not absent:
             return Shown("")
         said = self.say(
-            {
-                "en": f"Computed here because it was not there yet: {', '.join(absent)}.",
-                "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。",
-            }
+            _("Computed here because it was not there yet: {notebooks}.", notebooks=absent)
         )
         return Shown(f"<p><em>{said}</em></p>")
 
@@ -231,19 +228,21 @@ class Run:
         """Note that a notebook has finished, and show what it was computed with."""
         used = versions()
         self._note(f"done_{notebook}", seconds=round(time.time() - self.started, 2))
-        listed = " · ".join(f"{k} {v}" for k, v in used.items())
-        origin = self.say(ORIGIN[self.study.origin])
-        title = html.escape(self.study.title[self.language])
-        return Shown(f"<p><small>{title} — {origin}. seed {self.seed} · {listed}</small></p>")
+        said = _(
+            "{title} — {origin}. seed {seed} · {versions}",
+            title=self.study.title,
+            origin=ORIGIN[self.study.origin],
+            seed=self.seed,
+            versions=" · ".join(f"{name} {version}" for name, version in used.items()),
+        )
+        return Shown(f"<p><small>{html.escape(self.say(said))}</small></p>")
 
 
 ORIGIN = {
-    "real": {"en": "real data", "zh": "真实数据"},
-    "simulated": {
-        "en": "SIMULATED data: a demonstration, not evidence",
-        "zh": "模拟数据：仅作演示，不构成证据",
-    },
+    "real": _("real data"),
+    "simulated": _("SIMULATED data: a demonstration, not evidence"),
 }
+"""Where the answers come from, as every output says it."""
 
 
 def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) -> Run:

@@ -200,15 +200,11 @@ def _report_without_notebook(run: Run, chosen: list[str]) -> None:
     """The report where 14 did not finish or was not asked for, so that a failure is never told by an old report."""
     failures.clear(run.folder, LAST, wholly=False)
     run.write_report(
-        {
-            "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
-            "zh": "未能对假设作出判断：最后一个笔记本（14）未能完成。",
-        }
+        _("The hypotheses were not judged: the last notebook (14) did not finish.")
         if LAST in chosen
-        else {
-            "en": "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only.",
-            "zh": "未对假设作出判断：本次没有要求运行最后一个笔记本（14）。请不带 --only 重新运行。",
-        }
+        else _(
+            "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only."
+        )
     )
 
 
