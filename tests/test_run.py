@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from cxlib.run.failures import RunError
 from cxlib.run.files import notebook_folder, stamp
 from cxlib.run.folder import open_run
 from cxlib.run.notebooks import execute, notebooks
@@ -216,5 +217,5 @@ def test_each_task_has_random_numbers_of_its_own_and_the_global_state_is_left_al
 
 
 def test_an_unknown_language_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Allowed: en, zh"):
+    with pytest.raises(RunError, match="one of en, zh"):
         open_run("ecsi", str(tmp_path / "run"), language="de")

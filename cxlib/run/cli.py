@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cxlib.core.errors import Mistake
 from cxlib.core.syntax import uncommented
 from cxlib.core.words import Sentence, _, joined, languages
-from cxlib.run import surroundings
+from cxlib.run import parameters, surroundings
 from cxlib.study.schema import Study
 
 
@@ -67,7 +67,10 @@ if TYPE_CHECKING:
 
 def _add_run(commands: Commands, language: str) -> None:
     run = commands.add_parser(
-        "run", help=_("run the notebooks of a study and write its report")[language]
+        "run",
+        help=_("run the notebooks of a study and write its report")[language],
+        epilog=parameters.explained()[language],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument(
         "study", help=_("a study under data/ (such as ecsi), a folder, or a study.yml")[language]

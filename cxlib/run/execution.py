@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -12,20 +10,7 @@ from typing import Any
 
 from cxlib.run import kernels
 from cxlib.run.failures import RunError, clear, failure, note
-from cxlib.run.files import NOTEBOOKS, notebook_folder, write
-
-
-def declared(notebook: str) -> dict[str, Any]:
-    """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
-    source = next(
-        "".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])
-    )
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign)
-    }
+from cxlib.run.files import notebook_folder, write
 
 
 def execute_one(

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +27,9 @@ from cxlib.core import display, theme
 from cxlib.core.absent import absent as refused
 from cxlib.core.errors import DataError, Impossible, Mistake, ModelError
 from cxlib.core.result import Picture, Result, Text, block
-from cxlib.core.words import _, joined, languages
+from cxlib.core.words import _, joined
 from cxlib.responses.reading import locate
-from cxlib.run import execution, files, report
+from cxlib.run import execution, files, parameters, report
 from cxlib.run.failures import RunError, failures
 from cxlib.run.files import ROOT, notebook_folder, read_json, write, write_json
 from cxlib.study.schema import Study, load
@@ -52,10 +52,6 @@ class NoTable(Mistake, FileNotFoundError):
     """No notebook of this run has left the table."""
 
 
-class UnknownLanguage(Mistake, ValueError):
-    """The suite does not speak this language."""
-
-
 @dataclass(frozen=True)
 class Shown:
     """What a notebook shows: HTML that was also written to the run folder."""
@@ -74,6 +70,7 @@ class Run:
     folder: Path
     language: str = "en"
     seed: int = 2026
+    notebook: str = ""
     started: float = field(default_factory=time.time, repr=False)
 
     def rng(self, task: str) -> np.random.Generator:
@@ -189,7 +186,7 @@ class Run:
         }
         for name in absent:
             try:
-                own = execution.declared(name)
+                own = parameters.declared(name)
                 execution.execute_one(
                     name, self.folder, {k: v for k, v in given.items() if k in own}
                 )
@@ -224,10 +221,10 @@ class Run:
             "<p>report.html, report.docx</p>"
         )  # names only: the run folder is moved when the run is complete
 
-    def close(self, notebook: str) -> Shown:
-        """Note that a notebook has finished, and show what it was computed with."""
+    def close(self) -> Shown:
+        """Note that the notebook has finished, and show what it was computed with."""
         used = versions()
-        self._note(f"done_{notebook}", seconds=round(time.time() - self.started, 2))
+        self._note(f"done_{self.notebook}", seconds=round(time.time() - self.started, 2))
         said = _(
             "{title} — {origin}. seed {seed} · {versions}",
             title=self.study.title,
@@ -245,7 +242,14 @@ ORIGIN = {
 """Where the answers come from, as every output says it."""
 
 
-def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) -> Run:
+def open_run(
+    study: str,
+    out: str = "",
+    language: str = "en",
+    seed: int = 2026,
+    notebook: str = "",
+    values: Mapping[str, Any] | None = None,
+) -> Run:
     """Open the run folder of a study, or start it.
 
     Parameters
@@ -257,24 +261,27 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
     language : {"en", "zh"}
     seed : int
         Everything random in the run follows from it.
+    notebook : str
+        The notebook that opens it, whose place in the report everything has that it shows.
+    values : mapping
+        Where the notebook's other parameters stand, its ``globals()``; see :mod:`cxlib.run.parameters`.
 
     Returns
     -------
     Run
 
+    Raises
+    ------
+    RunError
+        A parameter has a value with which the notebook cannot work.
+
     Notes
     -----
     A folder that holds results of another version of the study or its data is started anew.
     """
-    if language not in languages():
-        raise UnknownLanguage(
-            _(
-                "language='{language}' is not known. Allowed: {names}.",
-                language=language,
-                names=languages(),
-            )
-        )
+    parameters.check(notebook, {"language": language, "seed": seed})
     loaded = load(study)
+    parameters.check(notebook, values or {}, loaded)
     folder = Path(out).resolve() if out else ROOT / "runs" / loaded.id
     identity = {
         "study": loaded.id,
@@ -296,7 +303,7 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
             "versions": versions(),
         }
         write_json(file, made)
-    return Run(loaded, folder, language, seed)
+    return Run(loaded, folder, language, seed, notebook)
 
 
 def fingerprint(study: Study) -> str:

@@ -11,10 +11,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from cxlib.core.words import _, c_, listed
+from cxlib.core.words import _
 from cxlib.responses.reading import read
-from cxlib.run import failures, kernels
-from cxlib.run.execution import declared, execute_one
+from cxlib.run import failures, kernels, parameters
+from cxlib.run.execution import execute_one
 from cxlib.run.failures import RunError
 from cxlib.run.files import NOTEBOOKS, ROOT, stamp, write
 from cxlib.run.folder import Run, open_run, study_argument
@@ -22,16 +22,6 @@ from cxlib.study.schema import load
 
 FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
 """What all but `FREE` need, what needs nothing, and what is told at the end, come what may."""
-OWN_OPTIONS = ("study", "out", "language")
-LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
-"""The smallest values that make sense."""
-KINDS = {
-    bool: c_("parameter", "true or false"),
-    int: c_("parameter", "a whole number"),
-    float: c_("parameter", "a number"),
-    str: c_("parameter", "a text"),
-}
-"""The kinds of parameters, in words."""
 
 
 def notebooks() -> list[str]:
@@ -68,69 +58,6 @@ def choose(only: str | None) -> list[str]:
     return sorted(set(chosen))
 
 
-def settings(pairs: list[str], chosen: list[str]) -> dict[str, Any]:
-    """Check `--set name=value` against what the chosen notebooks declare, by name and by type.
-
-    Raises
-    ------
-    RunError
-        Naming the allowed parameters, or the type that is wanted.
-    """
-    allowed: dict[str, Any] = {}
-    for name in chosen:
-        allowed |= {k: v for k, v in declared(name).items() if k not in OWN_OPTIONS}
-    out = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise RunError(
-                _("--set {pair}: write it as name=value, for example --set seed=1.", pair=pair)
-            )
-        if name not in allowed:
-            known = [
-                _("{name} ({kind}, default {value})", name=k, kind=KINDS[type(v)], value=repr(v))
-                for k, v in sorted(allowed.items())
-            ]
-            raise RunError(
-                _(
-                    "--set {name}: no chosen notebook has this parameter. Allowed: {known}.",
-                    name=name,
-                    known=listed(known),
-                )
-            )
-        out[name] = _typed(name, text, allowed[name])
-    return out
-
-
-def _typed(name: str, text: str, default: Any) -> Any:
-    kind = type(default)
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        value = kind(text)
-    except (KeyError, ValueError):
-        raise RunError(
-            _(
-                "--set {name}={text}: {kind} is wanted, such as {value}.",
-                name=name,
-                text=text,
-                kind=KINDS[kind],
-                value=repr(default),
-            )
-        ) from None
-    if name in LEAST and value < LEAST[name]:
-        raise RunError(
-            _(
-                "--set {name}={text}: at least {least} is wanted, such as {value}.",
-                name=name,
-                text=text,
-                least=LEAST[name],
-                value=repr(default),
-            )
-        )
-    return value
-
-
 def execute(
     study: str,
     *,
@@ -160,21 +87,21 @@ def execute(
     loaded = load(study)
     read(loaded)  # a mistake in the data is told before fifteen notebooks start
     chosen = choose(only)
-    given = settings(pairs or [], chosen)
+    given = parameters.given(pairs or [], chosen, loaded)
     final = Path(out).resolve() if out else ROOT / "runs" / loaded.id
     stage = _stage(final)
     try:
         if only and final.is_dir():
             shutil.copytree(final, stage, dirs_exist_ok=True)
-        seed = given.get("seed", declared(chosen[0])["seed"])
-        run = open_run(study, str(stage), language, seed)
+        seed = given.get("seed", parameters.declared(LAST)["seed"].default)
+        run = open_run(study, str(stage), language, int(seed))
         stamp(stage, parameters=given)
         begun = time.time()
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
         seconds = _in_order(
             chosen,
             stage,
-            lambda name: {k: v for k, v in values.items() if k in declared(name)},
+            lambda name: {k: v for k, v in values.items() if k in parameters.declared(name)},
             jobs,
             progress,
         )
@@ -247,7 +174,11 @@ def _stage(final: Path) -> Path:
 
 
 def _in_order(
-    chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool
+    chosen: list[str],
+    stage: Path,
+    values: Callable[[str], Mapping[str, Any]],
+    jobs: int,
+    progress: bool,
 ) -> dict[str, float]:
     """Execute the graph and note what fails; on Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
@@ -284,7 +215,7 @@ def _in_order(
             while queue or open_:
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
-                    open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (
+                    open_[pool.submit(_in_thread, name, stage, values(name), warm)] = (
                         name,
                         time.time(),
                     )
@@ -310,13 +241,13 @@ def _in_order(
 
 
 def _in_thread(
-    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None
+    name: str, folder: Path, values: Mapping[str, Any], warm: kernels.Warm | None
 ) -> None:
     """One notebook in a thread of the pool, whose event loop is closed behind it."""
     from jupyter_core.utils import ensure_event_loop
 
     try:
-        execute_one(name, folder, parameters, warm)
+        execute_one(name, folder, values, warm)
     finally:
         ensure_event_loop().close()
 
