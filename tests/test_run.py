@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from cxlib.run import index
 from cxlib.run.failures import RunError
 from cxlib.run.files import notebook_folder, stamp
 from cxlib.run.folder import open_run
@@ -129,6 +130,18 @@ def test_every_figure_is_there_for_paper_and_for_screen(folder):
         "effects",
     } <= stems
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == stems
+
+
+def test_every_table_and_figure_has_one_place_in_the_report(folder):
+    found = [
+        entry for notebook in index.notebooks(folder) for entry in index.entries(folder, notebook)
+    ]
+    for kind, part in (("table", "tables"), ("figure", "figures")):
+        names = [entry.name for entry in found if entry.kind == kind]
+        assert sorted(names) == sorted({path.stem for path in (folder / part).iterdir()})
+    page = (folder / "report.html").read_text("utf-8")
+    for entry in found:
+        assert entry.title in page, entry
 
 
 def test_nothing_unfinished_is_left(folder):

@@ -15,9 +15,9 @@ from typing import Any
 from cxlib.core.errors import Mistake
 from cxlib.core.result import Text
 from cxlib.core.words import Sentence, _, joined
-from cxlib.run.files import NOTEBOOKS, write_json
+from cxlib.run import index
+from cxlib.run.files import write_json
 
-SHOWN = re.compile(r'run\.show\(\s*(f?)"(\w+)')
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"^(?:File )?(\S+?\.(?:py|ipynb)):\d+", re.MULTILINE)
 DIED = "DeadKernelError"
@@ -155,27 +155,13 @@ def detail(found: Mapping[str, Failure]) -> dict[str, dict[str, Any]]:
     }
 
 
-def shown(notebook: Path, there: Iterable[str]) -> list[str]:
-    """The tables and figures, of those that are there, which a notebook shows, in its order."""
-    cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    code, names = (
-        "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"),
-        list[str](),
-    )
-    for open_ended, name in SHOWN.findall(
-        code
-    ):  # f"likert_{role}" stands for all that begin with likert_
-        names += [n for n in there if n.startswith(name)] if open_ended else [name]
-    return [name for name in dict.fromkeys(names) if name in there]
-
-
 def clear(folder: Path, notebook: str, *, wholly: bool = True) -> None:
     """Remove what an earlier run left of a notebook, so that it is never taken for what this run found.
 
     Unless `wholly`, its executed copy and the note that it failed stay.
     """
+    names = {one.name for one in index.entries(folder, notebook)}
     files = [path for part in ("tables", "figures") for path in (folder / part).glob("*.*")]
-    names = set(shown(NOTEBOOKS / f"{notebook}.ipynb", {path.stem for path in files}))
     gone = [path for path in files if path.stem in names]
     gone += [
         folder / "notes" / f"{name}.json"
@@ -189,6 +175,7 @@ def clear(folder: Path, notebook: str, *, wholly: bool = True) -> None:
     }.get(notebook, [])
     for path in gone:
         path.unlink(missing_ok=True)
+    index.clear(folder, notebook)
 
 
 def _reached(executed: Path) -> int | None:

@@ -29,9 +29,9 @@ from cxlib.core.errors import DataError, Impossible, Mistake, ModelError
 from cxlib.core.result import Picture, Result, Text, block
 from cxlib.core.words import _, joined
 from cxlib.responses.reading import locate
-from cxlib.run import execution, files, parameters, report
+from cxlib.run import execution, files, index, parameters, report
 from cxlib.run.failures import RunError, failures
-from cxlib.run.files import ROOT, notebook_folder, read_json, write, write_json
+from cxlib.run.files import ROOT, read_json, write, write_json
 from cxlib.study.schema import Study, load
 
 PACKAGES = (
@@ -114,6 +114,7 @@ class Run:
             n=result.n_used,
             method=result.method if isinstance(result.method, str) else dict(result.method),
         )
+        self._enter(name, "table")
         return Shown(block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: Picture) -> Shown:
@@ -121,7 +122,13 @@ class Run:
         for kind, content in zip(theme.FORMATS, drawn, strict=True):
             write(self.folder / "figures" / f"{name}.{kind}", content)
         self._note(f"figure_{name}", text=dict(picture.text))
+        self._enter(name, "figure")
         return Shown(display.embed(drawn[0], picture.text[self.language]))
+
+    def _enter(self, name: str, kind: index.Kind) -> None:
+        """Give what is shown its place in the report; what a script shows has none."""
+        if self.notebook:
+            index.add(self.folder, self.notebook, self.language, name, kind)
 
     def _note(self, name: str, **content: Any) -> None:
         write_json(self.folder / "notes" / f"{name}.json", content)
@@ -212,9 +219,7 @@ class Run:
 
     def write_report(self, answer: Text) -> Shown:
         """Write report.html and report.docx from what the run folder holds."""
-        page = report.build(
-            self.folder, notebook_folder(self.language), self.study, self.language, answer
-        )
+        page = report.build(self.folder, self.study, self.language, answer)
         write(self.folder / "report.html", page.encode())
         write(self.folder / "report.docx", report.word(page))
         return Shown(
@@ -224,7 +229,8 @@ class Run:
     def close(self) -> Shown:
         """Note that the notebook has finished, and show what it was computed with."""
         used = versions()
-        self._note(f"done_{self.notebook}", seconds=round(time.time() - self.started, 2))
+        if self.notebook:
+            self._note(f"done_{self.notebook}", seconds=round(time.time() - self.started, 2))
         said = _(
             "{title} — {origin}. seed {seed} · {versions}",
             title=self.study.title,

@@ -20,7 +20,8 @@ import pandas as pd
 from cxlib.core import display
 from cxlib.core.result import Result, Text, block
 from cxlib.core.words import _, c_, joined, number, p_text
-from cxlib.run.failures import Failure, failures, shown
+from cxlib.run import index
+from cxlib.run.failures import Failure, failures
 from cxlib.run.files import note
 from cxlib.stages.verdicts import WORDS as VERDICTS
 from cxlib.study.schema import Study
@@ -35,15 +36,13 @@ Section = tuple[str, str, list[str]]
 """A notebook's name, its title, and the names of what it has shown."""
 
 
-def build(folder: Path, notebooks: Path, study: Study, language: str, answer: Text) -> str:
+def build(folder: Path, study: Study, language: str, answer: Text) -> str:
     """The report of a run as one HTML file that needs no other.
 
     Parameters
     ----------
     folder : Path
-        A run folder, with tables, figures and notes.
-    notebooks : Path
-        The notebooks in the reader's language, whose first lines are the titles and whose `run.show("name", …)` lines give the order.
+        A run folder, with tables, figures, notes and the index of what each notebook has shown.
     study : Study
     language : {"en", "zh"}
     answer : Text
@@ -54,7 +53,7 @@ def build(folder: Path, notebooks: Path, study: Study, language: str, answer: Te
     str
     """
     failed = failures(folder)
-    sections, title = list(_sections(folder, notebooks, failed)), escape(study.title[language])
+    sections, title = list(_sections(folder, failed, language)), escape(study.title[language])
     page = [
         f"<h1>{title}</h1>",
         _origin(study, language),
@@ -173,16 +172,14 @@ def _missing_parts(
     return f'<div class="banner" id="missing"><p><strong>{said}</strong></p><ul>{lines}</ul></div>'
 
 
-def _sections(folder: Path, notebooks: Path, failed: Mapping[str, Failure]) -> Iterator[Section]:
-    """Each notebook's title and what it shows, as far as the run has it; one that failed has its place all the same."""
-    there = sorted(
-        {path.stem for part in ("tables", "figures") for path in (folder / part).glob("*.*")}
-    )
-    for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
-        cells = json.loads(path.read_text("utf-8"))["cells"]
-        names = [n for n in shown(path, there) if n not in FRONT]
-        if names or path.stem in failed:
-            yield path.stem, "".join(cells[0]["source"]).splitlines()[0].lstrip("# "), names
+def _sections(folder: Path, failed: Mapping[str, Failure], language: str) -> Iterator[Section]:
+    """Each notebook's title and what it has shown; one that failed has its place all the same."""
+    for notebook in sorted({*index.notebooks(folder), *failed}):
+        shown = index.entries(folder, notebook)
+        names = list(dict.fromkeys(one.name for one in shown if one.name not in FRONT))
+        if names or notebook in failed:
+            title = shown[0].title if shown else index.title(notebook, language)
+            yield notebook, title, names
 
 
 def _figure(folder: Path, name: str, language: str) -> str:
