@@ -275,17 +275,11 @@ def _descend(
     """
     shared, diagonal = metric.ndim == 2, metric.shape[1] == 1
     memory = MEMORY[diagonal or not shared]
-
-    def first(g):
-        if not shared:
-            return np.einsum("abr,br->ar", metric, g)
-        return metric * g * gauge if diagonal else gauge * (metric @ (gauge * g))
-
     lanes = theta.shape[1]
     value, gradient = compiled.value(theta, data)
     result = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, dtype=bool)]
     active, gone, gauge, pairs = np.arange(lanes), np.zeros(lanes, dtype=bool), np.ones(lanes), []
-    direction = -first(gradient)
+    direction = -_measured(gradient, metric, gauge)
     slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
     for _ in range(limit):
         s = step * direction
@@ -305,21 +299,16 @@ def _descend(
         step = np.where(good, 1.0, step / 2)
         stop = (finished | (step < 1e-9)) & ~gone
         if stop.any():
-            for target, source in zip(result, (theta, value, gradient, finished), strict=True):
-                target[..., active[stop]] = source[..., stop]
+            _keep(result, (theta, value, gradient, finished), active, stop)
             gone = gone | stop
             if len(gone) - gone.sum() <= leave * lanes:
                 break
             if gone.mean() > 0.1:  # moving lanes together costs more than a few idle ones
                 keep = ~gone
-                active, value, slope, step = (one[keep] for one in (active, value, slope, step))
-                theta, gradient, direction, gone = (
-                    theta[:, keep],
-                    gradient[:, keep],
-                    direction[:, keep],
-                    gone[keep],
+                active, value, slope, step, theta, gradient, direction, gone, gauge = (
+                    one[..., keep]
+                    for one in (active, value, slope, step, theta, gradient, direction, gone, gauge)
                 )
-                gauge = gauge[..., keep]
                 metric = metric if shared else metric[:, :, keep]
                 data = [Sample(*(part[..., keep] for part in one)) for one in data]
                 pairs = [(s[:, keep], y[:, keep], weight[keep]) for s, y, weight in pairs]
@@ -328,29 +317,45 @@ def _descend(
             gauge = np.where(weight > 0, 1 / (weight * np.einsum("qr,qr->r", y, metric * y)), gauge)
         elif len(pairs) == 1:
             gauge = stretch(theta)
-        ahead = _against(pairs, gradient, first)
-        downhill = np.einsum("qr,qr->r", gradient, ahead)
-        back = downhill <= 0
-        if back.any():
-            ahead = np.where(back, first(gradient), ahead)
-            downhill = np.einsum("qr,qr->r", gradient, ahead)
-        direction, slope = -ahead, -downhill
-    for target, source in zip(result[:3], (theta, value, gradient), strict=True):
-        target[..., active[~gone]] = source[..., ~gone]
+        direction, slope = _downhill(pairs, gradient, metric, gauge)
+    _keep(result[:3], (theta, value, gradient), active, ~gone)
     return result
 
 
-def _against(
+def _keep(
+    result: Sequence[np.ndarray], now: Sequence[np.ndarray], active: np.ndarray, which: np.ndarray
+) -> None:
+    """Write what some of the active lanes have reached to their places in the result."""
+    for target, source in zip(result, now, strict=True):
+        target[..., active[which]] = source[..., which]
+
+
+def _measured(gradient: np.ndarray, metric: np.ndarray, gauge: np.ndarray) -> np.ndarray:
+    """The metric of :func:`_descend` times a gradient."""
+    if metric.ndim == 3:
+        return np.einsum("abr,br->ar", metric, gradient)
+    if metric.shape[1] == 1:
+        return metric * gradient * gauge
+    return gauge * (metric @ (gauge * gradient))
+
+
+def _downhill(
     pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     gradient: np.ndarray,
-    first: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """The inverse Hessian that the last steps tell, beginning from the metric `first`, times the gradient."""
+    metric: np.ndarray,
+    gauge: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The way down and its slope: minus the gradient times the inverse Hessian that the last steps tell, from the metric on."""
     ahead, parts, scratch = gradient.copy(), [], np.empty_like(gradient)
     for s, y, weight in reversed(pairs):
         parts.append(weight * np.einsum("qr,qr->r", s, ahead))
         ahead -= np.multiply(parts[-1], y, out=scratch)
-    ahead = first(ahead)
+    ahead = _measured(ahead, metric, gauge)
     for (s, y, weight), part in zip(pairs, reversed(parts), strict=True):
         ahead += np.multiply(part - weight * np.einsum("qr,qr->r", y, ahead), s, out=scratch)
-    return ahead
+    slope = np.einsum("qr,qr->r", gradient, ahead)
+    back = slope <= 0
+    if back.any():
+        ahead = np.where(back, _measured(gradient, metric, gauge), ahead)
+        slope = np.einsum("qr,qr->r", gradient, ahead)
+    return -ahead, -slope
