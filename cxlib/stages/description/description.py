@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from cxlib.core.words import Sentence, _, joined, n_, number, p_text
 from cxlib.stages.description.composites import correlations, plot_correlations
 from cxlib.statistics import distributions
 from cxlib.statistics.scores import scores
-from cxlib.study.schema import Study
+from cxlib.study.schema import Study, Wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def profile(data: pd.DataFrame, study: Study) -> Result:
     return Result(table, _profiled(table, len(data), study), len(data), method, tuple(warnings))
 
 
-def _against_quota(cells: pd.Series, study: Study, name: str) -> list[tuple[object, ...]]:
+def _against_quota(cells: pd.Series, study: Study, name: str) -> list[tuple[Any, ...]]:
     """The rows of one column: how many gave each level, and what the quota wanted."""
     column, answered = study.columns[name], _levels(cells)
     counts, total = answered.value_counts(), sum(column.quota.values())
@@ -399,12 +399,12 @@ def _levels(column: pd.Series) -> pd.Series:
     return column.dropna().map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
 
 
-def _column(study: Study, name: str) -> Text | str:
+def _column(study: Study, name: str) -> Wording | str:
     """The words for a column."""
     return study.columns[name].name or name
 
 
-def _level(study: Study, column: str, level: str) -> Text | str:
+def _level(study: Study, column: str, level: str) -> Wording | str:
     """The words for a level of a column."""
     return study.columns[column].levels.get(level, level)
 
