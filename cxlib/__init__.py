@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _FUNCTIONS = {"open_run": "run.folder", "load": "study.schema"}
 _STAGES = {
-    "reading": "responses.reading",
-    "cleaning": "responses.cleaning",
-    "missing": "stages.missing",
+    "reading": "responses",
+    "cleaning": "stages.cleaning.cleaning",
+    "missing": "stages.cleaning.missing",
     "power": "stages.power",
     "description": "stages.description.description",
     "reliability": "stages.reliability",

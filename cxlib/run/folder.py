@@ -318,7 +318,7 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
 
 def fingerprint(study: Study) -> str:
     """A hash of the study file and of every file it reads."""
-    from cxlib.responses.reading import locate
+    from cxlib.responses.formats import locate
 
     digest = hashlib.sha256(study.digest.encode())
     beside = [study.folder / table.file for table in study.tables.values()] + sorted(
