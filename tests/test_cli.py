@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cxlib.responses.reading import locate
+from cxlib.responses.formats import locate
 from cxlib.study.schema import find, load
 
 

@@ -204,8 +204,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from cxlib.responses.cleaning import clean
-    from cxlib.responses.reading import joins, read
+    from cxlib.responses.joins import joins
+    from cxlib.responses.reading import read
+    from cxlib.stages.cleaning.cleaning import clean
     from cxlib.study.schema import load
 
     study = load(options.study)

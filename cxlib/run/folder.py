@@ -28,7 +28,7 @@ from cxlib.core.absent import absent as refused
 from cxlib.core.errors import DataError, Impossible, Mistake, ModelError
 from cxlib.core.result import Picture, Result, Text, block
 from cxlib.core.words import _, joined
-from cxlib.responses.reading import locate
+from cxlib.responses.formats import locate
 from cxlib.run import execution, files, index, parameters, report
 from cxlib.run.failures import RunError, failures
 from cxlib.run.files import ROOT, read_json, write, write_json
