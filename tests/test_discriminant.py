@@ -178,7 +178,7 @@ def test_an_interval_that_lies_above_its_estimate_is_told(mobi):
         len(said) == 1
         and "CUSL" in said[0]["en"]
         and "PERQ – PERV" not in said[0]["en"]
-        and "只看区间上限" in said[0]["zh"]
+        and "置信区间上限" in said[0]["zh"]
     )
 
 

@@ -154,12 +154,11 @@ def fornell_larcker(fit: Fit) -> Result:
     R: ``sqrt(AVE)`` as in :func:`validity`; ``lavaan::lavInspect(fit, "cor.lv")``.
     """
     square, own = fornell_larcker_matrix(fit), indicators(fit)
+    root = dict(zip(square, np.diag(square), strict=True))
     failed = [
         f"{a} – {b} ({number(r, 2)})"
         for a, b, r in below_diagonal(square)
-        if abs(r) > np.fmin(square.loc[a, a], square.loc[b, b])
-        and a not in own[b]
-        and b not in own[a]
+        if abs(r) > np.fmin(root[a], root[b]) and a not in own[b] and b not in own[a]
     ]
     text = (
         n_(

@@ -231,7 +231,10 @@ def loadings(fit: Fit) -> Result:
             "r2": std**2,
         }
     )
-    weak = [f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples()]
+    weak = [
+        f"{row['item']} ({number(row['std'], 2)})"
+        for row in table[table["std"] < 0.5].to_dict("records")
+    ]
     strong, every = int((table["std"] >= 0.5).sum()), len(table)
     return of_fit(
         fit,
@@ -405,9 +408,9 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
     from matplotlib import pyplot
 
     square = result.table.set_index("item")
-    items, count = list(square), len(square)
+    items, count = [str(item) for item in square], len(square)
     shown = square.where(np.tri(count, k=-1, dtype=bool))
-    limit, side = max(0.2, shown.abs().max(axis=None)), max(6.0, 1.5 + 0.21 * count)
+    limit, side = max(0.2, float(np.nanmax(shown.abs()))), max(6.0, 1.5 + 0.21 * count)
     words = shown.map(
         lambda r: number(r, 2).replace("0.", ".") if count <= 20 and abs(r) > 0.10 else ""
     )
