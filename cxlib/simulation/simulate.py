@@ -162,7 +162,7 @@ class _Plan:
 
     def _groups(self) -> tuple[list[_Term], np.ndarray]:
         """Lifts, in units of constructs, and moderations; the root of the covariances they leave the disturbances."""
-        people, (_, rows) = self.people, self.exposures(BLOCK, Stream(0, 0, "reference "))
+        people, rows = self.people, self.exposures(BLOCK, Stream(0, 0, "reference "))[1]
         terms: list[_Term] = []
         moved, added = (pd.DataFrame(0.0, range(rows.n), people.order) for _ in range(2))
         if unknown := [lift.of for lift in self.truth.lifts if lift.of not in self.study.scales]:
