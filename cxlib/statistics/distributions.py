@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.estimate import Z95
+from cxlib.sem.result import Z95
 
 TESTS = ("mardia_skew", "mardia_kurtosis", "henze_zirkler")
 BANDS = 10
