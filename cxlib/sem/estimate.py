@@ -22,7 +22,7 @@ from cxlib.sem.imputation import impute, pool
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.ordinal import fit_ordinal
 from cxlib.sem.result import Fit, methods
-from cxlib.sem.samples import moments_of, numeric, present, usable
+from cxlib.sem.samples import moments_of, numeric, present, same_groups, same_length, usable
 from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
 
@@ -344,14 +344,7 @@ def _estimable(model: Model, samples: Sequence[Moments], start: np.ndarray | Non
                 len(model.observed),
             )
         )
-    if len(samples) != model.n_groups:
-        raise ModelError(
-            _(
-                "The model has {groups} groups but the data have {own}.",
-                groups=model.n_groups,
-                own=len(samples),
-            )
-        )
+    same_groups(model, len(samples))
     if not model.npar:
         raise ModelError(
             _(
@@ -368,13 +361,6 @@ def _estimable(model: Model, samples: Sequence[Moments], start: np.ndarray | Non
                 df=model.df,
             )
         )
-    if start is not None and np.shape(start) != (model.npar,):
-        raise ModelError(
-            _(
-                "start= has shape {shape}, but the model has {free} free numbers.",
-                shape=str(np.shape(start)),
-                free=model.npar,
-            )
-        )
+    same_length(start, model)
     for sample in samples:
         usable(sample, model)

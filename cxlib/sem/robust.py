@@ -167,29 +167,7 @@ def difference(
     lavaan has none.
     R: ``lavaan::lavTestLRT(large, small, method = method)``.
     """
-    alike = (
-        small.n_used == large.n_used
-        and small.missing != "mi"
-        and small.estimator == large.estimator
-        and small.missing == large.missing
-        and small.cluster == large.cluster
-        and set(small.model.observed) == set(large.model.observed)
-        and small.groups == large.groups
-    )
-    if not alike or small.df <= large.df:
-        raise ArgumentError(
-            _(
-                "The models are not comparable: n {n} and {other_n}, df {df} and {other_df}, {estimator} and "
-                "{other_estimator}. Give first the model with more degrees of freedom, then the one it restricts, fitted to "
-                "the same variables and rows by the same estimator with the same cluster, and not imputed.",
-                n=small.n_used,
-                other_n=large.n_used,
-                df=small.df,
-                other_df=large.df,
-                estimator=small.estimator,
-                other_estimator=large.estimator,
-            )
-        )
+    _nested(small, large)
     from scipy.special import chdtrc
 
     df, scaling, shift = small.df - large.df, 1.0, 0.0
@@ -226,6 +204,33 @@ def difference(
             "method": [method],
         }
     )
+
+
+def _nested(small: Fit, large: Fit) -> None:
+    """Raise for two fits that are not comparable."""
+    alike = (
+        small.n_used == large.n_used
+        and small.missing != "mi"
+        and small.estimator == large.estimator
+        and small.missing == large.missing
+        and small.cluster == large.cluster
+        and set(small.model.observed) == set(large.model.observed)
+        and small.groups == large.groups
+    )
+    if not alike or small.df <= large.df:
+        raise ArgumentError(
+            _(
+                "The models are not comparable: n {n} and {other_n}, df {df} and {other_df}, {estimator} and "
+                "{other_estimator}. Give first the model with more degrees of freedom, then the one it restricts, fitted to "
+                "the same variables and rows by the same estimator with the same cluster, and not imputed.",
+                n=small.n_used,
+                other_n=large.n_used,
+                df=small.df,
+                other_df=large.df,
+                estimator=small.estimator,
+                other_estimator=large.estimator,
+            )
+        )
 
 
 def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:

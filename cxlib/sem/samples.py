@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from cxlib.core.errors import DataError
+from cxlib.core.errors import DataError, ModelError
 from cxlib.core.words import _, joined, listed
 from cxlib.sem.discrepancy import Moments
 from cxlib.sem.model import Model
@@ -76,6 +76,30 @@ def moments_of(rows: pd.DataFrame) -> Moments:
     """Moments of complete rows."""
     centred = rows - rows.mean()
     return Moments(centred.T @ centred / len(rows), rows.mean(), len(rows))
+
+
+def same_groups(model: Model, groups: int) -> None:
+    """Raise for a model of other groups than the data have."""
+    if groups != model.n_groups:
+        raise ModelError(
+            _(
+                "The model has {groups} groups but the data have {own}.",
+                groups=model.n_groups,
+                own=groups,
+            )
+        )
+
+
+def same_length(start: np.ndarray | None, model: Model) -> None:
+    """Raise for a start that is not one number for each free one."""
+    if start is not None and np.shape(start) != (model.npar,):
+        raise ModelError(
+            _(
+                "start= has shape {shape}, but the model has {free} free numbers.",
+                shape=str(np.shape(start)),
+                free=model.npar,
+            )
+        )
 
 
 def usable(sample: Moments, model: Model) -> None:
