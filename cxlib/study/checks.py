@@ -376,7 +376,7 @@ def _model(
             error.line,
             _("'{text}' cannot be read. {reason}", text=error.text, reason=error.reason)
             if error.line
-            else error.reason,
+            else joined(error.reason),
         )
         for error in mistakes
     ]
@@ -478,7 +478,7 @@ def _hypothesis_problems(
     try:
         walks = _walks(test, words)
     except ModelSyntaxError as error:
-        yield error.reason
+        yield joined(error.reason)
         return
     if absent := [
         code for chain in walks for code in chain if code not in constructs and code not in columns
