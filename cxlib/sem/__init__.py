@@ -17,7 +17,7 @@ _HOME = {
     "DataError": "samples",
     "fit_measures": "measures",
     "reported": "measures",
-    "difference": "robust",
+    "difference": "nested",
     "polychoric": "polychorics",
     "ordinal_alpha": "polychorics",
     "Polychoric": "polychorics",
