@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import cxlib
+from cxlib import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "cxlib").rglob("*.py"))
@@ -81,6 +86,19 @@ def test_no_modules_import_each_other_in_a_circle():
 
     for where in sorted(names):
         walk(where, ())
+
+
+def test_the_face_gives_what_the_notebooks_call():
+    for name, where in STAGES.items():
+        module = importlib.import_module(where)
+        assert getattr(cxlib, name) is module, f"cxlib.{name} is a floor by the same name"
+    called = {
+        found
+        for path in (ROOT / "notebooks").rglob("*.ipynb")
+        for found in re.findall(r"\bcxlib\.(\w+)(?:\.(\w+))?", path.read_text("utf-8"))
+    }
+    for name, function in called:
+        assert hasattr(getattr(cxlib, name), function or "__call__"), f"cxlib.{name}.{function}"
 
 
 ALONE = """

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cxlib.responses.reading import locate
+from cxlib.responses.formats import locate
 from cxlib.study.schema import find, load
 
 
@@ -68,6 +68,15 @@ def test_check_prints_a_summary():
     assert "in order" in done.stdout
 
 
+def test_check_and_errors_speak_chinese(tmp_path):
+    done = cxlib("check", "ecsi", "--language", "zh")
+    assert done.returncode == 0 and "250 行" in done.stdout and "rows" not in done.stdout
+    for command in ("check", "run"):
+        refused(
+            cxlib(command, "esci", "--language", "zh"), "没有名为“esci”的研究", "是否想写“ecsi”"
+        )
+
+
 def test_check_says_what_is_odd_in_the_data(study):
     done = cxlib("check", study(answers=study.answers.assign(CUSA1=7, CUSA2=None)))
     assert done.returncode == 0
@@ -95,7 +104,7 @@ def test_check_evaluates_the_conditions_of_the_study(study):
 
 
 def test_a_missing_study_is_told_with_the_nearest_one():
-    refused(cxlib("run", "esci"), "There is no study 'esci'", "Did you mean 'ecsi'?")
+    refused(cxlib("run", "esci"), "no study 'esci'", "Did you mean 'ecsi'?")
 
 
 def test_malformed_yaml_is_told_with_its_line(tmp_path):
@@ -160,9 +169,11 @@ def test_data_no_model_can_be_fitted_to_end_in_a_report_that_says_why(
     ("pair", "words"),
     [
         ("n_bot=500", "no chosen notebook has this parameter"),
-        ("n_boot=many", "a whole number is wanted"),
-        ("n_boot=1", "at least 100 is wanted"),
-        ("seed=-1", "at least 0 is wanted"),
+        ("n_boot=many", "a whole number"),
+        ("n_boot=1", "at least 100"),
+        ("seed=-1", "at least 0"),
+        ("estimator=FOO", "ML, MLR, WLSMV"),
+        ("missing=pairwise", "listwise, fiml, mi"),
         ("n_boot", "write it as name=value"),
         ("study=vas", "no chosen notebook has this parameter"),
     ],
@@ -310,7 +321,7 @@ def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(
     made = json.loads((folder / "run.json").read_text("utf-8"))
     assert list(made["failed"]) == ["03_reliability"] and made["failed"]["03_reliability"]["cell"]
     kept = (folder / "notebooks" / "03_reliability.ipynb").read_text("utf-8")
-    assert how != "raises" or "ZeroDivisionError" in kept
+    assert RAISES[how] in kept and (how == "dies" or "ZeroDivisionError" in kept)
     assert [p.name for p in folder.parent.iterdir()] == ["ecsi"]
 
 
@@ -343,7 +354,7 @@ def test_a_refusal_in_words_is_told_in_its_words(study, tmp_path):
         "--only",
         "01,08",
         "--set",
-        "group=nosuch",
+        "interactions=CUSA ~ nosuch * PERQ",
         "--set",
         "n_boot=100",
     )

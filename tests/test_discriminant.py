@@ -13,7 +13,8 @@ from planted import a_study
 from r_tables import r_table
 from sem_reference import complete
 
-from cxlib.stages.measurement.discriminant import htmt, htmt_intervals, htmt_matrix
+from cxlib.stages.measurement.discriminant import htmt, htmt_intervals
+from cxlib.statistics.discriminant import htmt_matrix
 from cxlib.study import schema as study
 
 HS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}
@@ -177,7 +178,7 @@ def test_an_interval_that_lies_above_its_estimate_is_told(mobi):
         len(said) == 1
         and "CUSL" in said[0]["en"]
         and "PERQ – PERV" not in said[0]["en"]
-        and "只看区间上限" in said[0]["zh"]
+        and "置信区间上限" in said[0]["zh"]
     )
 
 

@@ -91,14 +91,14 @@ def test_a_model_needs_three_complete_answers_for_each_question():
 def test_only_a_group_of_twelve_beside_one_large_one():
     ladder = groups.ladder(compared(groups_of(a=200, b=12)))
     assert groups.invariance(ladder).table.empty
-    assert "Fewer than two groups of 'g' are large enough for a model" in words(
+    assert "Fewer than two groups of 'the group' are large enough for a model" in words(
         groups.invariance(ladder)
     )
 
 
 def test_one_level():
     found = groups.invariance(groups.ladder(compared(groups_of(a=200))))
-    assert found.table.empty and "'g' has one level in these data (a)" in words(found)
+    assert found.table.empty and "'the group' has one level in these data (a)" in words(found)
     said = groups.sizes(compared(groups_of(a=200))).text
     assert said["en"].endswith("There are no two groups to compare.") and "没有两个组" in said["zh"]
 
@@ -106,8 +106,9 @@ def test_one_level():
 def test_nine_levels():
     found = compared(groups_of(**{f"l{k}": 110 for k in range(9)}))
     assert found.large == () and len(found.groups) == 9
-    assert "'g' has 9 groups; a ladder of more than 8 cannot be read. Merge levels" in words(
-        groups.sizes(found)
+    assert (
+        "'the group' has 9 groups; a ladder of more than 8 cannot be read. Merge levels"
+        in words(groups.sizes(found))
     )
 
 
@@ -115,7 +116,7 @@ def test_missing_groups_are_counted():
     data = groups_of(a=150, b=150)
     data.loc[:9, "g"] = None
     found = groups.sizes(compared(data))
-    assert "10 respondents did not say their 'g'" in words(found) and found.n_used == 290
+    assert "10 respondents did not say their 'the group'" in words(found) and found.n_used == 290
 
 
 def test_an_answer_nobody_of_a_group_gave_is_told_and_harmless():
@@ -160,8 +161,8 @@ def test_a_flag_is_a_group():
     found = groups.compare(pupils(), study(), "girl")
     assert (
         found.large == ("0", "1")
-        and found.name("1", "en") == "yes"
-        and found.name("0", "zh") == "否"
+        and found.name("1")["en"] == "yes"
+        and found.name("0")["zh"] == "否"
     )
 
 
@@ -213,7 +214,7 @@ def test_the_table_of_invariance():
     assert found.table["holds"].tolist() == [True, True, False, False]
     assert found.table["p_permutation"].iloc[2] == 1 / 51 and found.n_used == 301
     assert "Invariance holds up to metric: same loadings" in found.text["en"]
-    assert "不变性成立到 metric 水平" in found.text["zh"]
+    assert "不变性成立到度量水平" in found.text["zh"]
 
 
 def test_the_criterion_decides_what_holds():
@@ -240,7 +241,7 @@ def test_the_partial_search_in_words():
     assert found.text["en"].startswith(
         "Freed one at a time: x3 ~ 1 (Grant-White, −0.54); x7 ~ 1 (Grant-White, −0.45); every level"
     )
-    assert "逐一放开" in found.text["zh"] and "格兰特" in found.text["zh"]
+    assert "逐一释放约束" in found.text["zh"] and "格兰特" in found.text["zh"]
 
 
 def test_latent_means_rest_on_what_is_equal():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -9,6 +10,8 @@ import re
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -16,8 +19,8 @@ import pytest
 
 from cxlib.core import theme
 from cxlib.core.result import Result
-from cxlib.run import report
-from cxlib.run.folder import notebook_folder, open_run
+from cxlib.run import failures, report
+from cxlib.run.folder import open_run
 from cxlib.study.schema import load
 
 ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}
@@ -39,14 +42,16 @@ def plot(*, language="en"):
 
 @pytest.fixture
 def run(tmp_path):
-    opened = open_run("ecsi", str(tmp_path / "run"))
+    opened = open_run("ecsi", str(tmp_path / "run"), notebook="03_reliability")
     warning = ({"en": "Alpha of PERV rests on two items.", "zh": "PERV 只有两题。"},)
     text = {"en": "All scales hold.", "zh": "量表均可用。"}
     opened.show(
         "reliability",
         Result(pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning),
     )
+    opened = replace(opened, notebook="06_structure")
     opened.show("path_diagram", plot())
+    opened = replace(opened, notebook="05_measurement")
     doubt = ({"en": "Not to be trusted.", "zh": "不可信。"},)
     opened.show(
         "cfa_fit",
@@ -60,20 +65,74 @@ def run(tmp_path):
             "verdict": ["supported", "withheld"], "notebook": ["06_structure", "06_structure"],
         }
     )  # fmt: skip
+    opened = replace(opened, notebook="14_report")
     opened.show("hypotheses", Result(rows, {"en": "One of two.", "zh": "两个中的一个。"}, 250))
     return opened
 
 
 def build(run, language="en"):
-    return report.build(run.folder, notebook_folder(language), run.study, language, ANSWER)
+    return report.build(run.folder, run.study, language, ANSWER)
 
 
 def test_a_table_without_columns_does_not_stop_the_report(run):
-    run.show(
+    replace(run, notebook="05_measurement").show(
         "validity",
         Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250),
     )
     assert "There is no pair." in build(run)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_failed_is_named_above_everything_and_in_its_place(run, language):
+    assert 'id="missing"' not in build(run, language)
+    found = failures.Failure(
+        "03_reliability",
+        {"en": "It failed & why.", "zh": "失败了 & 原因。"},
+        4,
+        "ZeroDivisionError",
+        "division by zero",
+    )
+    failures.note(run.folder, found)
+    failures.note(run.folder, failures.skipped("02_description", "01_cleaning"))
+    page = build(run, language)
+    said = [
+        page.index(words)
+        for words in (
+            'id="missing"',
+            escape(found.text[language]),
+            'id="answer"',
+            'id="03_reliability"',
+        )
+    ]
+    assert said == sorted(said) and page.rindex(escape(found.text[language])) > said[-1]
+    assert page.count("01_cleaning") >= 2 and 'id="02_description"' in page, (
+        "one that left no table has its place too"
+    )
+    assert "ZeroDivisionError" not in page
+    assert "reliability" in page and page.count("<ul>") == page.count("</ul>") == 1
+    with zipfile.ZipFile(io.BytesIO(report.word(page))) as package:
+        text = re.sub(
+            r"<[^>]+>", "", package.read("word/document.xml").decode()
+        )  # Chinese is cut into runs
+    assert text.index(escape(found.text[language])) < text.index(
+        escape(ANSWER[language].splitlines()[0])
+    )
+
+
+def test_what_an_earlier_run_left_of_a_notebook_is_cleared_and_nothing_else(run):
+    failures.note(run.folder, failures.skipped("03_reliability", "01_cleaning"))
+    failures.clear(run.folder, "03_reliability", wholly=False)
+    assert (
+        not (run.folder / "tables" / "reliability.csv").exists()
+        and (run.folder / "tables" / "cfa_fit.csv").exists()
+    )
+    assert (
+        run.note("reliability") == {}
+        and run.note("cfa_fit")
+        and list(failures.failures(run.folder)) == ["03_reliability"]
+    )
+    failures.clear(run.folder, "03_reliability")
+    assert failures.failures(run.folder) == {}
 
 
 class Tags(HTMLParser):
@@ -130,15 +189,21 @@ def test_the_chinese_report_is_chinese(run):
 
 def test_simulated_data_are_named_before_anything_else(run):
     study = load("ecsi").model_copy(update={"origin": "simulated"})
-    page = report.build(run.folder, notebook_folder("en"), study, "en", ANSWER)
+    page = report.build(run.folder, study, "en", ANSWER)
     assert page.index("SIMULATED DATA") < page.index("Yes: quality moves value.")
 
 
 def test_the_word_document_holds_tables_figures_and_chinese(run):
-    package = zipfile.ZipFile(io.BytesIO(report.word(build(run, "zh"))))
+    page = build(run, "zh")
+    package = zipfile.ZipFile(io.BytesIO(report.word(page)))
     text = package.read("word/document.xml").decode()
     assert "是：质量影响价值。" in text and "<w:tbl>" in text
-    assert any(name.startswith("word/media/") for name in package.namelist())
+    drawn = {base64.b64decode(found) for found in re.findall(r"base64,([^\"]*)", page)}
+    assert (
+        drawn
+        and {package.read(name) for name in package.namelist() if name.startswith("word/media/")}
+        == drawn
+    )
 
 
 @pytest.fixture(scope="module")

@@ -287,3 +287,41 @@ def test_every_rank_has_a_chinese_heading():
         "第 2 名比例",
         "第 3 名比例",
     ]
+
+
+def test_a_figure_is_laid_out_once_for_all_formats(monkeypatch):
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    done, execute = [], ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine,
+        "execute",
+        lambda self, figure: done.append(figure) or execute(self, figure),
+    )
+    shown = plot([1, 2, 3])
+    assert theme.render(shown) == theme.render(shown)
+    assert done == [shown.figure]
+
+
+def test_the_area_saved_holds_what_stands_outside_the_axes():
+    import io
+
+    from matplotlib import image
+
+    shown = plot([1, 2, 3])
+    narrow = image.imread(io.BytesIO(theme.render(shown)[0])).shape[1]
+    shown = plot([1, 2, 3])
+    shown.figure.axes[0].annotate(
+        "a label far to the right", (1.5, 0.5), xycoords="axes fraction", annotation_clip=False
+    ).set_in_layout(True)
+    shown.figure.set_layout_engine("none")
+    assert image.imread(io.BytesIO(theme.render(shown)[0])).shape[1] > narrow
+
+
+def test_fonts_in_a_pdf_are_truetype_without_the_tables_that_set_text_and_fonttools_is_left_as_it_was():
+    from fontTools import subset
+
+    before = subset.Options
+    pdf = theme.render(plot([1, 2, 3]))[2]
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    assert subset.Options is before and "GPOS" not in subset.Options().drop_tables

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.core.errors import TruthError
-from cxlib.responses import cleaning, reading
+from cxlib.responses import reading
 from cxlib.sem.model import parse
 from cxlib.simulation import simulate
 from cxlib.simulation.truth import population
+from cxlib.stages.cleaning import cleaning
 from cxlib.study import schema as study
 from cxlib.study.conditions import where
 

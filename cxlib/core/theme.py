@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from cxlib.core.result import Picture, Text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
+    from matplotlib.typing import RcKeyType
 
 ROLES = {
     "expectation": "#7F7F7F",
@@ -116,39 +116,6 @@ def blank(words: Text, language: str) -> tuple[Figure, Text]:
     return figure, words
 
 
-def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
-    """Draw estimates with their intervals, about zero, in lines from the top down.
-
-    Parameters
-    ----------
-    axes : Axes
-    rows : DataFrame
-        est, ci_low, ci_high; place (0 is the first line; fractions stand between), colour, mark, hollow.
-    labels : sequence of str
-        One a line.
-    """
-    for row in rows.itertuples():
-        axes.plot(
-            [row.ci_low, row.ci_high],
-            [row.place, row.place],
-            color=row.colour,
-            linewidth=2,
-            alpha=0.6,
-        )
-        axes.plot(
-            row.est,
-            row.place,
-            row.mark,
-            color=row.colour,
-            markersize=6,
-            markerfacecolor="white" if row.hollow else row.colour,
-        )
-    axes.axvline(0, color=MUTED, linewidth=1)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-
-
 @functools.cache
 def _register() -> None:
     """Make the packaged Chinese font known to matplotlib: the file itself, before any font of that name on the machine.
@@ -164,7 +131,7 @@ def _register() -> None:
     fontManager.ttflist[:0] = [regular, replace(regular, weight=700)]
 
 
-def theme(language: str = "en") -> dict[str, Any]:
+def theme(language: str = "en") -> dict[RcKeyType, Any]:
     """The rcParams of every figure."""
     import seaborn
 
@@ -231,7 +198,8 @@ def render(shown: Picture) -> tuple[bytes, ...]:
 
     files = [io.BytesIO() for _ in FORMATS]
     # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
-    with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
+    options = {**theme(shown.language), "figure.constrained_layout.use": False}
+    with matplotlib.rc_context(options), _fonts_without_shaping():
         area = _laid_out(shown.figure)
         # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
         # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
@@ -243,6 +211,26 @@ def render(shown: Picture) -> tuple[bytes, ...]:
             for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
                 shown.figure.savefig(file, format=kind, metadata=metadata, bbox_inches=area)
     return tuple(file.getvalue() for file in files)
+
+
+@contextlib.contextmanager
+def _fonts_without_shaping() -> Iterator[None]:
+    """Embed fonts in a PDF without the tables by which text is set: it is set already.
+
+    Cutting those tables to the characters used, for which matplotlib has no switch, takes fontTools most of the time of a PDF.
+    """
+    from fontTools import subset
+
+    class Options(subset.Options):
+        def __init__(self, **named: object) -> None:
+            super().__init__(**named)
+            self.drop_tables += ["GDEF", "GPOS", "GSUB", "MATH", "kern"]
+
+    plain, subset.Options = subset.Options, Options
+    try:
+        yield
+    finally:
+        subset.Options = plain
 
 
 def _laid_out(figure: Figure) -> Bbox:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import shutil
 import sys
@@ -13,51 +11,22 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from cxlib.core.words import _, c_, listed
-from cxlib.run import kernels
-from cxlib.run.folder import (
-    NOTEBOOKS,
-    ROOT,
-    Run,
-    RunError,
-    notebook_folder,
-    open_run,
-    stamp,
-    study_argument,
-    write,
-)
+from cxlib.core.words import _
+from cxlib.responses.reading import read
+from cxlib.run import failures, kernels, parameters
+from cxlib.run.execution import execute_one
+from cxlib.run.failures import RunError
+from cxlib.run.files import NOTEBOOKS, ROOT, stamp, write
+from cxlib.run.folder import Run, open_run, study_argument
 from cxlib.study.schema import load
 
 FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
 """What all but `FREE` need, what needs nothing, and what is told at the end, come what may."""
-OWN_OPTIONS = ("study", "out", "language")
-LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
-"""The smallest values that make sense."""
-KINDS = {
-    bool: c_("parameter", "true or false"),
-    int: c_("parameter", "a whole number"),
-    float: c_("parameter", "a number"),
-    str: c_("parameter", "a text"),
-}
-"""The kinds of parameters, in words."""
 
 
 def notebooks() -> list[str]:
     """The names of the notebooks, in order."""
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-
-
-def declared(notebook: str) -> dict[str, Any]:
-    """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
-    source = next(
-        "".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])
-    )
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign)
-    }
 
 
 def choose(only: str | None) -> list[str]:
@@ -89,69 +58,6 @@ def choose(only: str | None) -> list[str]:
     return sorted(set(chosen))
 
 
-def settings(pairs: list[str], chosen: list[str]) -> dict[str, Any]:
-    """Check `--set name=value` against what the chosen notebooks declare, by name and by type.
-
-    Raises
-    ------
-    RunError
-        Naming the allowed parameters, or the type that is wanted.
-    """
-    allowed: dict[str, Any] = {}
-    for name in chosen:
-        allowed |= {k: v for k, v in declared(name).items() if k not in OWN_OPTIONS}
-    out = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise RunError(
-                _("--set {pair}: write it as name=value, for example --set seed=1.", pair=pair)
-            )
-        if name not in allowed:
-            known = [
-                _("{name} ({kind}, default {value})", name=k, kind=KINDS[type(v)], value=repr(v))
-                for k, v in sorted(allowed.items())
-            ]
-            raise RunError(
-                _(
-                    "--set {name}: no chosen notebook has this parameter. Allowed: {known}.",
-                    name=name,
-                    known=listed(known),
-                )
-            )
-        out[name] = _typed(name, text, allowed[name])
-    return out
-
-
-def _typed(name: str, text: str, default: Any) -> Any:
-    kind = type(default)
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        value = kind(text)
-    except (KeyError, ValueError):
-        raise RunError(
-            _(
-                "--set {name}={text}: {kind} is wanted, such as {value}.",
-                name=name,
-                text=text,
-                kind=KINDS[kind],
-                value=repr(default),
-            )
-        ) from None
-    if name in LEAST and value < LEAST[name]:
-        raise RunError(
-            _(
-                "--set {name}={text}: at least {least} is wanted, such as {value}.",
-                name=name,
-                text=text,
-                least=LEAST[name],
-                value=repr(default),
-            )
-        )
-    return value
-
-
 def execute(
     study: str,
     *,
@@ -166,7 +72,7 @@ def execute(
 
     Everything is written to a staging folder that replaces the run folder when all notebooks have ended, so a run
     that is interrupted leaves the earlier one as it was.  A notebook that fails stops only those that need it; the
-    report is written all the same, says what is missing, and :func:`cxlib.run.folder.failures.failures` lists it.
+    report is written all the same, says what is missing, and :func:`cxlib.run.failures.failures` lists it.
 
     Returns
     -------
@@ -178,27 +84,24 @@ def execute(
     RunError
         What was asked cannot be started.
     """
-    from cxlib.responses.reading import read
-    from cxlib.run import failures
-
     loaded = load(study)
     read(loaded)  # a mistake in the data is told before fifteen notebooks start
     chosen = choose(only)
-    given = settings(pairs or [], chosen)
+    given = parameters.given(pairs or [], chosen, loaded)
     final = Path(out).resolve() if out else ROOT / "runs" / loaded.id
     stage = _stage(final)
     try:
         if only and final.is_dir():
             shutil.copytree(final, stage, dirs_exist_ok=True)
-        seed = given.get("seed", declared(chosen[0])["seed"])
-        run = open_run(study, str(stage), language, seed)
+        seed = given.get("seed", parameters.declared(LAST)["seed"].default)
+        run = open_run(study, str(stage), language, int(seed))
         stamp(stage, parameters=given)
         begun = time.time()
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
         seconds = _in_order(
             chosen,
             stage,
-            lambda name: {k: v for k, v in values.items() if k in declared(name)},
+            lambda name: {k: v for k, v in values.items() if k in parameters.declared(name)},
             jobs,
             progress,
         )
@@ -222,19 +125,13 @@ def execute(
 
 def _report_without_notebook(run: Run, chosen: list[str]) -> None:
     """The report where 14 did not finish or was not asked for, so that a failure is never told by an old report."""
-    from cxlib.run.failures import clear
-
-    clear(run.folder, LAST, wholly=False)
+    failures.clear(run.folder, LAST, wholly=False)
     run.write_report(
-        {
-            "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
-            "zh": "未能对假设作出判断：最后一个笔记本（14）未能完成。",
-        }
+        _("The hypotheses were not judged: the last notebook (14) did not finish.")
         if LAST in chosen
-        else {
-            "en": "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only.",
-            "zh": "未对假设作出判断：本次没有要求运行最后一个笔记本（14）。请不带 --only 重新运行。",
-        }
+        else _(
+            "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only."
+        )
     )
 
 
@@ -277,12 +174,14 @@ def _stage(final: Path) -> Path:
 
 
 def _in_order(
-    chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool
+    chosen: list[str],
+    stage: Path,
+    values: Callable[[str], Mapping[str, Any]],
+    jobs: int,
+    progress: bool,
 ) -> dict[str, float]:
     """Execute the graph and note what fails; on Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
-
-    from cxlib.run.failures import clear, note, skipped
 
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(
@@ -310,13 +209,13 @@ def _in_order(
             if FIRST in failed:
                 for name in [name for name in queue if name not in (FREE, LAST)]:
                     queue.remove(name)
-                    clear(stage, name)
-                    note(stage, skipped(name, FIRST))
+                    failures.clear(stage, name)
+                    failures.note(stage, failures.skipped(name, FIRST))
                     bar.update()
             while queue or open_:
                 while queue and len(open_) < jobs:
                     name = queue.pop(0)
-                    open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (
+                    open_[pool.submit(_in_thread, name, stage, values(name), warm)] = (
                         name,
                         time.time(),
                     )
@@ -342,90 +241,15 @@ def _in_order(
 
 
 def _in_thread(
-    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None
+    name: str, folder: Path, values: Mapping[str, Any], warm: kernels.Warm | None
 ) -> None:
     """One notebook in a thread of the pool, whose event loop is closed behind it."""
     from jupyter_core.utils import ensure_event_loop
 
     try:
-        execute_one(name, folder, parameters, warm)
+        execute_one(name, folder, values, warm)
     finally:
         ensure_event_loop().close()
-
-
-def execute_one(
-    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None
-) -> None:
-    """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has ended, whole or not.
-
-    Raises
-    ------
-    RunError
-        It failed; why is noted in the run folder, and what an earlier run left of it is gone.
-    """
-    import logging
-    import tempfile
-
-    import papermill
-
-    from cxlib.run.failures import clear, failure, note
-
-    logging.getLogger("papermill").setLevel(
-        logging.CRITICAL
-    )  # what a kernel died of is told by the failure
-    clear(folder, name)
-    target = folder / "notebooks" / f"{name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
-        source, part = (
-            notebook_folder(parameters.get("language", "en")) / f"{name}.ipynb",
-            Path(work) / "out.ipynb",
-        )
-        try:
-            papermill.execute_notebook(
-                str(source),
-                str(part),
-                dict(parameters),
-                progress_bar=False,
-                log_output=False,
-                cwd=str(source.parent),
-                kernel_name="python3",
-                config=_transport(Path(work)),
-                kernel_manager_class=kernels.manager(_quiet_kernels(), warm),
-            )
-        except Exception as error:  # a cell that raises, a kernel that dies or does not start: all end in a sentence
-            found = failure(name, error, part)
-            note(folder, found)
-            raise RunError(found.text["en"]) from None
-        finally:
-            if part.is_file():
-                write(target, part.read_bytes())
-
-
-def _transport(work: Path) -> Any:
-    """Reach the kernel through sockets in a folder of its own, not over the network, where the system has such and the path fits."""
-    import zmq
-    from traitlets.config import Config
-
-    address = str(work / "kernel")
-    if (
-        sys.platform == "win32" or len(os.fsencode(f"{address}-5")) > zmq.IPC_PATH_MAX_LEN
-    ):  # a kernel has five sockets
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "ip": address}})
-
-
-def _quiet_kernels() -> type:
-    """Kernels that do not log to the terminal that they were told to stop; what a cell raises is told by papermill."""
-    from jupyter_client.manager import AsyncKernelManager
-
-    class QuietKernelManager(AsyncKernelManager):
-        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-            return super().format_kernel_cmd(
-                [*(extra_arguments or []), "--IPKernelApp.log_level=50"]
-            )
-
-    return QuietKernelManager
 
 
 def _stop_kernels() -> None:

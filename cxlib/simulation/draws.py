@@ -18,6 +18,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtr, ndtri
 
+from cxlib.core.errors import TruthError
+from cxlib.core.words import _
 from cxlib.study.conditions import where
 from cxlib.study.schema import Column
 
@@ -70,8 +72,12 @@ class Draw(Declared):
         known = [name for name, declared in Draw.model_fields.items() if declared.default is None]
         found = [name for name in known if getattr(self, name) is not None]
         if len(found) != 1:
-            raise ValueError(
-                f"needs exactly one of {', '.join(known)}; it has {', '.join(found) or 'none'}"
+            raise TruthError(
+                _(
+                    "it needs exactly one of {known}; it has {found}.",
+                    known=known,
+                    found=found or _("none"),
+                )
             )
         return self
 

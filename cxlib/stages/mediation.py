@@ -17,6 +17,7 @@ from cxlib.core.errors import EffectError
 from cxlib.core.result import Result, Text, relied
 from cxlib.core.syntax import rivals, without
 from cxlib.core.words import number, plural
+from cxlib.diagram import forests
 from cxlib.sem.paths import (
     ARROW,
     COLUMNS,
@@ -487,7 +488,7 @@ def plot_effects(
     ]
     room = max((len(text) for text in labels), default=0) * (0.15 if language == "zh" else 0.075)
     figure, axes = pyplot.subplots(figsize=(4.8 + room, 1.0 + 0.34 * len(table)))
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             place=range(len(table)),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cxlib.core.words import Sentence, c_, listed
 from cxlib.study.schema import Study
+
+FLAG = {"0": c_("level of a flag", "no"), "1": c_("level of a flag", "yes")}
 
 
 def level_of(value: object) -> str:
@@ -16,10 +19,9 @@ def level_of(value: object) -> str:
     )
 
 
-def level_name(study: Study, column: str, level: str, language: str) -> str:
+def level_name(study: Study, column: str, level: str) -> Sentence:
     """The words for a level of a column; flags are yes and no."""
     declared = study.columns[column]
     if level in declared.levels:
-        return declared.levels[level][language]
-    flag = {"0": ("no", "否"), "1": ("yes", "是")} if declared.kind == "flag" else {}
-    return flag.get(level, (level, level))[language == "zh"]
+        return listed([declared.levels[level]])
+    return listed([FLAG.get(level, level) if declared.kind == "flag" else level])

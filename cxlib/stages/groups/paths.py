@@ -7,26 +7,27 @@ group and not in another is no test of it (Gelman & Stern 2006, doi:10.1198/0003
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
-from cxlib.core.result import Result, Text, nothing, together
+from cxlib.core.absent import reason
+from cxlib.core.result import Result, Text, makes, nothing, together
 from cxlib.core.syntax import path, steps
-from cxlib.core.words import p_text, plural
+from cxlib.core.words import Sentence, _, clauses, joined, n_, p_text
+from cxlib.diagram import forests
 from cxlib.sem import invariance, paths
-from cxlib.sem.restrictions import likelihood_ratios
-from cxlib.sem.result import Z95
 from cxlib.stages.groups import groups
 from cxlib.stages.groups.groups import Comparison, Ladder, numbered
+from cxlib.statistics import group_effects
 from cxlib.statistics.multiple_testing import holm
 from cxlib.study.levels import level_name
-from cxlib.study.names import named_effect
+from cxlib.study.names import named, named_effect
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,10 +76,7 @@ def structures(ladder: Ladder) -> Structures:
     compared, study = ladder.compared, ladder.compared.study
     why_not = ladder.why_not
     if why_not is None and "metric" not in ladder.final:
-        why_not = {
-            "en": "The groups do not share one measurement model, so their paths do not compare.",
-            "zh": "各组没有共同的测量模型，路径不可比。",
-        }
+        why_not = _("The groups do not share one measurement model, so their paths do not compare.")
     if why_not is not None:
         return Structures(ladder, why_not=why_not)
     model = sem.parse(study.syntax(compared.model), means=True)
@@ -103,16 +101,14 @@ def structures(ladder: Ladder) -> Structures:
             cluster=study.cluster or None,
         )
     except (sem.ModelError, sem.DataError, np.linalg.LinAlgError) as error:
-        return Structures(
-            ladder,
-            why_not={
-                "en": f"The structural model cannot be fitted in every group: {error}",
-                "zh": f"结构模型无法在每个组中拟合：{error}",
-            },
+        why_not = _(
+            "The structural model cannot be fitted in every group: {error}", error=reason(error)
         )
+        return Structures(ladder, why_not=why_not)
     return Structures(ladder, fit, _effects(fit.model, study, compared.model))
 
 
+@makes("group_paths", " ".join(PATHS))
 def group_paths(found: Structures) -> Result:
     """Every path and indirect effect in every group (delta-method intervals), loadings equal.
 
@@ -121,40 +117,29 @@ def group_paths(found: Structures) -> Result:
     R: ``sem(model, data, group = "g", group.equal = "loadings")``, indirect effects defined with ``:=``.
     """
     compared = found.ladder.compared
-    if found.why_not is not None:
+    if found.fit is None:
         return nothing(PATHS, found.why_not)
-    fit, effects, parts = found.fit, list(found.effects), []
-    for g, level in enumerate(compared.large):
-        std = paths.values(fit.model, effects, fit.theta[None], True, g)[0]
-        one = paths.inference(
-            fit,
-            lambda theta, g=g: paths.values(fit.model, effects, theta, False, g),
-            [(e.name, e.kind, value) for e, value in zip(effects, std, strict=True)],
-        )
-        parts.append(one.assign(grouping=compared.column, group=level, n=fit.sample[g].n))
-    table = pd.concat(parts).sort_index(kind="stable", ignore_index=True)  # effect by effect
+    fit, names = found.fit, compared.large
+    table = group_effects.in_groups(fit, found.effects)
+    table = table.assign(grouping=compared.column, group=[names[g] for g in table["group"]])
     direct = table[table["kind"] == "direct"]
-    clear = {
-        level: int((direct.loc[direct["group"] == level, "p"] < 0.05).sum())
-        for level in compared.large
-    }
-    said = {
-        lang: [f"{compared.name(level, lang)} {count}" for level, count in clear.items()]
-        for lang in ("en", "zh")
-    }
-    total = len(direct) // len(clear)
+    sure = direct.loc[direct["p"] < 0.05, "group"].value_counts()
+    counts = [joined(compared.name(level), str(sure.get(level, 0)), between=" ") for level in names]
     return Result(
         table[PATHS],
-        {
-            "en": f"Of {plural(total, 'path')}, clear of zero (p < .05): {', '.join(said['en'])}.",
-            "zh": f"共 {total} 条路径，显著不为零（p < .05）的条数：{'，'.join(said['zh'])}。",
-        },
+        n_(
+            "Of {n:,} path, clear of zero (p < .05): {counts}.",
+            "Of {n:,} paths, clear of zero (p < .05): {counts}.",
+            len(direct) // len(names),
+            counts=counts,
+        ),
         fit.n_used,
-        f"{fit.method}; loadings equal",
+        _("{method}; loadings equal", method=fit.method),
         together(_doubt(found), *fit.warnings),
     )
 
 
+@makes("group_differences", " ".join(DIFFERENCES))
 def group_differences(
     found: Structures, n_boot: int = 0, rng: np.random.Generator | None = None
 ) -> Result:
@@ -170,65 +155,33 @@ def group_differences(
     R: ``lavTestWald(fit, "b1 == b2")``, ``lavTestLRT(fit, fit_with_equal_path, method = "satorra.2000", A.method =
     "exact")``, ``bootstrapLavaan``.
     """
-    from cxlib.sem.resampling import bootstrap
-
     compared = found.ladder.compared
-    if found.why_not is not None:
+    if found.fit is None:
         return nothing(DIFFERENCES, found.why_not)
-    fit, effects, names = found.fit, list(found.effects), compared.large
-    table, notes = wald(fit, effects), list(fit.warnings)
+    fit, effects, names = found.fit, found.effects, compared.large
+    table, notes = group_effects.wald(fit, effects), list(fit.warnings)
     if len(names) > 2:
         notes.append(
-            {
-                "en": f"With {len(names)} groups there is no single difference: est and its interval are empty, the test is "
-                "of equality in all groups.",
-                "zh": f"共 {len(names)} 组，没有单一的差值：est 及其区间为空，检验的是各组全部相等。",
-            }
-        )
-    elif n_boot and (fit.missing != "listwise" or fit.estimator == "WLSMV"):
-        notes.append(
-            {
-                "en": "Incomplete rows, and fits by WLSMV, are not resampled: there are no bootstrap intervals.",
-                "zh": "含缺失的数据和 WLSMV 不作重抽样：没有自助区间。",
-            }
+            _(
+                "With {groups} groups there is no single difference: est and its interval are empty, the test is of equality in all "
+                "groups.",
+                groups=len(names),
+            )
         )
     elif n_boot:
-        draws = bootstrap(
-            numbered(compared),
-            fit,
-            n_boot,
-            rng,
-            group=groups.GROUP,
-            cluster=compared.study.cluster or None,
-        )
-        boot = paths.inference(
-            fit,
-            lambda theta: _gaps(fit.model, effects, theta)[..., 0],
-            [(e.name, e.kind, np.nan) for e in effects],
-            draws,
-        ).query("interval == 'percentile'")
-        table[["boot_low", "boot_high", "boot_p", "draws"]] = boot[
-            ["ci_low", "ci_high", "p", "converged"]
-        ].reset_index(drop=True)
-        if draws.failed:
-            notes.append(
-                {
-                    "en": f"{draws.failed} of {len(draws):,} bootstrap samples have no optimum and were left out.",
-                    "zh": f"{len(draws):,} 次重抽样中有 {draws.failed} 次没有最优解，已剔除。",
-                }
-            )
+        table, note = _resampled(found, table, n_boot, rng)
+        notes += note
     table[["group_a", "group_b"]] = names if len(names) == 2 else (np.nan, np.nan)
     direct = table["kind"] == "direct"
-    ratio = likelihood_ratios(
-        fit, [_equalities(fit.model, effects[at]) for at in table.index[direct]]
-    )
+    ratio = group_effects.equal_paths(fit, [effects[at] for at in table.index[direct]])
     table.loc[direct, ["lr_chisq", "lr_p"]] = ratio[["d_chisq", "d_p"]].to_numpy()
     if lost := int(ratio["d_p"].isna().sum()):
         notes.append(
-            {
-                "en": f"{plural(lost, 'path')} set equal had no optimum: lr_chisq and lr_p are empty there.",
-                "zh": f"有 {lost} 条路径设为相等后没有最优解：该处 lr_chisq 与 lr_p 为空。",
-            }
+            n_(
+                "{n:,} path set equal had no optimum: lr_chisq and lr_p are empty there.",
+                "{n:,} paths set equal had no optimum: lr_chisq and lr_p are empty there.",
+                lost,
+            )
         )
     table["p_adjusted"] = table.groupby(direct)["p"].transform(holm)
     table = table.assign(grouping=compared.column, n=fit.n_used).reindex(columns=DIFFERENCES)
@@ -236,47 +189,43 @@ def group_differences(
         table,
         _differences(table, compared),
         fit.n_used,
-        "Wald, delta method and likelihood ratio; Holm's correction",
+        _("Wald, delta method and likelihood ratio; Holm's correction"),
         together(_doubt(found), *notes),
     )
 
 
-def wald(fit: Fit, effects: Sequence[paths.Effect]) -> pd.DataFrame:
-    """Test that each effect is equal in all groups: effect, kind, wald (χ²), df, p.
+def _resampled(
+    found: Structures, table: pd.DataFrame, n_boot: int, rng: np.random.Generator | None
+) -> tuple[pd.DataFrame, list[Text]]:
+    """The table of differences with bootstrap intervals, and what to know of them."""
+    from cxlib.sem.resampling import bootstrap
 
-    Of two groups also est (first less second), se and the interval (NaN for more), by the delta method.
-    """
-    from scipy.special import chdtrc
-
-    gap = _gaps(fit.model, effects, fit.theta[None])[0]
-    slope = _gaps(fit.model, effects, fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30
-    cov = np.einsum("pki,pq,qkj->kij", slope, fit.vcov, slope, optimize=True)
-    chisq, df = (
-        np.einsum("ki,ki->k", gap, np.linalg.solve(cov, gap[:, :, None])[:, :, 0]),
-        gap.shape[1],
+    fit, compared = found.fit, found.ladder.compared
+    if fit is None or fit.missing != "listwise" or fit.estimator == "WLSMV":
+        return table, [
+            _(
+                "Incomplete rows, and fits by WLSMV, are not resampled: there are no bootstrap intervals."
+            )
+        ]
+    draws = bootstrap(
+        numbered(compared),
+        fit,
+        n_boot,
+        rng,
+        group=groups.GROUP,
+        cluster=compared.study.cluster or None,
     )
-    est, se = (gap[:, 0], np.sqrt(cov[:, 0, 0])) if df == 1 else (np.nan, np.nan)
-    return pd.DataFrame(
-        {
-            "effect": [e.name for e in effects],
-            "kind": [e.kind for e in effects],
-            "wald": chisq,
-            "df": df,
-            "p": chdtrc(df, chisq),
-            "est": est,
-            "se": se,
-            "ci_low": est - Z95 * se,
-            "ci_high": est + Z95 * se,
-        }
+    boot = group_effects.resampled(fit, found.effects, draws)
+    boot.columns = pd.Index(["boot_low", "boot_high", "boot_p", "draws"])
+    lost = _(
+        "{failed} of {draws:,} bootstrap samples have no optimum and were left out.",
+        failed=draws.failed,
+        draws=len(draws),
     )
+    return table.join(boot), [lost] if draws.failed else []
 
 
-def _gaps(model: sem.Model, effects: Sequence[paths.Effect], theta: np.ndarray) -> np.ndarray:
-    """Effects of the first group less those of each other one, (R, k, groups - 1)."""
-    first, *others = (paths.values(model, effects, theta, False, g) for g in range(model.n_groups))
-    return np.stack([first - other for other in others], axis=2)
-
-
+@makes("hypothesis_tests", " ".join(TESTS))
 def hypothesis_tests(
     data: pd.DataFrame,
     study: Study,
@@ -306,61 +255,55 @@ def hypothesis_tests(
         id, est (first declared group less the second), ci_low, ci_high, p, n, std, test, notebook, note.  What could not be
         tested has a row without numbers, and the reason in note.
     """
-    made: dict[tuple[str, str], Structures] = {}
-    rows, notes = [], []
-    for code, hypothesis in study.hypotheses.items():
-        if not (hypothesis.by and hypothesis.path):
-            continue
-        key = hypothesis.model, hypothesis.by
-        if key not in made:
-            made[key] = structures(
-                groups.ladder(
-                    groups.compare(data, study, hypothesis.by, hypothesis.model, missing),
-                    estimator=estimator,
-                    missing=missing,
-                    merge_answers=merge_answers,
-                )
-            )
-        if (why := made[key].why_not or _doubt(made[key])) is not None:
-            notes.append(
-                {
-                    lang: f"{code}: {why[lang]}" if lang == "en" else f"{code}：{why[lang]}"
-                    for lang in ("en", "zh")
-                }
-            )
+    rows: list[dict[str, Any]] = []
+    notes: list[Text] = []
+    settings = {"estimator": estimator, "missing": missing, "merge_answers": merge_answers}
+    for code, hypothesis, found in _asked(data, study, settings):
+        if (why := found.why_not or _doubt(found)) is not None:
+            notes.append(_("{id}: {reason}", id=code, reason=why))
             rows.append({"id": code, "notebook": "08_groups", "note": why[language]})
-            continue
-        rows.append(_path_test(code, hypothesis, made[key]))
+        else:
+            rows.append(_path_test(code, hypothesis, found))
     for other in others:
-        rows += (
-            other.table[other.table["id"].isin(study.hypotheses)]
-            .reindex(columns=TESTS)
-            .to_dict("records")
-        )
-    table = pd.DataFrame(rows, columns=TESTS)
-    table = table.sort_values(
+        known = other.table[other.table["id"].isin(study.hypotheses)]
+        rows += known.reindex(columns=TESTS).to_dict("records")
+    table = pd.DataFrame(rows, columns=TESTS).sort_values(
         "id",
         key=lambda ids: ids.map(list(study.hypotheses).index),
         kind="stable",
         ignore_index=True,
     )
     tested = table[table["p"].notna()]
-    used = int(tested["n"].max()) if len(tested) else 0
     return Result(
         table,
-        {
-            "en": f"{plural(len(tested), 'hypothesis', 'hypotheses')} of the study about groups and moderation: tested here, judged in the "
-            "report."
-            if len(tested)
-            else "The study has no hypothesis about groups or moderation that could be tested here.",
-            "zh": f"该研究有 {len(tested)} 个关于分组与调节的假设在此检验，结论见报告。"
-            if len(tested)
-            else "该研究没有可在此检验的关于分组或调节的假设。",
-        },
-        used,
-        "Wald z of the difference; interaction",
+        n_(
+            "{n:,} hypothesis of the study about groups and moderation: tested here, judged in the report.",
+            "{n:,} hypotheses of the study about groups and moderation: tested here, judged in the report.",
+            len(tested),
+        )
+        if len(tested)
+        else _("The study has no hypothesis about groups or moderation that could be tested here."),
+        int(tested["n"].max()) if len(tested) else 0,
+        _("Wald z of the difference; interaction"),
         tuple(notes),
     )
+
+
+def _asked(
+    data: pd.DataFrame, study: Study, settings: dict[str, Any]
+) -> Iterator[tuple[str, Hypothesis, Structures]]:
+    """Every hypothesis that a path differs, with the model it needs; each model is fitted once."""
+    made: dict[tuple[str, str], Structures] = {}
+    for code, hypothesis in study.hypotheses.items():
+        if not (hypothesis.by and hypothesis.path):
+            continue
+        key = hypothesis.model, hypothesis.by
+        if key not in made:
+            compared = groups.compare(
+                data, study, hypothesis.by, hypothesis.model, settings["missing"]
+            )
+            made[key] = structures(groups.ladder(compared, **settings))
+        yield code, hypothesis, made[key]
 
 
 @theme.picture
@@ -372,7 +315,7 @@ def plot_paths(
 
     table = result.table[result.table["kind"] == "direct"]
     if not len(table):
-        return groups.blank(result.text, language)
+        return theme.blank(result.text, language)
     names, effects, column = (
         list(table["group"].unique()),
         list(table["effect"].unique()),
@@ -382,7 +325,7 @@ def plot_paths(
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
     different = [tests[effect, "direct"] < 0.05 for effect in effects]
     at, ends = table["group"].map(names.index), table["effect"].str.split(" -> ").str[-1]
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             place=table["effect"].map(effects.index)
@@ -406,35 +349,31 @@ def plot_paths(
             groups.MARKERS[k],
             color=theme.INK,
             markerfacecolor="white" if k % 2 else theme.INK,
-            label=level_name(study, column, name, language),
+            label=level_name(study, column, name)[language],
         )
     figure.legend(loc="outside upper center", ncols=min(len(names), 4), frameon=False)
-    axes.set_xlabel(
-        {
-            "en": "path, loadings equal across groups (95% interval)",
-            "zh": "路径系数，各组载荷相等（95% 区间）",
-        }[language]
+    axes.set_xlabel(_("path, loadings equal across groups (95% interval)")[language])
+    return figure, joined(
+        _(
+            "Paths in the groups of {grouping}, n = {n:,}; colour is the role of the outcome.",
+            grouping=named(study, column),
+            n=result.n_used,
+        ),
+        n_(
+            "{n:,} path marked * differs between groups after Holm's correction.",
+            "{n:,} paths marked * differ between groups after Holm's correction.",
+            sum(different),
+        ),
     )
-    return figure, {
-        "en": f"Paths in the groups of {study.name(column, 'en')}, n = {result.n_used:,}; colour is the role of the outcome. "
-        f"{plural(sum(different), 'path')} marked * {'differs' if sum(different) == 1 else 'differ'} between groups after Holm's correction.",
-        "zh": f"按{study.name(column, 'zh')}分组的路径，n = {result.n_used:,}；颜色为结果变量的角色。经 Holm 校正，{sum(different)} 条标 * 的路径"
-        "在组间有差异。",
-    }
 
 
 def _path_test(code: str, hypothesis: Hypothesis, found: Structures) -> dict:
     """One hypothesis that a path differs."""
     outcome, predictor = path(hypothesis.path)
-    wanted, fit, names = (
-        [paths.effect(found.fit.model, f"{predictor} -> {outcome}")],
-        found.fit,
-        found.ladder.compared.large,
-    )
-    std = [
-        paths.values(fit.model, wanted, fit.theta[None], True, g)[0, 0] for g in range(len(names))
-    ]
-    test = wald(fit, wanted).iloc[0]
+    fit, names = found.fit, found.ladder.compared.large
+    wanted = [paths.effect(fit.model, f"{predictor} -> {outcome}")]
+    std = [group_effects.standardised(fit, wanted, g)[0] for g in range(len(names))]
+    test = group_effects.wald(fit, wanted).iloc[0]
     said = (
         f"difference of paths ({names[0]} less {names[1]})"
         if len(names) == 2
@@ -467,55 +406,50 @@ def _effects(model: sem.Model, study: Study, name: str) -> tuple[paths.Effect, .
 def _doubt(found: Structures) -> Text | None:
     """Why the paths of the groups should not be compared."""
     if not found.fit.trustworthy:
-        return {
-            "en": "The solution of the structural model in the groups cannot be trusted.",
-            "zh": "各组结构模型的解不可信。",
-        }
+        return _("The solution of the structural model in the groups cannot be trusted.")
     if not found.ladder.held("metric"):
-        return {
-            "en": "Loadings differ between the groups, even after the search: their paths do not have one unit.",
-            "zh": "即使经过搜索，各组载荷仍不相等：各组路径没有共同的单位。",
-        }
+        return _(
+            "Loadings differ between the groups, even after the search: their paths do not have one unit."
+        )
     return None
-
-
-def _equalities(model: sem.Model, effect: paths.Effect) -> np.ndarray:
-    """The restriction that a path is equal in all groups: rows with 1 and −1."""
-    start, end = effect.chains[0]
-    table = model.table
-    free = (
-        table.loc[
-            (table["lhs"] == end) & (table["op"] == "~") & (table["rhs"] == start), "free"
-        ].to_numpy(int)
-        - 1
-    )
-    out = np.zeros((len(free) - 1, model.npar))
-    out[:, free[0]] = 1
-    out[np.arange(len(free) - 1), free[1:]] = -1
-    return out
 
 
 def _differences(table: pd.DataFrame, compared: Comparison) -> Text:
     """How many paths and indirect effects differ, and which."""
-    out, direct = {"en": "", "zh": ""}, table["kind"] == "direct"
-    for part, en, zh in (
-        (table[direct], "path", "路径"),
-        (table[~direct], "indirect effect", "间接效应"),
-    ):
-        sure, form = part[part["p_adjusted"] < 0.05], {"en": "{} ({})", "zh": "{}（{}）"}
-        shown = {
-            lang: [
-                words.format(named_effect(compared.study, row.effect)[lang], p_text(row.p_adjusted))
-                for row in sure.head(4).itertuples()
-            ]
-            for lang, words in form.items()
-        }
-        if len(part):
-            out["en"] += (
-                f"{len(sure)} of {plural(len(part), en)} {'differs' if 1 in (len(sure), len(part)) else 'differ'} between the groups "
-                f"after Holm's correction{': ' + '; '.join(shown['en']) if len(sure) else ''}. "
-            )
-            out["zh"] += (
-                f"{len(part)} 条{zh}中有 {len(sure)} 条经 Holm 校正后在组间有差异{'：' + '；'.join(shown['zh']) if len(sure) else ''}。"
-            )
-    return {"en": out["en"].strip(), "zh": out["zh"]}
+    direct = table["kind"] == "direct"
+    paths, effects = table[direct], table[~direct]
+    return joined(
+        _differ(paths, n_("{n:,} path", "{n:,} paths", len(paths)), compared),
+        _differ(
+            effects, n_("{n:,} indirect effect", "{n:,} indirect effects", len(effects)), compared
+        ),
+    )
+
+
+def _differ(part: pd.DataFrame, all_of_them: Sentence, compared: Comparison) -> Text:
+    """How many of some effects differ, and the first four of them."""
+    if not len(part):
+        return joined("")
+    sure = part[part["p_adjusted"] < 0.05]
+    names = clauses(
+        _(
+            "{effect} ({p})",
+            effect=named_effect(compared.study, row.effect),
+            p=p_text(row.p_adjusted),
+        )
+        for row in sure.head(4).itertuples()
+    )
+    which = _(": {names}", names=names) if len(sure) else ""
+    if 1 in (len(sure), len(part)):
+        return _(
+            "{sure} of {paths} differs between the groups after Holm's correction{which}.",
+            sure=len(sure),
+            paths=all_of_them,
+            which=which,
+        )
+    return _(
+        "{sure} of {paths} differ between the groups after Holm's correction{which}.",
+        sure=len(sure),
+        paths=all_of_them,
+        which=which,
+    )
