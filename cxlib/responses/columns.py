@@ -16,7 +16,7 @@ from cxlib.responses.formats import load
 from cxlib.study.places import where
 from cxlib.study.schema import Study
 
-AFTER = r"\s*(?:[、。)）]|[.．:：](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
+AFTER = r"\s*(?:[\u3001\u3002)\uff09]|[.\uff0e:\uff1a](?!\d))\s*"  # what may follow a question number or a code; 1.1 is another number
 
 
 def matched(
@@ -161,7 +161,7 @@ def _prefixed(text: str, name: str, words: set[str]) -> bool:
     """Whether a header is a code or wording after a question number or matrix title, or a code before more words."""
     rest = re.sub(rf"^[Qq]?\d+{AFTER}", "", text.strip())
     code = rf"{re.escape(name)}(?:{AFTER}|\s+(?P<wording>.*))"
-    forms = [rest, re.split(r"[—–]+|(?<=\D)[:：]", rest)[-1]]
+    forms = [rest, re.split(r"[—–]+|(?<=\D)[:\uff1a]", rest)[-1]]
     if any(_key(form) in words for form in forms):
         return True
     read = [
