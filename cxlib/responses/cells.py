@@ -30,7 +30,7 @@ NUMBERED = re.compile(
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
-def as_text(value: object) -> str | float:
+def as_text(value: Any) -> str | float:
     """A cell as text: 7.0 is "7", surrounding spaces go, an empty one is NaN."""
     if isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value):
         value = int(value)
@@ -65,8 +65,8 @@ def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dic
         plain(word): allowed.get(plain(level), level) for word, level in column.spellings.items()
     }
     for code, label in labelled.items():
-        level = allowed.get(plain(label))
-        if level is not None and allowed.setdefault(plain(code), level) != level:
+        meant = allowed.get(plain(label))
+        if meant is not None and allowed.setdefault(plain(code), meant) != meant:
             raise DataError(
                 _(
                     "{name}: the file labels {code} as '{label}', which the study declares as the level {level}, not {other}. Correct "
@@ -74,7 +74,7 @@ def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dic
                     name=name,
                     code=code,
                     label=label,
-                    level=level,
+                    level=meant,
                     other=allowed[plain(code)],
                 )
             )
@@ -97,21 +97,9 @@ def convert(
         {unicodedata.normalize("NFKC", str(as_text(code))) for code in missing}
     ).to_numpy()
     if column.kind == "date":
-        values = pd.to_datetime(cells, errors="coerce", format="mixed", utc=True).dt.tz_localize(
-            None
-        )
-        zoned = (
-            cells.astype("string").str.contains(OFFSET).fillna(False).to_numpy(bool)
-            & values.notna().to_numpy()
-        )
-        return values, {"date": given & values.isna().to_numpy(), "offset": zoned}
+        return _dates(cells, given)
     if column.kind in ("category", "flag"):
-        if column.kind == "category" and not allowed:
-            return cells.mask(coded), {"missing code": coded}
-        values = cells.str.casefold().map(allowed) if given.any() else cells
-        coded = coded & ~cells.str.casefold().isin(allowed).to_numpy() if given.any() else coded
-        values = values.astype(float if column.kind == "flag" else object)
-        return values, {"missing code": coded, "level": given & ~coded & values.isna().to_numpy()}
+        return _levels(cells, column, given, coded, allowed or {})
     point = "." if _commas(cells)[0] else ""
     values = pd.Series([_number(v, column, point) for v in cells], index=cells.index, dtype=float)
     problems: dict[str, np.ndarray] = {}
@@ -130,6 +118,28 @@ def convert(
     outside = outside & ~coded
     problems |= {"missing code": coded, "range": outside, "answer" if item else "number": unread}
     return values.mask(coded | outside), problems
+
+
+def _dates(cells: pd.Series, given: np.ndarray) -> tuple[pd.Series, dict[str, np.ndarray]]:
+    """Times without an offset; those with one are turned into UTC."""
+    values = pd.to_datetime(cells, errors="coerce", format="mixed", utc=True).dt.tz_localize(None)
+    zoned = cells.astype("string").str.contains(OFFSET).fillna(False).to_numpy(bool)
+    there = values.notna().to_numpy()
+    return values, {"date": given & ~there, "offset": zoned & there}
+
+
+def _levels(
+    cells: pd.Series, column: Column, given: np.ndarray, coded: np.ndarray, allowed: Mapping
+) -> tuple[pd.Series, dict[str, np.ndarray]]:
+    """Levels of a category as their codes, flags as 0 and 1."""
+    if column.kind == "category" and not allowed:
+        return cells.mask(coded), {"missing code": coded}
+    values = cells
+    if given.any():
+        words = cells.str.casefold()
+        values, coded = words.map(dict(allowed)), coded & ~words.isin(list(allowed)).to_numpy()
+    values = values.astype(float if column.kind == "flag" else object)
+    return values, {"missing code": coded, "level": given & ~coded & values.isna().to_numpy()}
 
 
 def _numbered(cells: pd.Series, answers: Mapping[str, float]) -> pd.Series:

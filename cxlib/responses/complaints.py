@@ -320,7 +320,5 @@ def _counted_with_values(problem: str, count: int, columns: Sentence, values: Se
 
 def _some(values: Iterable[object], limit: int = 6) -> str:
     """Values for a cell of a table; many end in how many there are."""
-    values = [str(v) for v in values]
-    return ", ".join(values[:limit]) + (
-        f", … ({len(values)} in all)" if len(values) > limit else ""
-    )
+    texts = [str(value) for value in values]
+    return ", ".join(texts[:limit]) + (f", … ({len(texts)} in all)" if len(texts) > limit else "")

@@ -69,8 +69,8 @@ def even_odd(frame: pd.DataFrame, scales: Mapping[str, list[str]]) -> pd.Series:
     r = np.ma.masked_where(
         (scale < 1e-12) | (both.sum(axis=1) < 3), (odd * even).sum(axis=1)
     ) / np.ma.masked_less(scale, 1e-12)
-    r = np.ma.filled(r, np.nan).clip(-1, 1)
-    return pd.Series(np.maximum(2 * r / np.maximum(1 + r, 1e-12), -1), index=frame.index)
+    full = np.ma.filled(r, np.nan).clip(-1, 1)
+    return pd.Series(np.maximum(2 * full / np.maximum(1 + full, 1e-12), -1), index=frame.index)
 
 
 def mahalanobis(frame: pd.DataFrame, reference: pd.DataFrame | None = None) -> pd.DataFrame:

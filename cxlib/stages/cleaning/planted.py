@@ -47,7 +47,7 @@ def against_key(screening: Result | pd.DataFrame, key: pd.DataFrame | None) -> R
         )
         return Result(pd.DataFrame(columns=COLUMNS), text, len(table))
     met = table["reasons"].str.split("; ").groupby(table["respondent"].astype(str))
-    reasons = met.agg(lambda lists: set().union(*lists) - {""})
+    reasons = pd.Series({str(who): set().union(*lists) - {""} for who, lists in met}, dtype=object)
     planted = key["kind"].groupby(key.iloc[:, 0].astype(str)).agg(set)
     strangers = planted.index.difference(reasons.index)
     if len(strangers):
