@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxlib.core.words import _
 from cxlib.responses.reading import read
@@ -19,6 +20,9 @@ from cxlib.run.failures import RunError
 from cxlib.run.files import NOTEBOOKS, ROOT, stamp, write
 from cxlib.run.folder import Run, open_run, study_argument
 from cxlib.study.schema import load
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
 """What all but `FREE` need, what needs nothing, and what is told at the end, come what may."""
@@ -184,17 +188,8 @@ def _in_order(
     from tqdm import tqdm
 
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(
-            name, "1"
-        )  # many small problems: one thread each is several times faster
-    waves = [
-        [n for n in chosen if n == FIRST],
-        [n for n in chosen if n not in (FIRST, LAST)],
-        [n for n in chosen if n == LAST],
-    ]
-    seconds: dict[str, float] = {}
-    open_: dict[Future, tuple[str, float]] = {}
-    failed: set[str] = set()
+        # many small problems: one thread each is several times faster
+        os.environ.setdefault(name, "1")
     bar = tqdm(
         total=len(chosen),
         disable=not progress,
@@ -203,33 +198,16 @@ def _in_order(
         dynamic_ncols=True,
     )
     pool, warm = ThreadPoolExecutor(max(jobs, 1)), kernels.start()
+    walk = _Walk(
+        stage, jobs, bar, lambda name: pool.submit(_in_thread, name, stage, values(name), warm)
+    )
     try:
-        for wave in waves:
-            queue = list(wave)
-            if FIRST in failed:
-                for name in [name for name in queue if name not in (FREE, LAST)]:
-                    queue.remove(name)
-                    failures.clear(stage, name)
-                    failures.note(stage, failures.skipped(name, FIRST))
-                    bar.update()
-            while queue or open_:
-                while queue and len(open_) < jobs:
-                    name = queue.pop(0)
-                    open_[pool.submit(_in_thread, name, stage, values(name), warm)] = (
-                        name,
-                        time.time(),
-                    )
-                bar.set_postfix_str(" ".join(name for name, _start in open_.values()))
-                done, _rest = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in done:
-                    name, start = open_.pop(future)
-                    if future.exception() is not None:  # its cause is noted in the run folder
-                        failed.add(name)
-                    seconds[name] = round(time.time() - start, 2)
-                    bar.update()
+        walk.through([n for n in chosen if n == FIRST])
+        walk.through([n for n in chosen if n not in (FIRST, LAST)])
+        walk.through([n for n in chosen if n == LAST])
     except BaseException:
         _stop_kernels()
-        while wait(open_, timeout=0.2).not_done:  # a thread may have been about to start one
+        while wait(walk.running, timeout=0.2).not_done:  # one may have been about to start
             _stop_kernels()
         raise
     finally:
@@ -237,7 +215,47 @@ def _in_order(
         if warm:
             warm.close()
         bar.close()
-    return dict(sorted(seconds.items()))
+    return dict(sorted(walk.seconds.items()))
+
+
+@dataclass
+class _Walk:
+    """The notebooks of a run on their way: those that run, those that failed, and how long each took."""
+
+    stage: Path
+    jobs: int
+    bar: tqdm[Any]
+    start: Callable[[str], Future[None]]
+    running: dict[Future[None], tuple[str, float]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def through(self, wave: list[str]) -> None:
+        """Run notebooks side by side until all have ended; those that need a failed one are skipped."""
+        queue = [name for name in wave if not self._skipped(name)]
+        while queue or self.running:
+            while queue and len(self.running) < self.jobs:
+                name = queue.pop(0)
+                self.running[self.start(name)] = (name, time.time())
+            self.bar.set_postfix_str(" ".join(name for name, _start in self.running.values()))
+            done, _rest = wait(self.running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._ended(future)
+
+    def _skipped(self, name: str) -> bool:
+        if FIRST not in self.failed or name in (FREE, LAST):
+            return False
+        failures.clear(self.stage, name)
+        failures.note(self.stage, failures.skipped(name, FIRST))
+        self.bar.update()
+        return True
+
+    def _ended(self, future: Future[None]) -> None:
+        name, start = self.running.pop(future)
+        if future.exception() is not None:  # its cause is noted in the run folder
+            self.failed.add(name)
+        self.seconds[name] = round(time.time() - start, 2)
+        self.bar.update()
 
 
 def _in_thread(

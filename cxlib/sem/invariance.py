@@ -10,8 +10,9 @@ doi:10.1007/s11336-016-9506-0): where they are equal the responses of the other 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial as partial_of
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ from cxlib.sem.estimate import fit as fit_model
 from cxlib.sem.measures import fit_measures
 from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
 from cxlib.sem.modification import score_test
-from cxlib.sem.result import Fit, tested
-from cxlib.sem.robust import difference
+from cxlib.sem.nested import difference
+from cxlib.sem.result import Estimator, Fit, Missing, tested
 
 Place = tuple[str, str, str, int]
 """A parameter of one group: lhs, op, rhs, group (0, 1, …)."""
@@ -129,8 +130,8 @@ def fit_level(
     freed: Collection[Place] = (),
     paths: Collection[tuple[str, str]] = (),
     *,
-    estimator: str = "ML",
-    missing: str = "listwise",
+    estimator: Estimator = "ML",
+    missing: Missing = "listwise",
     cluster: str | None = None,
     start: Fit | None = None,
 ) -> Fit:
@@ -362,9 +363,12 @@ def partial(
     steps: list[dict] = []
     freed: set[Place] = set()
     fits: dict[str, Fit] = {}
-    settings = {"estimator": estimator, "missing": missing, "cluster": cluster}
+    fitted = partial_of(
+        fit_level, data, model, group, estimator=estimator, missing=missing, cluster=cluster
+    )
     for level, equal in levels(model, estimator == "WLSMV").items():
-        before, step, top = (list(fits.values()) or [None])[-1], 0, {}
+        before, step = list(fits.values())[-1] if fits else None, 0
+        top: dict[str, Any] = {}
         freed |= {
             (item, "~1", "", place)
             for _lhs, op, item, place in freed
@@ -372,9 +376,7 @@ def partial(
         }
         while True:
             fits[level] = (
-                known[level]
-                if level in known and not freed
-                else fit_level(data, model, group, equal, freed, start=before, **settings)
+                known[level] if level in known and not freed else fitted(equal, freed, start=before)
             )
             change = _change(before, level, fits[level])
             held = holds(change, criterion, alpha)
@@ -533,7 +535,7 @@ def carried(values: np.ndarray, old: Model, new: Model) -> np.ndarray:
     return np.bincount(free, mine)[1:] / np.bincount(free)[1:]
 
 
-def _anchored(model: Model, freed: Collection[Place], row: NamedTuple) -> bool:
+def _anchored(model: Model, freed: Collection[Place], row: Any) -> bool:
     """Whether the construct keeps enough equal indicators if this one is freed."""
     loads = model.table[model.table["op"] == "=~"]
     if row.kind in ("residuals", "disturbances"):

@@ -101,7 +101,8 @@ class Compiled:
 
         F is infinite where Σ is not positive definite.  The samples come from :meth:`prepare`.
         """
-        total, local, size = 0.0, [], sum(sample.n for sample in samples)
+        total, size = np.zeros(theta.shape[1]), sum(sample.n for sample in samples)
+        local: list[np.ndarray] = []
         for group, x, sample in zip(self.groups, self._entries(theta), samples, strict=True):
             value, gradient = (_diagonal if group.diagonal else _dense)(group, x, sample)
             share = sample.n / size
@@ -181,7 +182,8 @@ def compile(model: Model, dense: bool = False) -> Compiled:
     dense : work with Σ itself even if Θ is diagonal: slower, but exact also where a residual variance is
     next to 0.
     """
-    constants, groups, owners = [], [], []
+    constants: list[float] = []
+    groups, owners = [], []
     for number in range(model.n_groups):
         group, owner, fixed = _group(model, number, model.npar + len(constants), dense)
         constants.extend(fixed)
@@ -230,7 +232,8 @@ def _group(
     soft = [at for at in range(m) if at not in exact]
     order = _order(p, m, loads if diagonal else loads[:0], taken)
     item_at, state_at = np.argsort(order), np.argsort([*soft, *exact])
-    parts, owner, fixed = {}, [], []
+    parts, owner = {}, []
+    fixed: list[float] = []
     for name, rows in by.items():
         row = (state_at if name in ("beta", "psi", "alpha") else item_at)[rows["row"].to_numpy(int)]
         col = (item_at if name == "theta" else state_at)[rows["col"].to_numpy(int)]
@@ -363,11 +366,13 @@ def _paths(group: _Group, x: dict) -> np.ndarray:
 def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.ndarray]]:
     """F and its gradient at every entry, Θ diagonal: everything at the size of the states."""
     soft, items, by = group.states, group.items, group.loadings
-    (_, row, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
-    lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(row)
+    (_, rows, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
+    lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(rows)
     paths = _paths(group, x)
     total, log_paths = (
-        _inverse(paths, symmetric=False)[:2] if group.means or not group.recursive else (None, 0.0)
+        _inverse(paths, symmetric=False)[:2]
+        if group.means or not group.recursive
+        else (np.empty((0, 0, 0)), np.zeros(()))
     )
     if group.means:
         average, delta = _means(group, x, total, sample.mean)
@@ -542,7 +547,7 @@ def matrices(model: Model, theta: np.ndarray, group: int = 0) -> dict[str, np.nd
         "nu": (p,),
         "alpha": (m,),
     }
-    out = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
+    out: dict[str, np.ndarray] = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
     for at, name in enumerate(model.state[len(model.latent) :], len(model.latent)):
         out["lambda"][:, model.observed.index(name), at] = 1
     for name, rows in model.table[model.table["group"] == group].groupby("matrix"):

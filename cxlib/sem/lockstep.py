@@ -278,7 +278,10 @@ def _descend(
     lanes = theta.shape[1]
     value, gradient = compiled.value(theta, data)
     result = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, dtype=bool)]
-    active, gone, gauge, pairs = np.arange(lanes), np.zeros(lanes, dtype=bool), np.ones(lanes), []
+    active: np.ndarray = np.arange(lanes)
+    gone: np.ndarray = np.zeros(lanes, dtype=bool)
+    gauge: np.ndarray = np.ones(lanes)
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     direction = -_measured(gradient, metric, gauge)
     slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
     for _ in range(limit):

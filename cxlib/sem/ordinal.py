@@ -150,7 +150,8 @@ def _parts(
 ) -> tuple[Model, list[pd.DataFrame], tuple[str, ...]]:
     """The model in as many groups as there are, the answers of each and its label."""
     present([*model.observed, *([group] if group else [])], data.columns)
-    names, labels = list(model.observed), ("",)
+    names = list(model.observed)
+    labels: tuple[str, ...] = ("",)
     parts = [data[names]]
     if group is not None:
         levels = sorted(data[group].dropna().unique())
@@ -293,7 +294,11 @@ class _Normal(Discrepancy):
 
     def __init__(self, whole: Responses):
         super().__init__(whole.model, whole.samples)
-        self.value = whole.value
+        self.whole = whole
+
+    def value(self, theta: np.ndarray) -> float:
+        """The F that was minimised."""
+        return self.whole.value(theta)
 
     def information(self, theta: np.ndarray) -> np.ndarray:
         """Expected Hessian; its diagonal is raised by less than counts, so that it can always be inverted."""

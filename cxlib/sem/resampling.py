@@ -265,7 +265,7 @@ def intervals(
     tail = np.array([(1 - level) / 2, (1 + level) / 2])
     draws = draws[np.isfinite(draws).all(axis=1)]
     share = np.tile(tail, (draws.shape[1], 1))
-    if kind == "bca":
+    if kind == "bca" and jack is not None:
         jack = jack[np.isfinite(jack).all(axis=1)]
         z0 = ndtri(((draws < estimate).mean(axis=0) + (draws <= estimate).mean(axis=0)) / 2)[
             :, None

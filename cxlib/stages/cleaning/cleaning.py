@@ -57,7 +57,6 @@ class Cleaned:
     "respondent kept reasons missing irv even_odd mahalanobis mahalanobis_p",
     more="duration attention longstring",
 )
-@makes("missing", "item construct n missing share")
 def clean(raw: Reading | pd.DataFrame, study: Study) -> Cleaned:
     """Screen the responses by the rules the study declares, and recode its reverse items.
 
