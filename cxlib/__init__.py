@@ -13,36 +13,37 @@ if TYPE_CHECKING:
     from cxlib.study.schema import load as load
 
 _FUNCTIONS = {"open_run": "run.folder", "load": "study.schema"}
-_STAGES = {
-    "reading": "responses.reading",
-    "cleaning": "responses.cleaning",
-    "missing": "stages.missing",
-    "power": "stages.power",
-    "description": "stages.description.description",
-    "reliability": "stages.reliability",
-    "factors": "stages.factors",
-    "measurement": "stages.measurement.measurement",
-    "discriminant": "stages.measurement.discriminant",
-    "structure": "stages.structure.structure",
-    "importance": "stages.structure.importance",
-    "interaction": "stages.structure.interaction",
-    "mediation": "stages.mediation",
-    "groups": "stages.groups.groups",
-    "group_paths": "stages.groups.paths",
-    "moderation": "stages.groups.moderation",
-    "verdicts": "stages.verdicts",
-    "simulate": "simulation.simulate",
-    "diagram": "diagram.drawing",
-    "sem": "sem",
+STAGES = {
+    "reading": "cxlib.responses.reading",
+    "cleaning": "cxlib.responses.cleaning",
+    "missing": "cxlib.stages.missing",
+    "power": "cxlib.stages.power",
+    "description": "cxlib.stages.description.description",
+    "reliability": "cxlib.stages.reliability",
+    "factors": "cxlib.stages.factors",
+    "measurement": "cxlib.stages.measurement.measurement",
+    "discriminant": "cxlib.stages.measurement.discriminant",
+    "structure": "cxlib.stages.structure.structure",
+    "importance": "cxlib.stages.structure.importance",
+    "interaction": "cxlib.stages.structure.interaction",
+    "mediation": "cxlib.stages.mediation",
+    "groups": "cxlib.stages.groups.groups",
+    "group_paths": "cxlib.stages.groups.paths",
+    "moderation": "cxlib.stages.groups.moderation",
+    "verdicts": "cxlib.stages.verdicts",
+    "simulate": "cxlib.simulation.simulate",
+    "diagram": "cxlib.diagram",
+    "sem": "cxlib.sem",
 }
-__all__ = [*_FUNCTIONS, *_STAGES]  # noqa: PLE0604
+"""The stages and what else notebooks call, by the name they use."""
+__all__ = [*_FUNCTIONS, *STAGES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"cxlib.{_FUNCTIONS[name]}"), name)
-    if name in _STAGES:
-        return importlib.import_module(f"cxlib.{_STAGES[name]}")
+    if name in STAGES:
+        return importlib.import_module(STAGES[name])
     raise AttributeError(f"cxlib has no '{name}'. It has: {', '.join(__all__)}.")
 
 

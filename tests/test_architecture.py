@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import cxlib
+from cxlib import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "cxlib").rglob("*.py"))
@@ -79,3 +86,49 @@ def test_no_modules_import_each_other_in_a_circle():
 
     for where in sorted(names):
         walk(where, ())
+
+
+def test_the_face_gives_what_the_notebooks_call():
+    for name, where in STAGES.items():
+        module = importlib.import_module(where)
+        assert getattr(cxlib, name) is module, f"cxlib.{name} is a floor by the same name"
+    called = {
+        found
+        for path in (ROOT / "notebooks").rglob("*.ipynb")
+        for found in re.findall(r"\bcxlib\.(\w+)(?:\.(\w+))?", path.read_text("utf-8"))
+    }
+    for name, function in called:
+        assert hasattr(getattr(cxlib, name), function or "__call__"), f"cxlib.{name}.{function}"
+
+
+ALONE = """
+import importlib, pkgutil, sys
+import numpy as np, pandas as pd
+from cxlib import sem
+
+for module in pkgutil.iter_modules(sem.__path__):
+    importlib.import_module(f"cxlib.sem.{module.name}")
+rng = np.random.default_rng(3)
+data = pd.DataFrame(rng.normal(size=(90, 1)) + rng.normal(size=(90, 3)), columns=list("abc"))
+data.iloc[:20, 0] = np.nan
+fit = sem.fit(data, "F =~ a + b + c")
+assert any("20" in note["en"] and "20" in note["zh"] for note in fit.warnings)
+sem.fit_measures(fit)
+print(*sorted(name for name in sys.modules if name.split(".")[0] in BARRED or name.startswith("cxlib.")))
+"""
+
+
+def test_the_engine_works_without_the_rest():
+    barred = {"matplotlib", "pydantic", "seaborn", "yaml", "statsmodels", "sklearn"}
+    run = subprocess.run(
+        [sys.executable, "-c", f"BARRED = {barred!r}\n{ALONE}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {name for name in run.stdout.split() if not name.startswith("cxlib.sem")} == {
+        "cxlib.core",
+        "cxlib.core.errors",
+        "cxlib.core.syntax",
+        "cxlib.core.words",
+    }

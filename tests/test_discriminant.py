@@ -13,7 +13,8 @@ from planted import a_study
 from r_tables import r_table
 from sem_reference import complete
 
-from cxlib.stages.measurement.discriminant import htmt, htmt_intervals, htmt_matrix
+from cxlib.stages.measurement.discriminant import htmt, htmt_intervals
+from cxlib.statistics.discriminant import htmt_matrix
 from cxlib.study import schema as study
 
 HS = {"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -87,6 +89,20 @@ def test_the_counts_are_those_of_the_eigenvalues(data, number):
     assert (
         "fewer than the 6 constructs of several items" in number.warnings[0]["en"]
     )  # COMP has one item
+
+
+@pytest.mark.parametrize(
+    ("rotation", "factor_count", "said"),
+    [
+        ("oblimin", 2, "oblimin rotation without"),
+        ("varimax", 2, "varimax rotation with "),
+        ("oblimin", 1, "no rotation"),
+    ],
+)
+def test_the_method_says_how_the_loadings_were_turned(ecsi, data, rotation, factor_count, said):
+    method = factors.loadings(data, ecsi, factor_count, method="ml", rotation=rotation).method
+    assert method["en"].startswith("ml extraction of Pearson") and said in method["en"]
+    assert "ml 提取" in method["zh"] and not re.search(r"rotation|listwise|Kaiser n", method["zh"])
 
 
 def test_planted_constructs_name_their_factors_and_a_stray_item_is_told():
@@ -202,7 +218,8 @@ def test_ordered_answers_are_factored_by_their_polychoric_correlations(ecsi, dat
         number.table.set_index("criterion").loc["map", "factors"]
         == extraction.map_test(data, "polychoric")["map"].idxmin()
     )
-    assert "polychoric" in second.method and "polychoric" in number.method
+    for result in (second, number):
+        assert "polychoric" in result.method["en"] and "多分格" in result.method["zh"]
 
 
 @pytest.mark.parametrize("planted", [2, 5])

@@ -303,7 +303,7 @@ def test_ordinal_answers_climb_from_thresholds():
     assert result.table["aic"].isna().all() and "no likelihood, so aic and bic are empty" in words(
         result
     )
-    assert "no permutation test with WLSMV" in words(result) and "WLSMV" in result.method
+    assert "no permutation test with WLSMV" in words(result) and "WLSMV" in str(result.method)
     means = groups.latent_means(found).table
     assert (
         set(means["level"]) == {"scalar"}

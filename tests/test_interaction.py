@@ -16,6 +16,7 @@ from r_tables import r_table
 from cxlib import sem
 from cxlib.core import theme
 from cxlib.stages.structure import interaction as ix
+from cxlib.statistics.interaction import bounds, products
 from cxlib.study import schema as study
 
 Z = 1.959963984540054
@@ -99,15 +100,15 @@ def planted(n: int, effect: float, seed: int, reliability: float = 0.75) -> pd.D
 
 def test_products_are_those_of_indprod(sim):
     for ours, name in (
-        (ix.products(sim, ["x1", "x2", "x3"], ["w3", "w1", "w2"]), "matched"),
-        (ix.products(sim, ["x1", "x2"], ["w1", "w2", "w3"], match=False), "all"),
+        (products(sim, ["x1", "x2", "x3"], ["w3", "w1", "w2"]), "matched"),
+        (products(sim, ["x1", "x2"], ["w1", "w2", "w3"], match=False), "all"),
     ):
         theirs = r(name)
         assert list(ours) == list(theirs)
         np.testing.assert_allclose(ours, theirs, atol=1e-11)
         np.testing.assert_allclose(ours.mean(), 0, atol=1e-11)
     with pytest.raises(ix.Impossible, match=r"3 and 2.*match=False"):
-        ix.products(sim, ["x1", "x2", "x3"], ["w1", "w2"])
+        products(sim, ["x1", "x2", "x3"], ["w1", "w2"])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -286,7 +287,7 @@ def test_bounds_are_where_the_interval_touches_zero_and_nowhere_else(
         np.array([first, change]),
         np.array([[one**2, correlation * one * two], [correlation * one * two, two**2]]),
     )
-    w = ix.bounds(slope, vcov)
+    w = bounds(slope, vcov)
     blank = ix.Interaction(
         table=pd.DataFrame({"est": [0.0]}), text={}, n_used=9, slope=slope, vcov=vcov
     )
@@ -300,10 +301,10 @@ def test_bounds_are_where_the_interval_touches_zero_and_nowhere_else(
 
 
 def test_bounds_can_be_none_or_one():
-    assert ix.bounds(np.array([0.1, 0.01]), np.diag([1.0, 1.0])).size == 0
-    one = ix.bounds(np.array([2.0, Z]), np.diag([1.0, 1.0]))  # the change is just at its own limit
+    assert bounds(np.array([0.1, 0.01]), np.diag([1.0, 1.0])).size == 0
+    one = bounds(np.array([2.0, Z]), np.diag([1.0, 1.0]))  # the change is just at its own limit
     assert one == pytest.approx([(Z**2 - 4) / (4 * Z)])
-    assert ix.bounds(np.array([2.0, 0.0]), np.diag([0.1, 0.0])).size == 0
+    assert bounds(np.array([2.0, 0.0]), np.diag([0.1, 0.0])).size == 0
 
 
 def test_nothing_is_done_in_silence(sim, three, mobi, ecsi, fits):
@@ -327,7 +328,7 @@ def test_nothing_is_done_in_silence(sim, three, mobi, ecsi, fits):
     assert ix.simple_slopes(unknown).table.empty
     assert ix.johnson_neyman(unknown).table.empty
     assert ix.plot_interaction(unknown, ecsi).text == ix.DOUBT
-    assert ix.bounds(np.array([0.2, 0.1]), np.full((2, 2), np.nan)).size == 0
+    assert bounds(np.array([0.2, 0.1]), np.full((2, 2), np.nan)).size == 0
     near = sim.assign(
         **{f"w{k}": sim[f"x{k}"] + np.random.default_rng(k).normal(0, 0.3, 400) for k in (1, 2, 3)}
     )

@@ -101,6 +101,21 @@ def test_a_forked_kernel_looks_for_modules_and_draws_where_a_plain_one_does(warm
     assert forked == plain
 
 
+def test_everything_that_is_to_be_imported_can_be_and_is_there_from_the_second_kernel_on(
+    warm, tmp_path
+):
+    forking, names = (
+        kernels.manager(AsyncKernelManager, warm),
+        [*kernels.IMPORTED, *kernels.IMPORTED_LATER],
+    )
+    ask(forking, tmp_path, "1")
+    assert ask(
+        forking,
+        tmp_path,
+        f"import sys; print([name for name in {names} if name not in sys.modules])",
+    )[0] == ["[]"]
+
+
 def test_what_one_kernel_does_another_does_not_see(warm, tmp_path):
     forking = kernels.manager(AsyncKernelManager, warm)
     ask(forking, tmp_path, "import numpy, os; numpy.left_behind = 1; os.environ['LEFT'] = '1'")

@@ -89,6 +89,29 @@ def test_every_missing_number_has_a_reason_that_names_its_scale(ecsi, scales, it
                 )
 
 
+def test_every_note_of_a_coefficient_has_its_words():
+    """Each kind once, with values of its own making."""
+    values = {
+        "missing": {"left_out": 3, "rows": 8, "used": 5},
+        "near": {"pairs": [("a", "b"), ("c", "d")]},
+        "identical": {"pairs": [("a", "b")]},
+        "resamples": {"lost": 2, "drawn": 9},
+        "low": {"alpha": 0.614},
+        "rest": {"items": ["a", "b"]},
+        "against": {"item": "a", "r": -0.214},
+        "rises": {"item": "a", "before": 0.614, "after": 0.714},
+    }
+    said = {
+        kind: reliability.told(consistency.Note(kind, values.get(kind, {})))
+        for kind in consistency.KINDS
+    }
+    assert len({text["en"] for text in said.values()}) == len(consistency.KINDS)
+    for language, pairs in (("en", "a – b, c – d"), ("zh", "a – b、c – d")):
+        assert pairs in said["near"][language]
+        assert "−0.21" in said["against"][language]
+        assert all(v in said["rises"][language] for v in ("0.61", "0.71"))
+
+
 def test_low_scales_and_rising_alphas_are_pointed_out_as_conventions(scales, items):
     low = [w["en"] for w in scales.warnings if "below .70" in w["en"]]
     assert [w.split(" (")[1][:4] for w in low] == list(
@@ -170,8 +193,8 @@ def test_the_bootstrap_interval_stands_beside_feldts(ecsi, data):
         table["alpha"] < table["alpha_boot_high"]
     ).all()
     assert (
-        "2,000 bootstrap draws" in one.method
-        and "boot" not in reliability.reliability(holed, ecsi).method
+        "2,000 bootstrap draws" in one.method["en"]
+        and "boot" not in reliability.reliability(holed, ecsi).method["en"]
     )
     times = consistency.resampled(250, np.random.default_rng(1))
     own = consistency.alpha(holed[ecsi.scales["IMAG"]], times).table.iloc[0]

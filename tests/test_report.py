@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from html import escape
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -16,7 +18,7 @@ import pytest
 
 from cxlib.core import theme
 from cxlib.core.result import Result
-from cxlib.run import report
+from cxlib.run import failures, report
 from cxlib.run.folder import notebook_folder, open_run
 from cxlib.study.schema import load
 
@@ -74,6 +76,59 @@ def test_a_table_without_columns_does_not_stop_the_report(run):
         Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250),
     )
     assert "There is no pair." in build(run)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_failed_is_named_above_everything_and_in_its_place(run, language):
+    assert 'id="missing"' not in build(run, language)
+    found = failures.Failure(
+        "03_reliability",
+        {"en": "It failed & why.", "zh": "失败了 & 原因。"},
+        4,
+        "ZeroDivisionError",
+        "division by zero",
+    )
+    failures.note(run.folder, found)
+    failures.note(run.folder, failures.skipped("02_description", "01_cleaning"))
+    page = build(run, language)
+    said = [
+        page.index(words)
+        for words in (
+            'id="missing"',
+            escape(found.text[language]),
+            'id="answer"',
+            'id="03_reliability"',
+        )
+    ]
+    assert said == sorted(said) and page.rindex(escape(found.text[language])) > said[-1]
+    assert page.count("01_cleaning") >= 2 and 'id="02_description"' in page, (
+        "one that left no table has its place too"
+    )
+    assert "ZeroDivisionError" not in page
+    assert "reliability" in page and page.count("<ul>") == page.count("</ul>") == 1
+    with zipfile.ZipFile(io.BytesIO(report.word(page))) as package:
+        text = re.sub(
+            r"<[^>]+>", "", package.read("word/document.xml").decode()
+        )  # Chinese is cut into runs
+    assert text.index(escape(found.text[language])) < text.index(
+        escape(ANSWER[language].splitlines()[0])
+    )
+
+
+def test_what_an_earlier_run_left_of_a_notebook_is_cleared_and_nothing_else(run):
+    failures.note(run.folder, failures.skipped("03_reliability", "01_cleaning"))
+    failures.clear(run.folder, "03_reliability", wholly=False)
+    assert (
+        not (run.folder / "tables" / "reliability.csv").exists()
+        and (run.folder / "tables" / "cfa_fit.csv").exists()
+    )
+    assert (
+        run.note("reliability") == {}
+        and run.note("cfa_fit")
+        and list(failures.failures(run.folder)) == ["03_reliability"]
+    )
+    failures.clear(run.folder, "03_reliability")
+    assert failures.failures(run.folder) == {}
 
 
 class Tags(HTMLParser):
@@ -135,10 +190,16 @@ def test_simulated_data_are_named_before_anything_else(run):
 
 
 def test_the_word_document_holds_tables_figures_and_chinese(run):
-    package = zipfile.ZipFile(io.BytesIO(report.word(build(run, "zh"))))
+    page = build(run, "zh")
+    package = zipfile.ZipFile(io.BytesIO(report.word(page)))
     text = package.read("word/document.xml").decode()
     assert "是：质量影响价值。" in text and "<w:tbl>" in text
-    assert any(name.startswith("word/media/") for name in package.namelist())
+    drawn = {base64.b64decode(found) for found in re.findall(r"base64,([^\"]*)", page)}
+    assert (
+        drawn
+        and {package.read(name) for name in package.namelist() if name.startswith("word/media/")}
+        == drawn
+    )
 
 
 @pytest.fixture(scope="module")

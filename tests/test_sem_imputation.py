@@ -68,7 +68,7 @@ def test_pooling_of_robust_fits_is_semtools():
         "srmr",
     ):
         assert value[name.replace(".", "_")] == pytest.approx(said[name], rel=1e-5), name
-    assert "respondents of one firm (40 clusters), pooled by Rubin's rules" in fit.method
+    assert "respondents of one firm (40 clusters), pooled by Rubin's rules" in str(fit.method)
 
 
 def test_copies_keep_what_was_observed_and_fill_the_rest():
@@ -154,7 +154,7 @@ def test_what_was_done_is_told_and_what_cannot_be_done_refused():
         and "no AIC" in said
         and "1 of 301 rows were left out" in said
     )
-    assert fit.method.startswith("maximum likelihood in multiply imputed data")
+    assert str(fit.method).startswith("maximum likelihood in multiply imputed data")
     for wrong in ({"rng": None}, {"rng": rng, "imputations": 1}):
         with pytest.raises(ValueError, match="needs rng="):
             sem.fit(holes, THREE, missing="mi", **wrong)

@@ -9,7 +9,7 @@ from scipy.stats import ncx2
 from sem_reference import MODELS, SYNTAX, data, fitted, of
 
 from cxlib import sem
-from cxlib.sem.measures import rmsea_interval
+from cxlib.sem.indices import rmsea_interval
 
 LAVAAN = {
     "n": "ntotal",

@@ -435,7 +435,7 @@ def test_nothing_is_drawn_from_the_global_generator():
 
 def test_a_fit_serves_the_functions_that_take_one():
     fit = fitted("hs")
-    assert fit.estimator == "WLSMV" and "WLSMV" in fit.method
+    assert fit.estimator == "WLSMV" and "WLSMV" in str(fit.method)
     assert fit.parameters.iloc[: len(fit.model.table)]["op"].ne("|").all()
     np.testing.assert_allclose(
         fit.standardized(), fit.parameters["std"].iloc[: len(fit.model.table)]

@@ -236,7 +236,7 @@ def test_intervals_leave_failed_draws_out_and_follow_transformations(fit, drawn,
 def test_standardised_draws_are_those_of_each_fit(students, syntax, group):
     found = sem.fit(students, syntax, group=group, means=True)
     theta = found.theta * np.array([[1.0], [1.02], [0.97]])
-    expected = [sem.estimate.standardize(found.model, one) for one in theta]
+    expected = [sem.model.standardize(found.model, one) for one in theta]
     np.testing.assert_allclose(resampling.standardize(found.model, theta), expected, atol=1e-12)
     np.testing.assert_allclose(
         resampling.standardize(found.model, theta)[0], found.parameters["std"], atol=1e-12

@@ -309,7 +309,7 @@ def test_clusters_are_said_and_rows_without_one_left_out():
     fit = fitted_clusters("two_listwise")
     assert (
         "standard errors robust to non-normality and to respondents of one firm (70 clusters)"
-        in fit.method
+        in str(fit.method)
     )
     assert fit.cluster == "firm" and not fit.warnings
     unknown = FIRMS.assign(firm=FIRMS["firm"].mask(FIRMS.index < 9))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cxlib.core import display, theme
 from cxlib.core import words as core_words
-from cxlib.core.result import Result, block
+from cxlib.core.result import Result, block, relied
 from cxlib.core.words import p_text, plural
 
 RESULT = Result(
@@ -81,7 +81,19 @@ def test_a_result_shows_its_warnings_above_its_numbers_and_n_below():
 
 def test_a_long_table_says_that_it_is_cut():
     long = Result(pd.DataFrame({"x": range(100)}), {"en": "", "zh": ""}, 100)
-    assert "60 of 100 rows" in block(long)
+    assert "60 of 100 rows" in block(long) and "100 行中的 60 行" in block(long, "zh")
+
+
+def test_the_method_below_a_table_speaks_the_readers_language():
+    told = replace(RESULT, method={"en": "means", "zh": "均值"})
+    assert "n = 12 · 均值" in block(told, "zh") and "n = 12 · means" in block(told)
+
+
+def test_a_text_that_rests_on_a_doubtful_solution_begins_with_the_doubt():
+    assert relied(RESULT.text, True) == RESULT.text
+    for language in ("en", "zh"):
+        told = relied(RESULT.text, False)[language]
+        assert told.endswith(RESULT.text[language]) and told != RESULT.text[language]
 
 
 def test_whole_numbers_carry_no_digits_and_missing_ones_a_dash():
@@ -121,7 +133,8 @@ def test_every_character_that_a_figure_may_hold_is_in_the_packaged_fonts():
     root = Path(__file__).resolve().parent.parent
     sources = [
         *root.glob("cxlib/**/*.py"),
-        *root.glob("notebooks/*.ipynb"),
+        *root.glob("cxlib/**/*.po"),
+        *root.glob("notebooks/**/*.ipynb"),
         *root.glob("data/*/*.yml"),
     ]
     assert len(sources) > 40
@@ -274,3 +287,41 @@ def test_every_rank_has_a_chinese_heading():
         "第 2 名比例",
         "第 3 名比例",
     ]
+
+
+def test_a_figure_is_laid_out_once_for_all_formats(monkeypatch):
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    done, execute = [], ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine,
+        "execute",
+        lambda self, figure: done.append(figure) or execute(self, figure),
+    )
+    shown = plot([1, 2, 3])
+    assert theme.render(shown) == theme.render(shown)
+    assert done == [shown.figure]
+
+
+def test_the_area_saved_holds_what_stands_outside_the_axes():
+    import io
+
+    from matplotlib import image
+
+    shown = plot([1, 2, 3])
+    narrow = image.imread(io.BytesIO(theme.render(shown)[0])).shape[1]
+    shown = plot([1, 2, 3])
+    shown.figure.axes[0].annotate(
+        "a label far to the right", (1.5, 0.5), xycoords="axes fraction", annotation_clip=False
+    ).set_in_layout(True)
+    shown.figure.set_layout_engine("none")
+    assert image.imread(io.BytesIO(theme.render(shown)[0])).shape[1] > narrow
+
+
+def test_fonts_in_a_pdf_are_truetype_without_the_tables_that_set_text_and_fonttools_is_left_as_it_was():
+    from fontTools import subset
+
+    before = subset.Options
+    pdf = theme.render(plot([1, 2, 3]))[2]
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    assert subset.Options is before and "GPOS" not in subset.Options().drop_tables

@@ -18,7 +18,8 @@ from cxlib.core import theme
 from cxlib.sem import resampling
 from cxlib.sem.bollen_stine import bollen_stine, transformed
 from cxlib.stages.structure import importance, structure
-from cxlib.stages.structure.importance import relative_weights, resampled_weights
+from cxlib.statistics import structural
+from cxlib.statistics.importance import relative_weights, resampled_weights
 from cxlib.study import schema as study
 
 STRUCTURES = {
@@ -68,7 +69,7 @@ def test_parameters_are_those_of_lavaan(fits, mobi, model):
 @pytest.mark.parametrize("model", STRUCTURES)
 def test_standardised_paths_have_lavaans_delta_errors(fits, model):
     theirs = r("parameters").query("model == @model and op == '~'")
-    both = structure.standardised_paths(fits[model]).merge(
+    both = structural.standardised_paths(fits[model]).merge(
         theirs, on=["lhs", "rhs"], suffixes=("", "_r"), validate="1:1"
     )
     assert len(both) == len(theirs)
@@ -221,7 +222,7 @@ def test_parameters_without_error_are_fixed_derived_or_from_the_data(data, mobi)
 
 
 def test_the_diagram_shows_the_exact_intervals(fits, mobi):
-    exact = structure.standardised_paths(fits["main"]).set_index(["rhs", "lhs"])
+    exact = structural.standardised_paths(fits["main"]).set_index(["rhs", "lhs"])
     picture = structure.plot_diagram(fits["main"], mobi, marks="interval")
     labels = {child.get_gid(): child.get_text() for child in picture.figure.axes[0].texts}
     for (a, b), row in exact.iterrows():
@@ -267,7 +268,7 @@ def test_nesting_is_judged_by_parameters_not_by_degrees_of_freedom():
             "one": "g ~ f\nk ~ 1*g + f",
         }.items()
     }
-    nested = {(a, b) for a in parse for b in parse if structure._nested(parse[a], parse[b])}
+    nested = {(a, b) for a in parse for b in parse if structural.nested(parse[a], parse[b])}
     # "other" has the residual covariance of two terminal outcomes instead of a path: as many parameters as "both"
     assert nested == {
         ("chain", "both"),

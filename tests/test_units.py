@@ -9,9 +9,9 @@ import pytest
 from cxlib import sem
 from cxlib.sem import resampling
 from cxlib.sem.discrepancy import definite
-from cxlib.sem.estimate import describe
 from cxlib.sem.invariance import fit_level, levels, score_tests
 from cxlib.sem.restrictions import likelihood_ratios
+from cxlib.sem.solution import describe
 from cxlib.stages import missing
 from cxlib.stages.description import description
 from cxlib.statistics import careless, consistency

@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 
 from cxlib.core import theme
 from cxlib.core.errors import Mistake
 from cxlib.core.result import Result, Text
+from cxlib.core.words import _, joined
 
-Stage = TypeVar("Stage", bound=Callable)
+Stage = TypeVar("Stage", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,22 @@ class Absent(Result):
 
 def absent(error: ValueError) -> Absent:
     """The empty result that a refusal leaves."""
-    words = reason(error)
-    text = {"en": f"Not computed. {words['en']}", "zh": f"未计算。{words['zh']}"}
-    return Absent(pd.DataFrame(), text, 0, "not computed", (text,))
+    text = joined(_("Not computed."), reason(error))
+    return Absent(pd.DataFrame(), text, 0, _("not computed"), (text,))
 
 
 def reason(error: ValueError) -> Text:
-    """Why something was refused, in both languages as far as the refusal has both."""
+    """Why something was refused, in every language as far as the refusal has it."""
     if isinstance(error, Mistake):
-        return {language: error[language] for language in ("en", "zh")}
-    return {"en": str(error), "zh": f"（原因为英文）{error}"}
+        return joined(error.sentence)
+    return _("{reason}", reason=str(error))
 
 
 def stage(function: Stage) -> Stage:
     """Let a stage pass on what an earlier step could not give; a stage that draws gives a picture of the reason."""
 
     @functools.wraps(function)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         if (found := _first([*args, *kwargs.values()])) is None:
             return function(*args, **kwargs)
         if not function.__name__.startswith("plot_"):
@@ -52,10 +52,10 @@ def stage(function: Stage) -> Stage:
             language=kwargs.get("language", "en")
         )
 
-    return wrapped
+    return cast(Stage, wrapped)
 
 
-def _first(given: Iterable) -> Absent | None:
+def _first(given: Iterable[Any]) -> Absent | None:
     """The first argument that is not there."""
     for one in given:
         if isinstance(one, Absent):

@@ -35,6 +35,10 @@ class EffectError(ModelError):
     """An effect cannot be read or is not in the model; the message says what to write instead."""
 
 
+class ArgumentError(Mistake, ValueError):
+    """A function was called with what it cannot take; the message says which argument, its value, and what is allowed."""
+
+
 class Impossible(Mistake, ValueError):
     """The data do not allow what was asked; the message says why and what would."""
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from cxlib.core import display
+from cxlib.core.words import _, joined, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 F = TypeVar("F", bound=Callable[..., Any])
 Text = Mapping[str, str]
-"""The same sentence in each language: ``{"en": …, "zh": …}``."""
+"""The same sentence in each language, most often a :class:`cxlib.core.words.Sentence`."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,16 @@ class Result:
     """A table, what it says, and on how many rows it rests.
 
     table : DataFrame with numeric columns at full precision
-    text : one or two sentences written from the numbers, in both languages
+    text : one or two sentences written from the numbers
     n_used : rows of data used
     method : the exact name of what was computed
-    warnings : what a reader must know before believing the numbers, in both languages
+    warnings : what a reader must know before believing the numbers
     """
 
     table: pd.DataFrame
     text: Text
     n_used: int
-    method: str = ""
+    method: Text | str = ""
     warnings: tuple[Text, ...] = ()
 
     def _repr_html_(self) -> str:
@@ -41,7 +42,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Picture:
-    """A matplotlib figure, its caption in both languages, and the theme it must be saved under."""
+    """A matplotlib figure, its caption, and the language of the theme it must be saved under."""
 
     figure: Figure = field(repr=False)
     text: Text
@@ -50,10 +51,7 @@ class Picture:
 
 def relied(text: Text, trustworthy: bool) -> Text:
     """The text, behind a warning if the solution it rests on cannot be trusted."""
-    doubt = {"en": "Not to be relied on, see the warning. ", "zh": "结果不可靠，见警告。"}
-    return (
-        text if trustworthy else {language: doubt[language] + text[language] for language in doubt}
-    )
+    return text if trustworthy else joined(_("Not to be relied on, see the warning."), text)
 
 
 def block(result: Result, language: str = "en", rows: int = 60) -> str:
@@ -63,14 +61,14 @@ def block(result: Result, language: str = "en", rows: int = 60) -> str:
     parts = [f'<p class="cx-warning">⚠ {escape(w[language])}</p>' for w in result.warnings]
     parts.append(display.html(result.table.head(rows), language))
     if len(result.table) > rows:
-        more = {
-            "en": f"{rows} of {len(result.table)} rows; the file has all.",
-            "zh": f"仅列出 {len(result.table)} 行中的 {rows} 行，文件中为全部。",
-        }
-        parts.append(f"<p><small>{more[language]}</small></p>")
+        more = _("{shown} of {all} rows; the file has all.", shown=rows, all=len(result.table))
+        parts.append(f"<p><small>{escape(more[language])}</small></p>")
     parts.append(f"<p>{escape(result.text[language])}</p>")
     note = " · ".join(
-        filter(None, [f"n = {result.n_used:,}" if result.n_used else "", result.method])
+        filter(
+            None,
+            [f"n = {result.n_used:,}" if result.n_used else "", said(result.method, language)],
+        )
     )
     parts.append(f"<p><small>{escape(note)}</small></p>" if note else "")
     return "\n".join(parts)
@@ -86,7 +84,9 @@ def together(*notes: Text | tuple[Text, ...] | None) -> tuple[Text, ...]:
 
 def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> Result:
     """An empty, marked result."""
-    return Result(pd.DataFrame(columns=list(columns)), why, 0, "not computed", together(notes, why))
+    return Result(
+        pd.DataFrame(columns=list(columns)), why, 0, _("not computed"), together(notes, why)
+    )
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from cxlib.core.result import Picture, Text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
@@ -44,7 +43,12 @@ FAMILIES = {
         "Microsoft YaHei",
     ),
 }
-"""The first draws the figures and comes with a package; the others are for whoever opens an SVG file, whose text stays text."""
+"""The first draws the figures and comes with a package; the others are for whoever opens an SVG file, whose text stays text.
+A language that is not named here is drawn as English is."""
+
+
+POSTSCRIPT = {"Noto Sans SC"}
+"""Fonts whose outlines are PostScript's, not TrueType's."""
 
 
 WIDE = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
@@ -111,39 +115,6 @@ def blank(words: Text, language: str) -> tuple[Figure, Text]:
     return figure, words
 
 
-def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
-    """Draw estimates with their intervals, about zero, in lines from the top down.
-
-    Parameters
-    ----------
-    axes : Axes
-    rows : DataFrame
-        est, ci_low, ci_high; place (0 is the first line; fractions stand between), colour, mark, hollow.
-    labels : sequence of str
-        One a line.
-    """
-    for row in rows.itertuples():
-        axes.plot(
-            [row.ci_low, row.ci_high],
-            [row.place, row.place],
-            color=row.colour,
-            linewidth=2,
-            alpha=0.6,
-        )
-        axes.plot(
-            row.est,
-            row.place,
-            row.mark,
-            color=row.colour,
-            markersize=6,
-            markerfacecolor="white" if row.hollow else row.colour,
-        )
-    axes.axvline(0, color=MUTED, linewidth=1)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-
-
 @functools.cache
 def _register() -> None:
     """Make the packaged Chinese font known to matplotlib: the file itself, before any font of that name on the machine.
@@ -159,18 +130,19 @@ def _register() -> None:
     fontManager.ttflist[:0] = [regular, replace(regular, weight=700)]
 
 
-def theme(language: str = "en") -> dict:
+def theme(language: str = "en") -> dict[str, Any]:
     """The rcParams of every figure."""
     import seaborn
 
     _register()
-    other = "en" if language == "zh" else "zh"
+    own = FAMILIES.get(language, FAMILIES["en"])
+    others = [fonts for fonts in FAMILIES.values() if fonts != own]
     return {
         **seaborn.axes_style("whitegrid"),
         **seaborn.plotting_context("notebook", font_scale=0.9),
-        # matplotlib looks for a missing character in one font a family, so the font of the other language is a family too.
-        "font.family": [FAMILIES[language][0], "sans-serif", FAMILIES[other][0]],
-        "font.sans-serif": list(FAMILIES[language]),
+        # matplotlib looks for a missing character in one font a family, so the fonts of other languages are families too.
+        "font.family": [own[0], "sans-serif", *(fonts[0] for fonts in others)],
+        "font.sans-serif": list(own),
         "axes.edgecolor": GRID,
         "axes.labelcolor": INK,
         "text.color": INK,
@@ -191,11 +163,11 @@ def theme(language: str = "en") -> dict:
     }
 
 
-def picture(draw: Callable) -> Callable[..., Picture]:
+def picture(draw: Callable[..., tuple[Figure, Text]]) -> Callable[..., Picture]:
     """Make a drawing function, `draw(..., language="en")` returning (figure, caption), return a :class:`Picture` in the one theme."""
 
     @functools.wraps(draw)
-    def wrapped(*args, language: str = "en", **kwargs) -> Picture:
+    def wrapped(*args: Any, language: str = "en", **kwargs: Any) -> Picture:
         import matplotlib
         from matplotlib import pyplot
 
@@ -220,24 +192,44 @@ def render(shown: Picture) -> tuple[bytes, ...]:
     import io
 
     import matplotlib
+    from matplotlib import rcParams
     from matplotlib.text import Text as Label
 
     files = [io.BytesIO() for _ in FORMATS]
     # A figure that lays itself out (a diagram) must not be given matplotlib's layout when it is saved.
-    with matplotlib.rc_context({**theme(shown.language), "figure.constrained_layout.use": False}):
+    options = {**theme(shown.language), "figure.constrained_layout.use": False}
+    with matplotlib.rc_context(options), _fonts_without_shaping():
         area = _laid_out(shown.figure)
         # Publishers refuse Type 3 fonts, so PDFs embed TrueType; the Chinese font has PostScript outlines, which matplotlib
         # (3.11) declares as TrueType when asked for it, and Ghostscript then leaves all text out: its subset is Type 3.
         # What the ticks say is known once the figure has been laid out.
-        chinese = any(
+        postscript = rcParams["font.family"][0] in POSTSCRIPT or any(
             re.search(f"[{WIDE}]", label.get_text()) for label in shown.figure.findobj(Label)
         )
-        with matplotlib.rc_context(
-            {"pdf.fonttype": 3 if chinese or shown.language == "zh" else 42}
-        ):
+        with matplotlib.rc_context({"pdf.fonttype": 3 if postscript else 42}):
             for file, (kind, metadata) in zip(files, FORMATS.items(), strict=True):
                 shown.figure.savefig(file, format=kind, metadata=metadata, bbox_inches=area)
     return tuple(file.getvalue() for file in files)
+
+
+@contextlib.contextmanager
+def _fonts_without_shaping() -> Iterator[None]:
+    """Embed fonts in a PDF without the tables by which text is set: it is set already.
+
+    Cutting those tables to the characters used, for which matplotlib has no switch, takes fontTools most of the time of a PDF.
+    """
+    from fontTools import subset
+
+    class Options(subset.Options):
+        def __init__(self, **named: object) -> None:
+            super().__init__(**named)
+            self.drop_tables += ["GDEF", "GPOS", "GSUB", "MATH", "kern"]
+
+    plain, subset.Options = subset.Options, Options
+    try:
+        yield
+    finally:
+        subset.Options = plain
 
 
 def _laid_out(figure: Figure) -> Bbox:

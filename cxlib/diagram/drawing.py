@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+import unicodedata
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
+from cxlib.core.errors import ArgumentError
 from cxlib.core.result import Text
-from cxlib.core.syntax import path
-from cxlib.core.words import number, plural
+from cxlib.core.syntax import path, read
+from cxlib.core.words import Sentence, _, c_, joined, listed, n_, number
 from cxlib.diagram.layout import STEP, Arrow, Node, arrange, place_labels
-from cxlib.sem.model import parse
+from cxlib.study.names import ROLES, named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,15 +25,6 @@ if TYPE_CHECKING:
 
     from cxlib.study.schema import Study
 
-ROLE_WORDS = {
-    "expectation": ("expectation", "期望"),
-    "service": ("service", "服务"),
-    "experience": ("experience", "体验"),
-    "perception": ("perception", "感知"),
-    "satisfaction": ("satisfaction", "满意"),
-    "loyalty": ("loyalty", "忠诚"),
-    "context": ("context", "情境"),
-}
 NAME, SMALL = 9.0, 8.0
 """Font sizes in points: names of constructs, and all else.  They differ little, so that nothing is too small when the
 picture of a large model is reduced to a page."""
@@ -92,10 +85,9 @@ def plot_diagram(
     paths, loadings = table[table["op"] == "~"], table[table["op"] == "=~"]
     if paths.empty and not full:
         return theme.blank(
-            {
-                "en": "The model has no path: there is no structure to draw, only a measurement model (full=True).",
-                "zh": "模型没有路径：没有可画的结构，只有测量模型（full=True）。",
-            },
+            _(
+                "The model has no path: there is no structure to draw, only a measurement model (full=True)."
+            ),
             language,
         )
     names = list(dict.fromkeys([*paths["rhs"], *paths["lhs"]]))
@@ -114,21 +106,7 @@ def plot_diagram(
         )
         for c in names
     }
-    arrows = [
-        Arrow(
-            row.rhs,
-            row.lhs,
-            _coefficient(row, marks),
-            0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1),
-            row.p >= 0.05,
-        )
-        for row in paths.itertuples()
-    ]
     if full:
-        arrows += [
-            Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading")
-            for row in loadings.itertuples()
-        ]
         nodes |= {
             i: Node(i, i, nodes[f].role, "item")
             for f, i in zip(loadings["lhs"], loadings["rhs"], strict=True)
@@ -142,14 +120,11 @@ def plot_diagram(
     ]
     drawn = pairs[pairs["lhs"].isin(names) & pairs["rhs"].isin(names)]
     drawn = drawn.head(0 if len(drawn) > MOST_COVARIANCES else None)
-    arrows += [
-        Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance")
-        for row in drawn.itertuples()
-    ]
-    signs = {"en": "dashed: p ≥ .05", "zh": "虚线：p ≥ .05"}[language]
+    arrows = _arrows(paths, loadings if full else loadings[:0], drawn, marks)
+    signs = _("dashed: p ≥ .05")
     if marks == "stars":
-        signs = f"* p < .05   ** p < .01   *** p < .001   {signs}"
-    return _picture(nodes, arrows, signs, language), _caption(
+        signs = _("* p < .05   ** p < .01   *** p < .001   dashed: p ≥ .05")
+    return _picture(nodes, arrows, signs[language], language), _caption(
         study, paths, pairs.drop(drawn.index), n, full, marks == "interval"
     )
 
@@ -179,17 +154,19 @@ def plot_conceptual(
         The study has no such model.
     """
     if model not in study.models:
-        raise ValueError(
-            f"model='{model}' is not in study '{study.id}'. Allowed: {', '.join(study.models)}."
+        raise ArgumentError(
+            _(
+                "model='{model}' is not in study '{study}'. Allowed: {models}.",
+                model=model,
+                study=study.id,
+                models=listed(study.models),
+            )
         )
-    table = parse(study.syntax(model)).table
-    paths = list(table.loc[table["op"] == "~", ["rhs", "lhs"]].itertuples(index=False, name=None))
+    terms = read(study.syntax(model))
+    paths = [(term.rhs, term.lhs) for term in terms if term.op == "~" and term.rhs != "1"]
     if not paths:
         return theme.blank(
-            {
-                "en": f"Model '{model}' has no path: there is no structure to draw.",
-                "zh": f"模型“{model}”没有路径：没有可画的结构。",
-            },
+            _("Model '{model}' has no path: there is no structure to draw.", model=model),
             language,
         )
     mine = {code: h for code, h in study.hypotheses.items() if h.model == model}
@@ -209,42 +186,78 @@ def plot_conceptual(
         Arrow(a, b, "\n".join(about.get((a, b), [])), 1.4, (a, b) not in about) for a, b in paths
     ]
     bare = len(paths) - len(about)
-    signs = {"en": "dashed: no hypothesis", "zh": "虚线：无假设"}[language] if bare else ""
+    signs = _("dashed: no hypothesis")[language] if bare else ""
     figure = _picture(nodes, arrows, signs, language)
     through = [code for code, h in mine.items() if h.effect]
-    caption = {
-        "en": f"What is expected before any data: {plural(len(nodes), 'construct')} and "
-        f"{plural(len(paths), 'path')}; on the arrows, hypothesis and expected sign.",
-        "zh": f"看数据之前的设想：{len(nodes)} 个构念、{len(paths)} 条路径，箭头上是假设编号与预期方向。",
-    }
-    if bare:
-        caption["en"] += f" {plural(bare, 'path has', 'paths have')} no hypothesis (dashed)."
-        caption["zh"] += f"其中 {bare} 条没有对应的假设（虚线）。"
-    if through:
-        caption["en"] += f" Effects through mediators: {', '.join(through)}."
-        caption["zh"] += f"经中介变量的假设：{'、'.join(through)}。"
-    return figure, caption
+    return figure, joined(
+        _(
+            "What is expected before any data: {constructs} and {paths}; on the arrows, hypothesis and expected "
+            "sign.",
+            constructs=n_("{n:,} construct", "{n:,} constructs", len(nodes)),
+            paths=n_("{n:,} path", "{n:,} paths", len(paths)),
+        ),
+        n_(
+            "{n:,} path has no hypothesis (dashed).",
+            "{n:,} paths have no hypothesis (dashed).",
+            bare,
+        )
+        if bare
+        else "",
+        _("Effects through mediators: {codes}.", codes=listed(through)) if through else "",
+    )
 
 
 def _checked(parameters: pd.DataFrame, marks: str) -> pd.DataFrame:
     """The parameter table, if it can be drawn."""
     if marks not in ("stars", "interval"):
-        raise ValueError(f"marks='{marks}' is unknown. Allowed: stars, interval.")
+        raise ArgumentError(_("marks='{marks}' is unknown. Allowed: stars, interval.", marks=marks))
     needed = ["lhs", "op", "rhs", "p", "std"] + (
         ["std_low", "std_high"] if marks == "interval" else []
     )
     if missing := [name for name in needed if name not in parameters]:
-        raise ValueError(
-            f"parameters= lacks the columns {', '.join(missing)}. Give the table sem_parameters."
+        raise ArgumentError(
+            _(
+                "parameters= lacks the columns {columns}. Give the table sem_parameters.",
+                columns=listed(missing),
+            )
         )
     table = parameters[parameters["op"].isin(["=~", "~", "~~"])]
     if (twice := table.duplicated(["lhs", "op", "rhs"])).any():
         row = table[twice].iloc[0]
-        raise ValueError(
-            f"'{row['lhs']} {row['op']} {row['rhs']}' occurs more than once in parameters=. "
-            "Draw one group at a time: select its rows first."
+        raise ArgumentError(
+            _(
+                "'{lhs} {op} {rhs}' occurs more than once in parameters=. Draw one group at a time: select its rows "
+                "first.",
+                **row[["lhs", "op", "rhs"]],
+            )
         )
     return table
+
+
+def _arrows(
+    paths: pd.DataFrame, loadings: pd.DataFrame, covariances: pd.DataFrame, marks: str
+) -> list[Arrow]:
+    """What is drawn of a table: the larger a path, the thicker it is."""
+    return [
+        *(
+            Arrow(
+                row.rhs,
+                row.lhs,
+                _coefficient(row, marks),
+                0.6 + 3.2 * min(abs(np.nan_to_num(row.std)), 1),
+                row.p >= 0.05,
+            )
+            for row in paths.itertuples()
+        ),
+        *(
+            Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "loading")
+            for row in loadings.itertuples()
+        ),
+        *(
+            Arrow(row.lhs, row.rhs, _two(row.std), 0.9, row.p >= 0.05, "covariance")
+            for row in covariances.itertuples()
+        ),
+    ]
 
 
 def _two(value: float) -> str:
@@ -262,12 +275,12 @@ def _coefficient(row: tuple, marks: str) -> str:
 def _node(study: Study, code: str, language: str, *, observed: bool, note: str = "") -> Node:
     """A construct (or observed variable) with its name wrapped."""
     name = study.name(code, language)
-    if language == "zh" and not name.isascii():
-        lines = []
-        for part in re.split(r"(?=[(（])", name):
+    if any(unicodedata.east_asian_width(sign) in "WF" for sign in name):  # no spaces to wrap at
+        tied = re.escape(c_("no line begins with one of these", "),")[language])
+        lines: list[str] = []
+        for part in re.split(r"(?=[(\uff08])", name):
             rows = math.ceil(len(part) / 6)
-            size = math.ceil(len(part) / rows)
-            lines += re.findall(rf".{{1,{size}}}[型的性化者度力]?[)）、，]*", part)
+            lines += re.findall(rf".{{1,{math.ceil(len(part) / rows)}}}[{tied}]*", part)
         text = "\n".join(lines)
     else:
         tries = [textwrap.wrap(name, width, break_long_words=False) for width in (13, 16, 20, 26)]
@@ -285,44 +298,50 @@ def _caption(
     intervals: bool,
 ) -> Text:
     """What the picture shows and what to look at."""
-    said = [
-        (
-            f"{'Full' if full else 'Structural'} model with standardised coefficients"
-            + (f", n = {n:,}." if n is not None else "."),
-            f"{'完整' if full else '结构'}模型，数字为标准化系数"
-            + (f"，n = {n:,}。" if n is not None else "。"),
-        )
+    drawn = (
+        _("Full model with standardised coefficients")
+        if full
+        else _("Structural model with standardised coefficients")
+    )
+    said: list[Sentence] = [
+        _("{model}.", model=drawn) if n is None else _("{model}, n = {n:,}.", model=drawn, n=n)
     ]
     if paths["std"].notna().any():
         weak, top = int((paths["p"] >= 0.05).sum()), paths.loc[paths["std"].abs().idxmax()]
         said.append(
-            (
-                f"The thickest path runs from {study.name(top['rhs'])} to {study.name(top['lhs'])} ({_two(top['std'])});",
-                f"最粗的路径是{study.name(top['rhs'], 'zh')}到{study.name(top['lhs'], 'zh')}（{_two(top['std'])}）；",
+            _(
+                "The thickest path runs from {start} to {end} ({value});",
+                start=named(study, top["rhs"]),
+                end=named(study, top["lhs"]),
+                value=_two(top["std"]),
             )
         )
-        said.append(
-            (
-                f"{weak} of {plural(len(paths), 'path')} cannot be told from zero (p ≥ .05), dashed.",
-                f"{len(paths)} 条路径中有 {weak} 条与零无显著差异（p ≥ .05），画为虚线。",
+        if weak:
+            said.append(
+                n_(
+                    "{weak} of {n:,} path cannot be told from zero (p ≥ .05), dashed.",
+                    "{weak} of {n:,} paths cannot be told from zero (p ≥ .05), dashed.",
+                    len(paths),
+                    weak=weak,
+                )
             )
-            if weak
-            else (
-                "every path differs from zero (p < .05).",
-                f"{len(paths)} 条路径每条都显著（p < .05）。",
-            )
-        )
+        elif len(paths) > 1:
+            said.append(_("every path differs from zero (p < .05)."))
+        else:
+            said.append(_("it differs from zero (p < .05)."))
     if intervals:
-        said.append(("In brackets: the 95 % interval.", "方括号内为 95% 置信区间。"))
+        said.append(_("In brackets: the 95 % interval."))
     if len(hidden):
-        low, high = (_two(value) for value in (hidden["std"].min(), hidden["std"].max()))
         said.append(
-            (
-                f"{plural(len(hidden), 'covariance')} ({low} to {high}) not drawn.",
-                f"另有 {len(hidden)} 个协方差（{low} 至 {high}）未画出。",
+            n_(
+                "{n:,} covariance ({low} to {high}) not drawn.",
+                "{n:,} covariances ({low} to {high}) not drawn.",
+                len(hidden),
+                low=_two(hidden["std"].min()),
+                high=_two(hidden["std"].max()),
             )
         )
-    return {"en": " ".join(en for en, _ in said), "zh": "".join(zh for _, zh in said)}
+    return joined(*said)
 
 
 def _picture(nodes: dict[str, Node], arrows: list[Arrow], signs: str, language: str) -> Figure:
@@ -478,8 +497,8 @@ def _key(
     """One line under the picture, the roles in their colours, then the signs; returns where it ends."""
     used = {node.role for node in nodes.values()}
     entries = [
-        ("● " + words[language == "zh"], theme.ROLES[role], "bold")
-        for role, words in ROLE_WORDS.items()
+        ("● " + words[language], theme.ROLES[role], "bold")
+        for role, words in ROLES.items()
         if role in used
     ]
     x, y = corner + np.array([0, 0.02])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
-from cxlib.core.words import number
+from cxlib.core.words import Sentence, _, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,16 +21,49 @@ LINES = 55
 """A forest of items has another panel for every so many lines."""
 
 
+def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Draw estimates with their intervals, about zero, in lines from the top down.
+
+    Parameters
+    ----------
+    axes : Axes
+    rows : DataFrame
+        est, ci_low, ci_high; place (0 is the first line; fractions stand between), colour, mark, hollow.
+    labels : sequence of str
+        One a line.
+    """
+    for row in rows.itertuples():
+        axes.plot(
+            [row.ci_low, row.ci_high],
+            [row.place, row.place],
+            color=row.colour,
+            linewidth=2,
+            alpha=0.6,
+        )
+        axes.plot(
+            row.est,
+            row.place,
+            row.mark,
+            color=row.colour,
+            markersize=6,
+            markerfacecolor="white" if row.hollow else row.colour,
+        )
+    axes.axvline(0, color=theme.MUTED, linewidth=1)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
 def labelled(axes: Axes, rows: pd.DataFrame, language: str) -> None:
     """Draw rows (label, est, ci_low, ci_high, colour, heading) from the top down; a heading has no estimate."""
     known = rows.dropna(subset="est")
-    theme.forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"])
+    forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"])
     for tick, row in zip(axes.get_yticklabels(), rows.itertuples(), strict=True):
         if row.heading:
             tick.set(fontweight="bold", color=row.colour)
         elif pd.isna(row.est):
             axes.annotate(
-                {"en": "not estimable", "zh": "不可估计"}[language],
+                _("not estimable")[language],
                 (0.01, row.Index),
                 xycoords=axes.get_yaxis_transform(),
                 va="center",
@@ -62,6 +96,11 @@ def convention(axes: Axes, at: float, words: str, side: str = "center") -> None:
         color=theme.MUTED,
         fontsize=8,
     )
+
+
+def conventional(at: float) -> Sentence:
+    """What is written above the line of a convention."""
+    return _("convention {value}", value=f"{at:.2f}"[1:])
 
 
 def by_construct(
@@ -109,9 +148,7 @@ def by_construct(
     lowest, highest = np.nanmin([0, *rows["ci_low"]]), np.nanmax([1, *rows["ci_high"]])
     for axis, panel in zip(axes[0], panels, strict=True):
         labelled(axis, panel, language)
-        convention(
-            axis, line, f"{'惯例' if language == 'zh' else 'convention'} {f'{line:.2f}'[1:]}"
-        )
+        convention(axis, line, conventional(line)[language])
         axis.set(
             xlim=(lowest - 0.05 if lowest < 0 else 0, highest + 0.02), ylim=(longest - 0.3, -0.7)
         )

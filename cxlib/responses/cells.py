@@ -5,29 +5,28 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from cxlib.core.errors import DataError
 from cxlib.core.result import Text
 from cxlib.core.words import _
 from cxlib.study.schema import Column
 
-BLANK = {"", "na", "n/a", "nan", "none", "null", "nat", "<na>", ".", "-", "(空)", "(跳过)"}
-FLAGS = dict.fromkeys(("1", "yes", "true", "y", "是", "有"), 1.0) | dict.fromkeys(
-    ("0", "no", "false", "n", "否", "无"), 0.0
+WRITTEN: dict[str, Any] = yaml.safe_load(
+    Path(__file__).with_name("answer_words.yml").read_text("utf-8")
 )
+"""What people and survey sites write: no answer, yes and no, units of time."""
+BLANK = frozenset(WRITTEN["blank"])
+FLAGS = dict.fromkeys(WRITTEN["yes"], 1.0) | dict.fromkeys(WRITTEN["no"], 0.0)
 THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
 NUMBERED = re.compile(
     r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)"
 )  # a code and its words in one answer: 5-very satisfied
-TIMES = (
-    ("seconds", "second", "sec", "s", "秒", "秒钟"),
-    ("minutes", "minute", "min", "分钟", "分"),
-    ("hours", "hour", "h", "小时", "时"),
-    ("days", "day", "d", "天", "日"),
-)  # a declared unit also as others write it: survey sites export "256秒"
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
 
@@ -187,7 +186,7 @@ def _number(cell: object, column: Column, point: str = "") -> float:
     if not read:
         return np.nan
     unit = column.unit.casefold()
-    same = next((names for names in TIMES if unit in names), (unit,))
+    same = next((names for names in WRITTEN["times"] if unit in names), (unit,))
     factors = {
         "": 1.0,
         **dict.fromkeys(same, 1.0),

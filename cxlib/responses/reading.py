@@ -24,7 +24,7 @@ import pandas as pd
 from cxlib.core.errors import DataError
 from cxlib.core.result import Result, Text
 from cxlib.core.words import Sentence, _, joined, listed, n_, plural
-from cxlib.responses.cells import as_text, comma_note, convert, meanings, unblank
+from cxlib.responses.cells import WRITTEN, as_text, comma_note, convert, meanings, unblank
 from cxlib.study.schema import Column, Study
 
 MOST_WORDS = 30
@@ -700,10 +700,11 @@ def _undeclared(strays: pd.DataFrame, study: Study) -> Sentence:
     elif lines:
         told += [
             _(
-                "{items}: words where answers must be numbers. Export the option numbers, not their texts (按选项序号下载), or add these lines to the "
+                "{items}: words where answers must be numbers. Export the option numbers, not their texts ({menu}), or add these lines to the "
                 "study file, at the left margin (or inside one construct, for its items), and write behind each the number it stands for; what is "
                 "no answer goes to missing: instead.",
                 items=_names(items, 12),
+                menu=WRITTEN["by_number"],
             ),
             "answers:",
             *lines,

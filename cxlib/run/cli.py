@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=_count, default=2, metavar="N", help="notebooks at a time (default 2)"
     )
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument(
+        "--timings",
+        action="store_true",
+        help="say where the time went: each notebook's start-up, drawing and slowest cells",
+    )
     run.set_defaults(command=_run)
     check = commands.add_parser(
         "check", help="check a study file and its data, without running anything"
@@ -128,6 +133,10 @@ def _run(options: argparse.Namespace) -> int:
     failed = [failure for name, failure in failures(folder).items() if name in chosen]
     written = report.is_file() and ("14_report" in chosen or failed)
     print(report if written else folder)
+    if options.timings:
+        from cxlib.run.timings import listed
+
+        print(listed(folder))
     print(
         *(f"cxlib: {failure.text[options.language]}" for failure in failed),
         sep="\n",

@@ -149,14 +149,14 @@ def clear(folder: Path, notebook: str, *, wholly: bool = True) -> None:
 
 
 def _reached(executed: Path) -> int | None:
-    """The cell that was running when a notebook ended without an exception of its own."""
+    """The last cell that was started, where a notebook ended without an exception of its own."""
     cells = json.loads(executed.read_text("utf-8"))["cells"] if executed.is_file() else []
-    ended = [
+    started = [
         at
         for at, cell in enumerate(cells, 1)
-        if cell["metadata"].get("papermill", {}).get("status") in ("running", "failed")
+        if cell["metadata"].get("papermill", {}).get("exception") is not None
     ]
-    return ended[0] if ended else None
+    return started[-1] if started else None
 
 
 def _told(traceback: Iterable[str]) -> bool:

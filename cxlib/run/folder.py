@@ -120,7 +120,7 @@ class Run:
             text=dict(result.text),
             warnings=[dict(w) for w in result.warnings],
             n=result.n_used,
-            method=result.method,
+            method=result.method if isinstance(result.method, str) else dict(result.method),
         )
         return Shown(block(result, self.language, rows))
 

@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cxlib
+
 IMPORTED = (
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.completer", "matplotlib_inline.backend_inline",
     "matplotlib.pyplot", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf",
@@ -31,6 +33,13 @@ IMPORTED = (
     "cxlib.run.folder", "cxlib.sem",
 )  # fmt: skip
 """What the warm process imports, besides every stage of cxlib."""
+IMPORTED_LATER = (
+    "statsmodels.api",
+    "statsmodels.stats.proportion",
+    "statsmodels.stats.multitest",
+    "pingouin",
+)
+"""What it imports once the first kernel runs, alone: no notebook waits for it."""
 LAUNCHER = "ipykernel_launcher"
 SINGLE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
                  "JE_ARROW_MALLOC_CONF": "background_thread:false"}  # fmt: skip
@@ -195,7 +204,7 @@ def serve(number: int) -> None:
     )  # it was there to find cxlib, whose modules are found without it from now on
     if "" in sys.path:
         sys.path.remove("")
-    _import()
+    _import([*IMPORTED, *cxlib.STAGES.values()])
     if threading.active_count() > 1:
         return  # a fork would lack the other threads: plain kernels then
     connection = _fork_on_request(control)
@@ -204,19 +213,14 @@ def serve(number: int) -> None:
         _become_kernel(connection)
 
 
-def _import() -> None:
+def _import(names: Sequence[str]) -> None:
     """Import what the notebooks use; what cannot be imported is left to the notebook that needs it, and to its message."""
     import gc
     import importlib
 
-    import cxlib
-
-    for name in IMPORTED:
+    for name in names:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    for stage in cxlib.__all__:
-        with contextlib.suppress(ImportError):
-            getattr(cxlib, stage)
     gc.collect()
     gc.freeze()  # so that the collector of a kernel does not copy the pages it shares with this process
 
@@ -231,6 +235,7 @@ def _fork_on_request(control: socket.socket) -> socket.socket | None:
         signal.SIGCHLD, lambda *_: None
     )  # a handler, so that the end of a kernel wakes the loop below
     running: dict[int, socket.socket] = {}
+    later_imported = False
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
@@ -266,6 +271,9 @@ def _fork_on_request(control: socket.socket) -> socket.socket | None:
                 running[pid] = connection
                 with contextlib.suppress(OSError):
                     connection.sendall(f"{pid}\n".encode())
+                if not later_imported:
+                    _import(IMPORTED_LATER)
+                    later_imported = True
 
 
 def _tell_ended(running: dict[int, socket.socket]) -> None:

@@ -6,6 +6,8 @@ run folder, so the report can never say something the tables do not.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -129,6 +131,14 @@ def word(markup: str) -> bytes:
     )
     plain = re.sub(r"<figcaption>(.*?)</figcaption>", r"<p><em>\1</em></p>", plain, flags=re.S)
     with tempfile.TemporaryDirectory() as work:
+
+        def as_file(found: re.Match) -> str:
+            """A picture in the text, of which pandoc reads every letter, as a file, which it takes as it is."""
+            path = Path(work) / f"{hashlib.sha256(found[1].encode()).hexdigest()}.png"
+            path.write_bytes(base64.b64decode(found[1]))
+            return f'src="{path.as_posix()}"'
+
+        plain = re.sub(r'src="data:image/png;base64,([^"]*)"', as_file, plain)
         target = Path(work) / "report.docx"
         pypandoc.convert_text(plain, "docx", format="html", outputfile=str(target))
         return target.read_bytes()

@@ -1,4 +1,4 @@
-"""The engine room: model, estimate, fit measures, resampling, groups, ordinal data, diagram."""
+"""The engine room: model, estimate, fit measures, resampling, groups, ordinal data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _HOME = {
     "Discrepancy": "discrepancy",
     "fit": "estimate",
     "fit_moments": "estimate",
-    "Fit": "estimate",
-    "DataError": "estimate",
+    "Fit": "result",
+    "DataError": "samples",
     "fit_measures": "measures",
     "reported": "measures",
     "difference": "robust",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.resampling import bootstrap
+from cxlib.sem.result import Fit
 
 
 class BollenStine(NamedTuple):
@@ -57,9 +57,7 @@ def bollen_stine(data: pd.DataFrame, fit: Fit, draws: int, rng: np.random.Genera
     R: ``T <- bootstrapLavaan(fit, R = draws, type = "bollen.stine", FUN = fitMeasures, fit.measures = "chisq")``,
     then ``mean(T >= fitMeasures(fit, "chisq"))``.
     """
-    from cxlib.sem import resampling
-
-    found = resampling.bootstrap(transformed(data, fit), fit, draws, rng)
+    found = bootstrap(transformed(data, fit), fit, draws, rng)
     floor = np.zeros(draws)
     for lanes in np.array_split(np.arange(draws), max(1, draws // 200)):
         for sample in found.samples.take(lanes):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import DataError
+from cxlib.core.words import Said, _, listed
 from cxlib.sem.discrepancy import Discrepancy, Moments, differentiate
 from cxlib.sem.model import Model
 
@@ -90,7 +91,7 @@ class Patterns:
 
     def scores(self, mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         """Derivative of every row's log-likelihood by the moments (n × their number)."""
-        w, _, _ = self.terms(mu, sigma)
+        w = self.terms(mu, sigma)[0]
         out = np.empty((self.n, len(mu) + len(self.i)))
         for rows, seen, inverse in zip(self.rows, self.seen, w, strict=True):
             e = np.where(seen, self.values[rows] - mu, 0.0) @ inverse
@@ -154,48 +155,59 @@ class FullInformation(Discrepancy):
         return out
 
 
-def account(values: pd.DataFrame, kept: pd.Series, needed: pd.DataFrame) -> list[dict[str, str]]:
+def count_clusters(patterns: Sequence[Patterns]) -> int:
+    """Number of clusters, one that crosses groups counted once."""
+    return len(np.unique(np.concatenate([part.cluster for part in patterns])))
+
+
+def objective(
+    model: Model, samples: Sequence[Moments], patterns: Sequence[Patterns]
+) -> Discrepancy:
+    """The discrepancy of rows by pattern, or of moments if there are none."""
+    return FullInformation(model, samples, patterns) if patterns else Discrepancy(model, samples)
+
+
+def account(values: pd.DataFrame, kept: pd.Series, needed: pd.DataFrame) -> list[Said]:
     """What was done with missing values: rows left out and why (none of `needed` may be missing), patterns, thin coverage."""
-    notes, rows, x = [], values[kept], ", ".join(needed.columns)
+    notes: list[Said] = []
+    rows, x = values[kept], listed(needed.columns)
     if lost := int((~kept).sum()):
         none = int(values.isna().all(axis=1).sum())
         why = [
-            (
-                none,
-                f"{none} without any value of the model's variables",
-                f"{none} 行在模型变量上全部缺失",
-            ),
-            (
-                lost - none,
-                f"{lost - none} without a value of {x}, which is taken as given",
-                f"{lost - none} 行缺少视为给定的 {x}",
-            ),
+            _("{n} without any value of the model's variables", n=none) if none else "",
+            _("{n} without a value of {x}, which is taken as given", n=lost - none, x=x)
+            if lost > none
+            else "",
         ]
         notes.append(
-            {
-                "en": f"{lost} of {len(values)} rows were left out: {', '.join(w[1] for w in why if w[0])}; "
-                f"{len(rows)} were used.",
-                "zh": f"{len(values)} 行中剔除 {lost} 行：{'、'.join(w[2] for w in why if w[0])}；使用 {len(rows)} 行。",
-            }
+            _(
+                "{lost} of {of} rows were left out: {why}; {kept} were used.",
+                lost=lost,
+                of=len(values),
+                why=listed(filter(None, why)),
+                kept=len(rows),
+            )
         )
     if incomplete := int(rows.isna().any(axis=1).sum()):
-        kinds = len(np.unique(rows.isna(), axis=0))
         notes.append(
-            {
-                "en": f"{incomplete} of {len(rows)} rows are incomplete, in {kinds} patterns; each row counts with what it "
-                "has, which is right if values are missing at random given the observed ones.",
-                "zh": f"{len(rows)} 行中有 {incomplete} 行不完整，共 {kinds} 种模式；每行按已有的值计入，"
-                "前提是给定观测值后缺失是随机的。",
-            }
+            _(
+                "{incomplete} of {of} rows are incomplete, in {kinds} patterns; each row counts with what it has, which is "
+                "right if values are missing at random given the observed ones.",
+                incomplete=incomplete,
+                of=len(rows),
+                kinds=len(np.unique(rows.isna(), axis=0)),
+            )
         )
     share, a, b = thinnest(rows)
     if share < LEAST_COVERAGE:
         notes.append(
-            {
-                "en": f"Only {100 * share:.1f} % of the rows have both {a} and {b}: what relates them rests on the other "
-                "variables and the model more than on data.",
-                "zh": f"只有 {100 * share:.1f}% 的行同时有 {a} 和 {b}：二者的关系更多依赖其他变量和模型，而非数据。",
-            }
+            _(
+                "Only {percent:.1f} % of the rows have both {a} and {b}: what relates them rests on the other variables and "
+                "the model more than on data.",
+                percent=100 * share,
+                a=a,
+                b=b,
+            )
         )
     return notes
 
@@ -219,8 +231,13 @@ def saturated(rows: pd.DataFrame) -> Moments:
     share, a, b = thinnest(rows)
     if share == 0:
         raise DataError(
-            f"No row has both {a} and {b} (of {len(rows)} rows), so nothing says how they covary. Leave one of "
-            "them out, or use missing='listwise'."
+            _(
+                "No row has both {a} and {b} (of {n} rows), so nothing says how they covary. Leave one of them out, or use "
+                "missing='listwise'.",
+                a=a,
+                b=b,
+                n=len(rows),
+            )
         )
     mean, cov = moments(rows)
     return Moments(
@@ -248,17 +265,23 @@ def moments(
     flat = [c for c in frame if frame[c].min() == frame[c].max() or frame[c].isna().all()]
     if flat:
         raise DataError(
-            f"No covariance matrix: these do not vary, or nobody answered them: {', '.join(flat)}. Leave them out."
+            _(
+                "No covariance matrix: these do not vary, or nobody answered them: {names}. Leave them out.",
+                names=listed(flat),
+            )
         )
     mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     if not np.isnan(values).any():
         return mean, np.cov(values.T, ddof=0).reshape(len(mean), -1)
     patterns, mu, sigma = Patterns((values - mean) / spread), np.zeros(len(mean)), np.eye(len(mean))
-    for _ in range(limit):
+    for _turn in range(limit):
         if np.linalg.eigvalsh(sigma)[0] < 1e-10:
             raise DataError(
-                "No covariance matrix: some items are linear combinations of others, or too few of the "
-                f"{len(values)} rows have them together. Leave items out."
+                _(
+                    "No covariance matrix: some items are linear combinations of others, or too few of the {n} rows have "
+                    "them together. Leave items out.",
+                    n=len(values),
+                )
             )
         pull, push = patterns.pull(mu, sigma)
         shift = sigma @ push
@@ -278,6 +301,8 @@ def moments(
         if max(np.abs(shift).max(), np.abs(step).max()) < tolerance:
             return mean + mu * spread, sigma * np.outer(spread, spread)
     raise DataError(
-        "EM did not converge: some pairs of items are hardly ever answered together. Leave out the items that "
-        "only a part of the sample was asked."
+        _(
+            "EM did not converge: some pairs of items are hardly ever answered together. Leave out the items that only a "
+            "part of the sample was asked."
+        )
     )

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import DataError
+from cxlib.core.words import Said, _
 from cxlib.sem.discrepancy import Discrepancy, Moments
-from cxlib.sem.estimate import Fit, describe
 from cxlib.sem.fiml import moments, pattern_rows
+from cxlib.sem.result import Fit
+from cxlib.sem.solution import describe
 
 
 def impute(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -33,7 +35,7 @@ def impute(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(out, rows.index, rows.columns)
 
 
-def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
+def pool(fits: Sequence[Fit], notes: Sequence[Said] = ()) -> Fit:
     """The fits of completed copies as one, by Rubin's rules, with χ² = df·D₃, in "MLR" divided by the mean scaling factor.
 
     Notes
@@ -46,7 +48,11 @@ def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
     sound = [fit for fit in fits if fit.converged and np.isfinite(fit.vcov).all()]
     if len(sound) < 2:
         raise DataError(
-            f"Only {len(sound)} of {len(fits)} imputed copies could be fitted. Use a smaller model."
+            _(
+                "Only {sound} of {copies} imputed copies could be fitted. Use a smaller model.",
+                sound=len(sound),
+                copies=len(fits),
+            )
         )
     thetas, m = np.array([fit.theta for fit in sound]), len(sound)
     between = (1 + 1 / m) * np.atleast_2d(np.cov(thetas.T))
@@ -60,12 +66,13 @@ def pool(fits: Sequence[Fit], notes: Sequence[dict[str, str]] = ()) -> Fit:
     lost = np.max(np.diag(between) / np.diag(vcov))
     notes = [
         *notes,
-        {
-            "en": f"{m} of {len(fits)} imputed copies were fitted and pooled by Rubin's rules, χ² as D3; at most {100 * lost:.0f} % "
-            "of the information on a parameter is missing. There is no likelihood, so no AIC and BIC.",
-            "zh": f"{len(fits)} 份插补数据中 {m} 份已拟合并按 Rubin 规则合并，χ² 为 D3；单个参数最多缺失 {100 * lost:.0f}% 的信息。"
-            "没有似然值，因此没有 AIC 和 BIC。",
-        },
+        _(
+            "{m} of {copies} imputed copies were fitted and pooled by Rubin's rules, χ² as D3; at most {lost:.0f} % of the "
+            "information on a parameter is missing. There is no likelihood, so no AIC and BIC.",
+            m=m,
+            copies=len(fits),
+            lost=100 * lost,
+        ),
     ]
     pooled = describe(
         Discrepancy(sound[0].model, samples),

@@ -11,20 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import ArgumentError
+from cxlib.core.words import _
 from cxlib.sem.estimate import fit as fit_model
-from cxlib.sem.estimate import tested
 from cxlib.sem.measures import fit_measures
 from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
 from cxlib.sem.modification import score_test
+from cxlib.sem.result import Fit, tested
 from cxlib.sem.robust import difference
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
 
 Place = tuple[str, str, str, int]
 """A parameter of one group: lhs, op, rhs, group (0, 1, …)."""
@@ -318,8 +317,11 @@ def holds(
     if criterion == "chisq":
         return bool(np.isnan(change["d_p"]) or change["d_p"] >= alpha)
     if criterion != "approximate":
-        raise ValueError(
-            f"criterion='{criterion}' is not known. Use 'approximate' (ΔCFI and ΔRMSEA) or 'chisq'."
+        raise ArgumentError(
+            _(
+                "criterion='{criterion}' is not known. Use 'approximate' (ΔCFI and ΔRMSEA) or 'chisq'.",
+                criterion=criterion,
+            )
         )
     return bool(
         change["d_cfi"] >= APPROXIMATE["d_cfi"] and change["d_rmsea"] <= APPROXIMATE["d_rmsea"]
@@ -447,8 +449,10 @@ def latent_means(fit: Fit) -> pd.DataFrame:
     moved = [name for name in model.latent if name in set(own["lhs"])]
     if not moved:
         raise ModelError(
-            "This fit has no free latent means: they can be compared only where intercepts are equal across "
-            "groups. Give the scalar level, whole or partial."
+            _(
+                "This fit has no free latent means: they can be compared only where intercepts are equal across groups. Give "
+                "the scalar level, whole or partial."
+            )
         )
     at, others = [model.latent.index(name) for name in moved], range(1, model.n_groups)
 
@@ -478,7 +482,7 @@ def _with_means(model: Model, equal: Collection[str]) -> Model:
     """The model with a row for every latent mean, where intercepts are equal, and every intercept, where thresholds are."""
     if not model.means and equal and "thresholds" not in equal:
         raise ModelError(
-            "Invariance is about means too. Parse the model with parse(syntax, means=True)."
+            _("Invariance is about means too. Parse the model with parse(syntax, means=True).")
         )
     table = model.table
     have, loads = set(table.loc[table["op"] == "~1", "lhs"]), table[table["op"] == "=~"]

@@ -17,6 +17,7 @@ import pandas as pd
 from cxlib.sem.discrepancy import Moments, definite, inverted
 from cxlib.sem.kernel import Compiled, Sample, information
 from cxlib.sem.model import Model
+from cxlib.sem.start import starting_values
 
 CHUNK = 256
 """Lanes worked on together, so that their arrays stay in the processor's cache."""
@@ -115,8 +116,6 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
     start : ndarray, (npar,)
         The estimate in the full sample, or the truth the samples were simulated from.
     """
-    from cxlib.sem.start import starting_values
-
     model, total = compiled.model, len(samples)
     theta = np.repeat(start[:, None], total, axis=1)
     value, gradient, finished = (

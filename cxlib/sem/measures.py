@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.baseline import baseline, baseline_scaling, independence
+from cxlib.sem.discrepancy import Discrepancy, inverted
+from cxlib.sem.fiml import Patterns
+from cxlib.sem.indices import approximation, cfi, corrected, incremental, srmr, tli
+from cxlib.sem.ordinal import ordinal_measures
+from cxlib.sem.result import Fit
+from cxlib.sem.robust import estimated
 
 
 def fit_measures(fit: Fit) -> pd.DataFrame:
@@ -39,12 +42,8 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
     R: ``lavaan::fitMeasures(fit)``.
     """
     if fit.estimator == "WLSMV":
-        from cxlib.sem.ordinal import ordinal_measures
-
         return ordinal_measures(fit)
     from scipy.special import chdtrc
-
-    from cxlib.sem.robust import measures as robust
 
     model, n, chisq, df = fit.model, fit.n_used, fit.chisq, fit.df
     base, base_df = baseline(fit)
@@ -66,12 +65,12 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
         "bic2": npar * np.log((n + 2) / 24) - 2 * logl,
         "n": n,
         **approximation(chisq, df, n, fit.model.n_groups),
-        "srmr": _srmr(fit),
+        "srmr": srmr(fit.sample, fit.implied),
         "gfi": gfi,
         "agfi": 1 - (model.npar + df) / df * (1 - gfi) if df else 1.0,
     }
     if fit.patterns or fit.estimator != "ML":
-        values |= robust(fit)
+        values |= scaled(fit)
     return pd.DataFrame({"measure": list(values), "value": np.array(list(values.values()), float)})
 
 
@@ -103,115 +102,6 @@ def reported(table: pd.DataFrame) -> dict[str, float]:
     return value | {name: v for name, v in better.items() if v is not None}
 
 
-def baseline(fit: Fit) -> tuple[float, int]:
-    """χ² and df of the independence model, in which only observed predictors covary."""
-    chisq, p, x = 0.0, len(fit.model.observed), list(fit.model.fixed_x)
-    rest, df = (
-        [name for name in fit.model.observed if name not in x],
-        p * (p - 1) // 2 - len(x) * (len(x) - 1) // 2,
-    )
-    if fit.missing == "fiml":
-        from cxlib.sem.robust import independence
-
-        null, at = independence(fit)
-        return fit.n_used * null.value(at), len(fit.sample) * df
-    if fit.missing == "mi":
-        from cxlib.sem.imputation import d3
-
-        alone = np.eye(p) + np.outer(*[np.isin(fit.model.observed, x)] * 2) > 0
-        null = [part._replace(cov=part.cov * alone) for part in fit.sample]
-        return d3(fit, null, [baseline(copy)[0] for copy in fit.imputed], len(null) * df), len(
-            null
-        ) * df
-    for sample in fit.sample:
-        log_x = np.linalg.slogdet(sample.cov.loc[x, x].to_numpy())[1] if x else 0.0
-        log_y = np.log(np.diag(sample.cov.loc[rest, rest])).sum()
-        chisq += sample.n * (log_y + log_x - np.linalg.slogdet(sample.cov.to_numpy())[1])
-    return float(chisq), len(fit.sample) * df
-
-
-def cfi(
-    chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0
-) -> float:
-    """Comparative fit of a χ² with expectation c·df under the model, against the baseline's."""
-    excess = max(chisq - c * df, 0.0)
-    most = max(excess, base - base_c * base_df)
-    return 1.0 if most <= 0 else 1 - excess / most
-
-
-def tli(
-    chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0
-) -> float:
-    """Tucker-Lewis index of a χ² with expectation c·df under the model."""
-    whole = (base - base_c * base_df) * df
-    return 1 - (chisq - c * df) * base_df / whole if whole else 1.0
-
-
-def incremental(chisq: float, df: int, base: float, base_df: int) -> dict[str, float]:
-    """What compares χ² with the baseline's, by name."""
-    return {
-        "cfi": cfi(chisq, df, base, base_df),
-        "tli": tli(chisq, df, base, base_df),
-        "nfi": (base - chisq) / base if base else 1.0,
-        "ifi": (base - chisq) / (base - df) if base != df else 1.0,
-        "rfi": max(1 - (chisq / df) / (base / base_df), 0.0) if df and base else 1.0,
-    }
-
-
-def approximation(chisq: float, df: float, n: int, groups: int, c: float = 1.0) -> dict[str, float]:
-    """RMSEA of a χ² with expectation c·df under the model, its 90 % interval, and p of RMSEA ≤ .05 (none without df)."""
-    low, high = rmsea_interval(chisq / c, df, n, groups)
-    close = 1 - _noncentral(chisq / c, df, n * df * 0.05**2 / (groups * c)) if df else np.nan
-    return {
-        "rmsea": float(np.sqrt(groups * max(chisq - c * df, 0.0) / (n * df))) if df else 0.0,
-        "rmsea_ci_lower": low * np.sqrt(c),
-        "rmsea_ci_upper": high * np.sqrt(c),
-        "rmsea_pvalue": close,
-    }
-
-
-def corrected(
-    chisq: float, df: int, base: float, base_df: int, n: int, groups: int, c: float, base_c: float
-) -> dict[str, float]:
-    """Robust CFI, TLI and RMSEA of two χ² with expectations c·df and base_c·base_df."""
-    found = {
-        "cfi": cfi(chisq, df, base, base_df, c, base_c),
-        "tli": tli(chisq, df, base, base_df, c, base_c),
-        **approximation(chisq, df, n, groups, c),
-    }
-    return {f"{name}_robust": value for name, value in found.items()}
-
-
-def rmsea_interval(
-    chisq: float, df: float, n: int, groups: int = 1, level: float = 0.90
-) -> tuple[float, float]:
-    """Confidence limits of the RMSEA: noncentralities at which χ² is the upper or lower tail point."""
-    from scipy.optimize import brentq
-
-    if not np.isfinite(chisq + df):
-        return np.nan, np.nan
-    limits = []
-    for tail in ((1 + level) / 2, (1 - level) / 2):
-        if df < 1 or _noncentral(chisq, df, 0.0) < tail:
-            limits.append(0.0)
-            continue
-        top = chisq + 10.0
-        while _noncentral(chisq, df, top) > tail:
-            top *= 2
-        noncentrality = brentq(
-            lambda value, tail=tail: _noncentral(chisq, df, value) - tail, 0.0, top, xtol=1e-10
-        )
-        limits.append(float(np.sqrt(groups * noncentrality / (n * df))))
-    return limits[0], limits[1]
-
-
-def _noncentral(chisq: float, df: float, noncentrality: float) -> float:
-    """Distribution function of the noncentral χ²."""
-    from scipy.special import chndtr
-
-    return float(chndtr(chisq, df, noncentrality))
-
-
 def _saturated(fit: Fit) -> float:
     """Log-likelihood of the groups' own moments, given those of the observed predictors."""
 
@@ -227,20 +117,6 @@ def _saturated(fit: Fit) -> float:
                 function.saturated[group] + rows.seen.sum(axis=1) * np.log(2 * np.pi)
             )
         total += sample.n * (part(sample.cov.loc[x, x].to_numpy()) - whole) / 2
-    return float(total)
-
-
-def _srmr(fit: Fit) -> float:
-    """Root mean square of Bentler's standardised residuals, averaged over groups."""
-    total = 0.0
-    for sample, implied in zip(fit.sample, fit.implied, strict=True):
-        sd = np.sqrt(np.diag(sample.cov))
-        residual = ((sample.cov - implied.cov).to_numpy() / np.outer(sd, sd))[
-            np.tril_indices(len(sd))
-        ]
-        if implied.mean is not None:
-            residual = np.append(residual, (sample.mean - implied.mean).to_numpy() / sd)
-        total += sample.n / fit.n_used * np.sqrt((residual**2).mean())
     return float(total)
 
 
@@ -273,3 +149,63 @@ def _gfi_incomplete(fit: Fit, group: int) -> float:
     miss = np.where(given, given - np.append(at.mu, at.sigma[part.i, part.j]), 0)
     weight = part.information(at.mu, at.sigma, expected=True)
     return 1 - miss @ weight @ miss / (given @ weight @ given)
+
+
+def scaled(fit: Fit) -> dict[str, float]:
+    """Scaled and robust fit measures by lavaan's names, "_" for "."."""
+    from scipy.special import chdtrc
+
+    chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
+    (base, base_df), c, out = baseline(fit), fit.scaling if df else 1.0, {}
+    if fit.estimator != "ML":
+        base_c = baseline_scaling(fit)
+        near = approximation(chisq, c * df, n, groups)
+        out = {
+            "chisq_scaled": chisq / c,
+            "df_scaled": df,
+            "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
+            "chisq_scaling_factor": fit.scaling,
+            "baseline_chisq_scaled": base / base_c,
+            "baseline_df_scaled": base_df,
+            "baseline_chisq_scaling_factor": base_c,
+            "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
+            "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
+            **{f"{name}_scaled": value for name, value in near.items()},
+        }
+    if fit.missing == "fiml":
+        (chisq, c), (base, base_c) = (
+            fiml_corrected(fit, fit.discrepancy(), fit.theta),
+            fiml_corrected(fit, *independence(fit)),
+        )
+    return out | corrected(chisq, df, base, base_df, n, groups, c, base_c)
+
+
+def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[float, float]:
+    """χ² that complete data would have given, and its scaling factor.
+
+    The moments are the saturated ones, whose larger sampling error the factor takes in (Zhang & Savalei 2022,
+    doi:10.1037/met0000445: their versions V3 with a robust estimator, V6 without).
+    """
+    from scipy.linalg import block_diag
+
+    observed, scattered, complete, delta, free = [], [], [], [], estimated(function.model)
+    x = np.isin(function.model.observed, function.model.fixed_x)
+    for group, (weight, part) in enumerate(zip(function.weight, fit.patterns, strict=True)):
+        own, s = function.mean[group], function.s[group]
+        kept = ~np.append(x, x[part.i] & x[part.j])
+        scores, square = part.units(part.scores(own, s)[:, kept]).to_numpy(), np.ix_(kept, kept)
+        observed.append(weight * part.information(own, s)[square])
+        scattered.append(weight * scores.T @ scores / part.n)
+        complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
+        delta.append(function.delta(theta, group)[np.ix_(free, kept)])
+    wm, jm, wc, slope = (
+        block_diag(*observed),
+        block_diag(*scattered),
+        block_diag(*complete),
+        np.hstack(delta),
+    )
+    inverse = inverted(wm)
+    rest = inverse - slope.T @ inverted(slope @ wm @ slope.T) @ slope
+    trace = np.trace(wc @ rest @ jm @ rest) if fit.estimator != "ML" else np.trace(wc @ rest)
+    chisq = function.n * Discrepancy(function.model, function.samples).value(theta)
+    return chisq, float(trace) / function.model.df if function.model.df else 1.0

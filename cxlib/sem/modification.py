@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from cxlib.sem.discrepancy import pseudo_inverted
+from cxlib.sem.discrepancy import Discrepancy, pseudo_inverted
 from cxlib.sem.model import COLUMNS, Model, scales
-
-if TYPE_CHECKING:
-    from cxlib.sem.discrepancy import Discrepancy
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.result import Fit
 
 
 def modification_indices(fit: Fit, ops: Sequence[str] = ("=~", "~~", "~")) -> pd.DataFrame:

@@ -16,11 +16,15 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import DataError
+from cxlib.core.words import Said, _, joined, listed, n_
 from cxlib.sem.discrepancy import Discrepancy, Moments, minimise
-from cxlib.sem.estimate import Fit, describe, present, tested
+from cxlib.sem.indices import approximation, corrected, incremental, srmr
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric, unchosen
 from cxlib.sem.responses import Responses, unit_variances
+from cxlib.sem.result import Fit, tested
+from cxlib.sem.samples import present
+from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
 
 __all__ = [
@@ -107,38 +111,37 @@ def fit_ordinal(
     """
     model = model if isinstance(model, Model) else parse(model)
     present([*model.observed, *([group] if group else [])], data.columns)
-    names, notes, labels = list(model.observed), [], ("",)
-    parts, where = [data[names]], [""]
+    names, labels = list(model.observed), ("",)
+    notes: list[Said] = []
+    parts = [data[names]]
     if group is not None:
         labels = tuple(str(level) for level in sorted(data[group].dropna().unique()))
         parts = [
             data.loc[data[group] == level, names] for level in sorted(data[group].dropna().unique())
         ]
-        where = [f" in group '{label}'" for label in labels]
         model = replicate(model, len(parts)) if model.n_groups == 1 else model
         _comparable(parts, labels, missing, model.means)
     if len(parts) != model.n_groups:
-        raise ModelError(f"The model has {model.n_groups} groups but the data have {len(parts)}.")
+        raise ModelError(
+            _(
+                "The model has {groups} groups but the data have {own}.",
+                groups=model.n_groups,
+                own=len(parts),
+            )
+        )
     unit = unit_variances(model)
     if start is not None and np.shape(start) != (model.npar,):
         raise ModelError(
-            f"start= has shape {np.shape(start)}, but the model has {model.npar} free numbers."
+            _(
+                "start= has shape {shape}, but the model has {free} free numbers.",
+                shape=str(np.shape(start)),
+                free=model.npar,
+            )
         )
     items = tuple(polychoric(part, missing) for part in parts)
-    for one, place, label in zip(items, where, labels, strict=True):
-        r, named = one.correlations, f" ({label})" if label else ""
-        if (perfect := np.argwhere(np.triu(np.abs(r.to_numpy()) >= BOUND - 1e-6, 1))).size:
-            pair = " and ".join(f"'{r.columns[i]}'" for i in perfect[0])
-            raise DataError(
-                f"The answers to {pair} are in perfect order{place} (polychoric correlation {BOUND} or beyond), so one "
-                "tells nothing that the other does not. Leave one out."
-            )
-        if (blind := one.gamma.columns[np.isnan(np.diag(one.gamma))]).size:
-            raise DataError(
-                f"{one.n} rows are too few{place}: they do not tell how uncertain {', '.join(blind)} is, by which WLSMV "
-                "weights. Use fewer categories or another estimator."
-            )
-        notes += [{lang: words + named for lang, words in note.items()} for note in one.warnings]
+    for one, label in zip(items, labels, strict=True):
+        _weighable(one, label)
+        notes += [_of(note, label) for note in one.warnings]
     function = Responses(model, items, unit)
     reduced = function.reduced()
     first = (
@@ -148,8 +151,10 @@ def fit_ordinal(
     )
     if not np.isfinite(reduced.value(first[function.rest])):
         raise ModelError(
-            "At the starting values no residual variances make the variances of the responses 1. Look for a "
-            "loading fixed at 0 or, if you gave start=, give another."
+            _(
+                "At the starting values no residual variances make the variances of the responses 1. Look for a loading "
+                "fixed at 0 or, if you gave start=, give another."
+            )
         )
     found, decrement = minimise(reduced, first[function.rest])
     theta = function.complete(found)
@@ -235,8 +240,6 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
     """
     from scipy.special import chdtrc
 
-    from cxlib.sem.measures import _srmr, approximation, incremental
-
     n, df, groups, p = fit.n_used, fit.df, fit.model.n_groups, len(fit.model.observed)
     null_df, size, function = groups * p * (p - 1) // 2, n - groups, fit.discrepancy()
     a, b = _scaled_shifted(
@@ -244,7 +247,7 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
     )
     null_a, null_b = _scaled_shifted(null_df, *function.traces())
     moments, null, gfi = 0, 0.0, 1.0
-    for one, given, (_, _, fitted) in zip(
+    for one, given, (_at, _sd, fitted) in zip(
         fit.polychorics, function.given, function.implied(fit.theta), strict=True
     ):
         spread, correlations = np.diag(one.gamma), one.correlations.to_numpy()[function.pairs]
@@ -275,7 +278,7 @@ def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
         "chisq_scaling_factor": 1 / a if df else np.nan,
         "chisq_shift": b if df else np.nan,
         **_robust(fit, function),
-        "srmr": _srmr(fit),
+        "srmr": srmr(fit.sample, fit.implied),
         "gfi": gfi,
         "agfi": 1 - moments / df * (1 - gfi) if df else 1.0,
     }
@@ -305,15 +308,13 @@ def _scaled_shifted(df: int, trace: float, square: float) -> tuple[float, float]
 
 def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     """Robust CFI, TLI and RMSEA (Savalei 2021)."""
-    from cxlib.sem.measures import corrected
-
     n, df, groups = fit.n_used, fit.df, fit.model.n_groups
     definite = not fit.model.means and all(np.linalg.eigvalsh(s)[0] > 1e-8 for s in function.s)
     chisq = n * Discrepancy.value(function, fit.theta) if definite else np.inf
     if not np.isfinite([chisq, fit.condition]).all():
         return corrected(*[np.nan] * 8)
     i, j = function.pairs
-    slopes, half, _ = function.solution(fit.theta)
+    slopes, half, _inverse = function.solution(fit.theta)
     maker = np.eye(len(slopes)) - slopes @ half
     spread, cut = function.times_gamma(maker.T), len(i)
     trace = 0.0
@@ -336,6 +337,37 @@ def _robust(fit: OrdinalFit, function: Responses) -> dict[str, float]:
     return corrected(chisq, df, null, null_df, n - groups, groups, c, null_c)
 
 
+def _of(note: Said, label: str) -> Said:
+    """A note with the group it is about, if there are groups."""
+    return _("{note} ({group})", note=note, group=label) if label else note
+
+
+def _weighable(items: Polychoric, label: str) -> None:
+    """Raise for items in perfect order, and where rows are too few to tell how uncertain a correlation is."""
+    r, place = items.correlations, _(" in group '{group}'", group=label) if label else ""
+    if (perfect := np.argwhere(np.triu(np.abs(r.to_numpy()) >= BOUND - 1e-6, 1))).size:
+        raise DataError(
+            _(
+                "The answers to '{a}' and '{b}' are in perfect order{place} (polychoric correlation {bound} or beyond), so "
+                "one tells nothing that the other does not. Leave one out.",
+                a=r.columns[perfect[0][0]],
+                b=r.columns[perfect[0][1]],
+                place=place,
+                bound=BOUND,
+            )
+        )
+    if (blind := items.gamma.columns[np.isnan(np.diag(items.gamma))]).size:
+        raise DataError(
+            _(
+                "{n} rows are too few{place}: they do not tell how uncertain {names} is, by which WLSMV weights. Use fewer "
+                "categories or another estimator.",
+                n=items.n,
+                place=place,
+                names=listed(blind),
+            )
+        )
+
+
 def _comparable(
     parts: Sequence[pd.DataFrame], labels: Sequence[str], missing: str, shared: bool
 ) -> None:
@@ -343,15 +375,30 @@ def _comparable(
     used = [part.dropna() if missing == "listwise" else part for part in parts]
     if gaps := unchosen(dict(zip(labels, used, strict=True))):
         label, item, answer = gaps[0]
-        more = f" There are {len(gaps) - 1} more such gaps." if len(gaps) > 1 else ""
         raise DataError(
-            f"Nobody in group '{label}' gave the answer {answer} to '{item}', which others gave, so the thresholds of the "
-            f"groups cannot be compared.{more} Merge that answer with the next one in all groups, leave the item or "
-            "the group out, or use estimator='MLR', which takes answers as numbers."
+            joined(
+                _(
+                    "Nobody in group '{group}' gave the answer {answer} to '{item}', which others gave, so the thresholds of "
+                    "the groups cannot be compared.",
+                    group=label,
+                    answer=str(answer),
+                    item=item,
+                ),
+                n_("There is {n} more such gap.", "There are {n} more such gaps.", len(gaps) - 1)
+                if len(gaps) > 1
+                else "",
+                _(
+                    "Merge that answer with the next one in all groups, leave the item or the group out, or use "
+                    "estimator='MLR', which takes answers as numbers."
+                ),
+            )
         )
     if shared and (two := [item for item in used[0] if used[0][item].nunique() == 2]):
         raise DataError(
-            f"Item '{two[0]}' has two categories: one threshold does not tell a shift of the response from a change of its "
-            "scale, so that steps above configural cannot be told apart (Wu & Estabrook 2016). Leave such items out "
-            "or use estimator='MLR'."
+            _(
+                "Item '{item}' has two categories: one threshold does not tell a shift of the response from a change of its "
+                "scale, so that steps above configural cannot be told apart (Wu & Estabrook 2016). Leave such items out or "
+                "use estimator='MLR'.",
+                item=two[0],
+            )
         )

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import EffectError
 from cxlib.core.syntax import ARROW, ModelSyntaxError, chains, spelled
-from cxlib.sem.estimate import Z95
+from cxlib.core.words import _, listed
 from cxlib.sem.model import Model
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
-    from cxlib.sem.resampling import Draws
-    from cxlib.study.schema import Study
+from cxlib.sem.resampling import Draws, intervals
+from cxlib.sem.result import Z95, Fit
 
 COLUMNS = [
     "effect",
@@ -73,23 +70,42 @@ def effect(model: Model, words: str, kind: str = "") -> Effect:
     for chain in found:
         if absent := [code for code in chain if code not in model.state]:
             raise EffectError(
-                f"The effect '{words}' names '{absent[0]}', which is not in the structure of the model. "
-                f"There are: {', '.join(model.state)}."
+                _(
+                    "The effect '{words}' names '{name}', which is not in the structure of the model. There are: {names}.",
+                    words=words,
+                    name=absent[0],
+                    names=listed(model.state),
+                )
             )
         if kind and len(chain) != 2:
             raise EffectError(
-                f"The effect '{words}' cannot be read. Write for kind '{kind}' its start and end: 'A -> C'."
+                _(
+                    "The effect '{words}' cannot be read. Write for kind '{kind}' its start and end: 'A -> C'.",
+                    words=words,
+                    kind=kind,
+                )
             )
         missing = [] if kind else [step for step in pairwise(chain) if step not in drawn]
         if missing:
             a, b = missing[0]
             raise EffectError(
-                f"The effect '{words}' needs the path '{b} ~ {a}', which the model does not have. Add it to "
-                f"the model, or ask for all effects of the pair: ('{chain[0]}', '{chain[-1]}')."
+                _(
+                    "The effect '{words}' needs the path '{b} ~ {a}', which the model does not have. Add it to the model, or "
+                    "ask for all effects of the pair: ('{start}', '{end}').",
+                    words=words,
+                    a=a,
+                    b=b,
+                    start=chain[0],
+                    end=chain[-1],
+                )
             )
         if kind and not between(model, *chain):
             raise EffectError(
-                f"The model has no way from '{chain[0]}' to '{chain[1]}'. Check the direction of the arrow."
+                _(
+                    "The model has no way from '{start}' to '{end}'. Check the direction of the arrow.",
+                    start=chain[0],
+                    end=chain[1],
+                )
             )
     return Effect(spelled(words), kind or ("direct" if len(found[0]) == 2 else "specific"), found)
 
@@ -103,7 +119,11 @@ def between(model: Model, start: str, end: str) -> list[Effect]:
     for code in (start, end):
         if code not in model.state:
             raise EffectError(
-                f"'{code}' is not in the structure of the model. There are: {', '.join(model.state)}."
+                _(
+                    "'{name}' is not in the structure of the model. There are: {names}.",
+                    name=code,
+                    names=listed(model.state),
+                )
             )
     drawn, unfinished = edges(model), [(start,)]
     out: list[Effect] = []
@@ -143,22 +163,6 @@ def predictors(model: Model) -> dict[str, list[str]]:
     return {
         outcome: list(dict.fromkeys(own["rhs"])) for outcome, own in rows.groupby("lhs", sort=False)
     }
-
-
-def label(name: str, study: Study, language: str) -> str:
-    """An effect in the reader's words; several constructs of one role at one place go by the name of the role."""
-    from cxlib.diagram.drawing import ROLE_WORDS
-
-    out = []
-    for codes in (
-        step.split(" + ") for step in name.split(ARROW)
-    ):  # a table's name of an effect or of a contrast
-        roles = {study.role(code) for code in codes if code in study.constructs}
-        if len(codes) > 2 and len(roles) == 1:
-            out.append(ROLE_WORDS[roles.pop()][language == "zh"])
-        else:
-            out.append(" + ".join(study.name(code, language) for code in codes))
-    return " → ".join(out)
 
 
 def values(
@@ -235,8 +239,6 @@ def inference(
     not stopped by the number of draws.  BCa: Efron (1987), doi:10.1080/01621459.1987.10478410.
     """
     from scipy.special import ndtr
-
-    from cxlib.sem.resampling import intervals
 
     estimate = statistic(fit.theta[None])[0]
     slope = statistic(fit.theta + 1e-30j * np.eye(len(fit.theta))).imag / 1e-30

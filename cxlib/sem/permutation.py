@@ -9,19 +9,20 @@ doi:10.1037/met0000152).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import ArgumentError
+from cxlib.core.words import _
 from cxlib.sem import kernel, lockstep
+from cxlib.sem.baseline import baseline
 from cxlib.sem.estimate import fit as fit_model
+from cxlib.sem.indices import cfi
 from cxlib.sem.invariance import carried
-from cxlib.sem.measures import baseline, cfi
 from cxlib.sem.model import Model, number
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.result import Fit
 
 
 class Permuted(NamedTuple):
@@ -56,7 +57,7 @@ def permutation(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the fits are not of complete rows.
 
     Notes
@@ -68,9 +69,14 @@ def permutation(
     names = list(last.model.observed)
     rows = data[data[[*names, group, *([cluster] if cluster else [])]].notna().all(axis=1)]
     if len(rows) != last.n_used or last.missing != "listwise":
-        raise ValueError(
-            f"The fits used {last.n_used} rows (missing='{last.missing}'), but {len(rows)} rows are complete. "
-            "A permutation test needs fits of complete rows, missing='listwise', to the same data."
+        raise ArgumentError(
+            _(
+                "The fits used {used} rows (missing='{missing}'), but {complete} rows are complete. A permutation test needs "
+                "fits of complete rows, missing='listwise', to the same data.",
+                used=last.n_used,
+                missing=last.missing,
+                complete=len(rows),
+            )
         )
     code = np.unique(rows[group], return_inverse=True)[1]
     labels = _shuffled(

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core.errors import DataError
+from cxlib.core.words import Said, _, listed
 
 CATEGORIES = 12
 """An item with more distinct answers is refused: its table is too sparse, and a normal-theory estimator fits."""
@@ -37,7 +38,7 @@ class Polychoric:
 
     correlations : items × items; thresholds : item, threshold (t1, t2, …), upper (the last category below
     it), est, se; gamma : n times the asymptotic covariance of thresholds (``x1|t1``) and correlations
-    (``x1~~x2``); n : rows used; n_pairs : items × items, rows behind each correlation; warnings : en and zh.
+    (``x1~~x2``); n : rows used; n_pairs : items × items, rows behind each correlation; warnings : sentences.
     """
 
     correlations: pd.DataFrame
@@ -45,7 +46,7 @@ class Polychoric:
     gamma: pd.DataFrame = field(repr=False)
     n: int
     n_pairs: pd.DataFrame = field(repr=False)
-    warnings: tuple[dict[str, str], ...] = ()
+    warnings: tuple[Said, ...] = ()
 
 
 def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric:
@@ -82,7 +83,11 @@ def polychoric(frame: pd.DataFrame, missing: Missing = "listwise") -> Polychoric
     if not together.all():
         one, other = names[a[together.argmin()]], names[b[together.argmin()]]
         raise DataError(
-            f"Nobody answered both '{one}' and '{other}', so their correlation is unknown. Leave one of them out."
+            _(
+                "Nobody answered both '{a}' and '{b}', so their correlation is unknown. Leave one of them out.",
+                a=one,
+                b=other,
+            )
         )
     known = answered.any(axis=2).sum(axis=0)
     below = np.cumsum(answered.sum(axis=0), axis=1)[:, :-1] / known[:, None]
@@ -174,81 +179,133 @@ def ordinal_alpha(frame: pd.DataFrame) -> float:
     return float(len(r) / (len(r) - 1) * (1 - len(r) / r.sum()))
 
 
-def _codes(
-    frame: pd.DataFrame, missing: str
-) -> tuple[np.ndarray, list[list], list[dict[str, str]]]:
+def _codes(frame: pd.DataFrame, missing: str) -> tuple[np.ndarray, list[list], list[Said]]:
     """Category numbers 0, 1, … (−1: missing) of the rows used, each item's categories, and notes."""
     if missing not in ("listwise", "pairwise"):
         raise DataError(
-            f"missing='{missing}' is not possible for ordinal items. Allowed: listwise, pairwise."
+            _(
+                "missing='{missing}' is not possible for ordinal items. Allowed: listwise, pairwise.",
+                missing=missing,
+            )
         )
     if frame.shape[1] < 2 or not frame.columns.is_unique:
         raise DataError(
-            f"Two or more columns with names of their own are needed; there are {list(frame.columns)}."
+            _(
+                "Two or more columns with names of their own are needed; there are {names}.",
+                names=str(list(frame.columns)),
+            )
         )
+    _ordered(frame)
+    kept = frame.notna().all(axis=1) if missing == "listwise" else frame.notna().any(axis=1)
+    used = frame[kept]
+    notes = _left_out(frame, used, missing)
+    codes, levels = np.empty(used.shape, dtype=np.intp), []
+    for at, (name, column) in enumerate(used.items()):
+        codes[:, at], found = pd.factorize(column, sort=True)
+        _informative(name, list(found), len(used))
+        levels.append(list(found))
+        if not isinstance(found, pd.CategoricalIndex):
+            notes += _unused(name, found.to_numpy(float))
+    return codes, levels, notes
+
+
+def _ordered(frame: pd.DataFrame) -> None:
+    """Raise for a column whose values are not ordered categories."""
     for name, column in frame.items():
         if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
             continue
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
             raise DataError(
-                f"Column '{name}' is {column.dtype}, so its categories have no order. Code them as numbers, or "
-                "make it an ordered categorical."
+                _(
+                    "Column '{name}' is {kind}, so its categories have no order. Code them as numbers, or make it an ordered "
+                    "categorical.",
+                    name=name,
+                    kind=str(column.dtype),
+                )
             )
         if np.isinf(column.to_numpy(float, na_value=np.nan)).any():
             raise DataError(
-                f"Column '{name}' has infinite values. Set them to missing or correct them."
+                _(
+                    "Column '{name}' has infinite values. Set them to missing or correct them.",
+                    name=name,
+                )
             )
-    kept = frame.notna().all(axis=1) if missing == "listwise" else frame.notna().any(axis=1)
-    used, notes = frame[kept], []
-    if dropped := int((~kept).sum()):
-        what, zh = ("a", "有") if missing == "listwise" else ("only", "全为")
+
+
+def _informative(name: object, found: list, n: int) -> None:
+    """Raise for an item with too few or too many categories."""
+    if len(found) < 2:
+        raise DataError(
+            _(
+                "Item '{name}' has only the answer {answer} in the {n} rows used, so it tells nothing. Leave it out.",
+                name=name,
+                answer=str(found[0]),
+                n=n,
+            )
+            if len(found)
+            else _(
+                "Item '{name}' has no answer in the {n} rows used, so it tells nothing. Leave it out.",
+                name=name,
+                n=n,
+            )
+        )
+    if len(found) > CATEGORIES:
+        raise DataError(
+            _(
+                "Item '{name}' has {n} distinct values; up to {most} are taken as categories. Use a normal-theory "
+                "estimator (estimator='MLR') for it, or group its values first.",
+                name=name,
+                n=len(found),
+                most=CATEGORIES,
+            )
+        )
+
+
+def _left_out(frame: pd.DataFrame, used: pd.DataFrame, missing: str) -> list[Said]:
+    """What was done with missing answers."""
+    notes: list[Said] = []
+    if dropped := len(frame) - len(used):
         notes.append(
-            {
-                "en": f"{dropped} of {len(frame)} rows have {what} missing value{'' if what == 'a' else 's'} in these items "
-                f"and were left out; {len(used)} were used.",
-                "zh": f"{len(frame)} 行中有 {dropped} 行在这些题目上{zh}缺失值，已剔除；使用 {len(used)} 行。",
-            }
+            _(
+                "{dropped} of {of} rows have a missing value in these items and were left out; {kept} were used.",
+                dropped=dropped,
+                of=len(frame),
+                kept=len(used),
+            )
+            if missing == "listwise"
+            else _(
+                "{dropped} of {of} rows have only missing values in these items and were left out; {kept} were used.",
+                dropped=dropped,
+                of=len(frame),
+                kept=len(used),
+            )
         )
     if missing == "pairwise" and (holes := int(used.isna().any(axis=1).sum())):
         notes.append(
-            {
-                "en": f"{holes} of {len(used)} rows have missing answers; each correlation rests on the rows that have "
-                "both (pairwise), which is unbiased only if answers are missing completely at random.",
-                "zh": f"{len(used)} 行中有 {holes} 行有缺失；每个相关系数使用两题都作答的行（成对删除）,"
-                "仅在完全随机缺失时无偏。",
-            }
+            _(
+                "{holes} of {of} rows have missing answers; each correlation rests on the rows that have both (pairwise), "
+                "which is unbiased only if answers are missing completely at random.",
+                holes=holes,
+                of=len(used),
+            )
         )
-    codes, levels = np.empty(used.shape, dtype=np.intp), []
-    for at, (name, column) in enumerate(used.items()):
-        codes[:, at], found = pd.factorize(column, sort=True)
-        if len(found) < 2:
-            said = f"only the answer {found[0]}" if len(found) else "no answer"
-            raise DataError(
-                f"Item '{name}' has {said} in the {len(used)} rows used, so it tells nothing. Leave it out."
-            )
-        if len(found) > CATEGORIES:
-            raise DataError(
-                f"Item '{name}' has {len(found)} distinct values; up to {CATEGORIES} are taken as categories. Use a "
-                "normal-theory estimator (estimator='MLR') for it, or group its values first."
-            )
-        levels.append(list(found))
-        if isinstance(found, pd.CategoricalIndex):
-            continue
-        whole = found.to_numpy(float)
-        unused = (
-            sorted(set(np.arange(whole[0], whole[-1])) - set(whole))
-            if (whole == whole.round()).all()
-            else []
+    return notes
+
+
+def _unused(name: object, whole: np.ndarray) -> list[Said]:
+    """What nobody chose between the lowest and the highest answer of an item that is coded in whole numbers."""
+    if (whole != whole.round()).any():
+        return []
+    unused = sorted(set(np.arange(whole[0], whole[-1])) - set(whole))
+    if not 0 < len(unused) < CATEGORIES:
+        return []
+    return [
+        _(
+            "Nobody used {answers} of item {name}; its thresholds lie between the categories in use.",
+            answers=listed(f"{value:g}" for value in unused),
+            name=name,
         )
-        if 0 < len(unused) < CATEGORIES:
-            gap = ", ".join(f"{value:g}" for value in unused)
-            notes.append(
-                {
-                    "en": f"Nobody used {gap} of item {name}; its thresholds lie between the categories in use.",
-                    "zh": f"题目 {name} 没有人选 {gap}；阈值只在实际使用的类别之间。",
-                }
-            )
-    return codes, levels, notes
+    ]
 
 
 def _filled(tables: np.ndarray) -> np.ndarray:
@@ -259,50 +316,44 @@ def _filled(tables: np.ndarray) -> np.ndarray:
     return out
 
 
-def _judge(
-    names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.ndarray
-) -> list[dict[str, str]]:
+def _judge(names: list[str], r: np.ndarray, corrected: np.ndarray, blind: np.ndarray) -> list[Said]:
     """What a reader must know before believing the correlations."""
     a, b = np.triu_indices(len(r), 1)
 
-    def named(chosen: np.ndarray) -> str:
-        return ", ".join(
-            f"{names[i]}–{names[j]}" for i, j in zip(a[chosen], b[chosen], strict=True)
-        )
+    def named(chosen: np.ndarray) -> Said:
+        return listed(f"{names[i]}–{names[j]}" for i, j in zip(a[chosen], b[chosen], strict=True))
 
-    notes = []
+    notes: list[Said] = []
     if corrected.any():
         notes.append(
-            {
-                "en": "Two-by-two tables with an empty cell got half a case in it, margins unchanged: "
-                f"{named(corrected)}. Their correlations depend on that.",
-                "zh": f"以下 2×2 表有空单元格，已在保持边际不变下加 0.5:{named(corrected)}；其相关系数取决于此修正。",
-            }
+            _(
+                "Two-by-two tables with an empty cell got half a case in it, margins unchanged: {pairs}. Their correlations "
+                "depend on that.",
+                pairs=named(corrected),
+            )
         )
     if (near := np.abs(r[a, b]) > 0.99).any():
         notes.append(
-            {
-                "en": f"Polychoric correlations beyond .99: {named(near)}. These items ask the same; keep one of each.",
-                "zh": f"多项相关超过 .99:{named(near)}。这些题目几乎等同，请各留其一。",
-            }
+            _(
+                "Polychoric correlations beyond .99: {pairs}. These items ask the same; keep one of each.",
+                pairs=named(near),
+            )
         )
     if blind.any():
         notes.append(
-            {
-                "en": f"Too few answers to tell how uncertain these correlations are: {named(blind)}. Their rows of gamma "
-                "are empty.",
-                "zh": f"作答太少，无法估计以下相关的不确定性：{named(blind)};gamma 中相应的行为空。",
-            }
+            _(
+                "Too few answers to tell how uncertain these correlations are: {pairs}. Their rows of gamma are empty.",
+                pairs=named(blind),
+            )
         )
     if (lowest := float(np.linalg.eigvalsh(r)[0])) <= 1e-8:
         notes.append(
-            {
-                "en": f"The polychoric correlation matrix is not positive definite (smallest eigenvalue {lowest:.3f}): the "
-                "pairs were estimated one by one and contradict each other, as happens with few rows or sparse "
-                "categories. What needs its inverse is left out.",
-                "zh": f"多项相关矩阵非正定(最小特征值 {lowest:.3f})：各对相关是分别估计的，彼此矛盾，"
-                "常见于样本少或类别稀疏；需要逆矩阵的指标从略。",
-            }
+            _(
+                "The polychoric correlation matrix is not positive definite (smallest eigenvalue {lowest:.3f}): the pairs were "
+                "estimated one by one and contradict each other, as happens with few rows or sparse categories. What needs "
+                "its inverse is left out.",
+                lowest=lowest,
+            )
         )
     return notes
 
@@ -390,7 +441,7 @@ def _influence(
     absent = codes < 0
     thresholds = margin[np.arange(p), codes]
     thresholds[absent] = 0
-    probable, slope, _ = _probable(tau[a], tau[b], rho)
+    probable, slope, _curve = _probable(tau[a], tau[b], rho)
     ratio = slope / probable
     pull = tables * ratio / probable
     across = np.zeros((len(rho), p, tau.shape[1]))

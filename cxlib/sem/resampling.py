@@ -14,10 +14,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import ArgumentError
+from cxlib.core.words import _
 from cxlib.sem import kernel, lockstep
 from cxlib.sem.discrepancy import inverted
-from cxlib.sem.estimate import Fit
 from cxlib.sem.model import Model
+from cxlib.sem.result import Fit
 
 BLOCK, LANES = 4096, 256
 """Units and draws whose counts exist at one time."""
@@ -144,7 +146,7 @@ def bootstrap(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the data are not those of the fit, or clusters cross strata.
 
     Notes
@@ -153,12 +155,18 @@ def bootstrap(
     R: ``bootstrapLavaan(fit, R = draws, type = "ordinary")``.
     """
     if scheme not in ("multinomial", "poisson"):
-        raise ValueError(
-            f"scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'."
+        raise ArgumentError(
+            _(
+                "scheme='{scheme}' is not a way to resample. Use 'multinomial' or 'poisson'.",
+                scheme=scheme,
+            )
         )
     if draws < 1:
-        raise ValueError(
-            f"draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more."
+        raise ArgumentError(
+            _(
+                "draws={draws} is no number of resamples. Give at least 1; intervals need 1,000 or more.",
+                draws=draws,
+            )
         )
     rows = _rows(data, fit, group, cluster, strata)
     sums = tuple(np.zeros((draws, 1 + p + p * (p + 1) // 2)) for p in map(len, rows.centre))
@@ -232,7 +240,7 @@ def intervals(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         Unknown kind, or "bca" without `jack`.
 
     Notes
@@ -245,10 +253,14 @@ def intervals(
     from scipy.special import ndtr, ndtri
 
     if kind not in ("bca", "percentile"):
-        raise ValueError(f"kind='{kind}' is not an interval. Use 'bca' or 'percentile'.")
+        raise ArgumentError(
+            _("kind='{kind}' is not an interval. Use 'bca' or 'percentile'.", kind=kind)
+        )
     if kind == "bca" and jack is None:
-        raise ValueError(
-            "kind='bca' needs jack=, the leave-one-out values. Use jackknife(), or kind='percentile'."
+        raise ArgumentError(
+            _(
+                "kind='bca' needs jack=, the leave-one-out values. Use jackknife(), or kind='percentile'."
+            )
         )
     tail = np.array([(1 - level) / 2, (1 + level) / 2])
     draws = draws[np.isfinite(draws).all(axis=1)]
@@ -330,24 +342,34 @@ def _rows(
 ) -> _Rows:
     """The rows of the fit as units that can be drawn."""
     if fit.estimator == "WLSMV":
-        raise ValueError(
-            "Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust standard "
-            "errors, or fit with estimator='ML' or 'MLR'."
+        raise ArgumentError(
+            _(
+                "Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust "
+                "standard errors, or fit with estimator='ML' or 'MLR'."
+            )
         )
     model, several = fit.model, fit.model.n_groups > 1
     if several != (group is not None):
-        raise ValueError(
-            f"The fit has {model.n_groups} group(s) but group={group!r}. "
-            + ("Name the column of its groups." if several else "Leave group= out.")
+        raise ArgumentError(
+            _(
+                "The fit has {n} groups but group= is empty. Name the column of its groups.",
+                n=model.n_groups,
+            )
+            if several
+            else _("The fit has one group but group='{group}'. Leave group= out.", group=group)
         )
     used = data[
         data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)
     ]
     if len(used) != fit.n_used:
-        raise ValueError(
-            f"The fit used {fit.n_used} rows but data= has {len(used)} without missing values in the model's "
-            "variables, group, cluster and strata. Give the same rows to both, each with its cluster; incomplete "
-            "rows (missing='fiml') cannot be resampled here."
+        raise ArgumentError(
+            _(
+                "The fit used {used} rows but data= has {complete} without missing values in the model's variables, group, "
+                "cluster and strata. Give the same rows to both, each with its cluster; incomplete rows (missing='fiml') "
+                "cannot be resampled here.",
+                used=fit.n_used,
+                complete=len(used),
+            )
         )
     level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
@@ -356,8 +378,12 @@ def _rows(
     )
     crossing = keys.groupby("unit").nunique().gt(1).any()
     if crossing["strata"]:
-        raise ValueError(
-            f"Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters."
+        raise ArgumentError(
+            _(
+                "Some clusters of '{cluster}' lie in several strata of '{strata}'. A stratum must hold whole clusters.",
+                cluster=cluster,
+                strata=strata,
+            )
         )
     names = ["strata"] if crossing["group"] else ["group", "strata"]
     stratum = keys.drop_duplicates("unit").sort_values("unit").groupby(names).ngroup().to_numpy()

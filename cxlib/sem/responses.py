@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cxlib.core.words import _
 from cxlib.sem.discrepancy import Discrepancy, Moments, Point, Within, differentiate
 from cxlib.sem.model import Model, ModelError
 from cxlib.sem.polychorics import Polychoric
@@ -202,7 +203,7 @@ class Responses(Discrepancy):
     def slopes(self, theta: np.ndarray) -> np.ndarray:
         """Δ, the derivatives of the fitted thresholds and correlations of all groups by the parameters, thresholds last."""
         k, (i, j), out = len(self.rest), self.pairs, []
-        for g, (_, sd, fitted) in enumerate(self.implied(theta)):
+        for g, (_at, sd, fitted) in enumerate(self.implied(theta)):
             sigma, mu = self.jacobian(theta, g)
             item, part = self.item[g], np.zeros((len(fitted), self.count))
             relative = np.diagonal(sigma, axis1=1, axis2=2) / sd**2 / 2
@@ -239,7 +240,7 @@ class Responses(Discrepancy):
 
     def sandwich(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(Δ'WΔ)⁻¹, and the covariance of the parameters times n."""
-        _, half, inverse = self.solution(theta)
+        _slopes, half, inverse = self.solution(theta)
         return inverse, half @ self.times_gamma(half.T)
 
     def traces(self, theta: np.ndarray | None = None) -> tuple[float, float]:
@@ -252,7 +253,7 @@ class Responses(Discrepancy):
         first, second = sum(map(len, parts)), sum(float((part * part.T).sum()) for part in weighted)
         if theta is None:
             return first, second
-        slopes, half, _ = self.solution(theta)
+        slopes, half, _inverse = self.solution(theta)
         flow = self.times_gamma(self.weights[:, None] * slopes)
         twice, inner = self.times_gamma(self.weights[:, None] * flow), half @ flow
         return first - np.trace(inner), second - 2 * np.trace(half @ twice) + float(
@@ -264,15 +265,18 @@ def unit_variances(model: Model) -> np.ndarray:
     """What makes the variance of a response 1: a row each with group, item, and row of the table of a free number."""
     if model.means and model.n_groups == 1:
         raise ModelError(
-            "estimator='WLSMV' of one group is for models without '~ 1' lines: the responses behind ordinal "
-            "items have mean 0, and thresholds instead of intercepts. Leave them out, or use estimator='MLR'."
+            _(
+                "estimator='WLSMV' of one group is for models without '~ 1' lines: the responses behind ordinal items have "
+                "mean 0, and thresholds instead of intercepts. Leave them out, or use estimator='MLR'."
+            )
         )
     if model.fixed_x:
-        name = model.fixed_x[0]
         raise ModelError(
-            f"'{name}' is an observed predictor, which is not an ordinal item unless you say so. If it is one, "
-            f"write '{name} ~~ {name}' and its covariances with the other predictors; else use "
-            "estimator='MLR'."
+            _(
+                "'{name}' is an observed predictor, which is not an ordinal item unless you say so. If it is one, write "
+                "'{name} ~~ {name}' and its covariances with the other predictors; else use estimator='MLR'.",
+                name=model.fixed_x[0],
+            )
         )
     found, pairs = [], model.n_groups * len(model.observed) * (len(model.observed) - 1) // 2
     for group in range(1 if model.means else model.n_groups):
@@ -292,13 +296,20 @@ def unit_variances(model: Model) -> np.ndarray:
                 len(alike) > 1 and not (model.means and len(alike.drop_duplicates()) == 1)
             ):
                 raise ModelError(
-                    f"The model fixes or labels the variance of '{name}'. Of an ordinal item it is not a parameter: "
-                    "the response has variance 1, its residual what is left. Remove that line."
+                    _(
+                        "The model fixes or labels the variance of '{name}'. Of an ordinal item it is not a parameter: the "
+                        "response has variance 1, its residual what is left. Remove that line.",
+                        name=name,
+                    )
                 )
             found.append((group, position, row["at"]))
     if not model.means and not 0 < model.npar - len(found) <= pairs:
         raise ModelError(
-            f"The model has {model.npar - len(found)} free numbers for {pairs} correlations; between 1 and {pairs} "
-            "are possible. Remove paths or covariances, or free some."
+            _(
+                "The model has {free} free numbers for {pairs} correlations; between 1 and {pairs} are possible. Remove paths "
+                "or covariances, or free some.",
+                free=model.npar - len(found),
+                pairs=pairs,
+            )
         )
     return np.array(found)

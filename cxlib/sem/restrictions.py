@@ -8,16 +8,13 @@ F is minimised within the restriction.  It is the optimum of the restricted mode
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Within, definite, inverted, minimise
+from cxlib.sem.result import Fit
 from cxlib.sem.robust import sandwich
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
 
 STEPS = 40
 

@@ -13,19 +13,17 @@ groups as another one in each; here its scores are summed over the groups too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from cxlib.core.errors import ArgumentError
+from cxlib.core.words import Said, _
 from cxlib.sem.discrepancy import Discrepancy, definite, inverted, unit_diagonal
-from cxlib.sem.fiml import FullInformation, Patterns
-from cxlib.sem.model import Model, parse, replicate
-
-if TYPE_CHECKING:
-    from cxlib.sem.estimate import Fit
+from cxlib.sem.fiml import FullInformation, Patterns, count_clusters
+from cxlib.sem.model import Model
+from cxlib.sem.result import Fit
 
 FEWEST_CLUSTERS = 30
 """Sandwich standard errors of fewer clusters are too small (Cameron, Gelbach & Miller 2008, doi:10.1162/rest.90.3.414)."""
@@ -33,9 +31,9 @@ FEWEST_CLUSTERS = 30
 
 def inference(
     function: Discrepancy, theta: np.ndarray, patterns: Sequence[Patterns], estimator: str
-) -> tuple[np.ndarray, float, list[dict[str, str]]]:
+) -> tuple[np.ndarray, float, list[Said]]:
     """Covariance of the estimates (NaN if there is none), scaling factor of χ² (NaN for "ML"), and what is wrong with them."""
-    notes: list[dict[str, str]] = []
+    notes: list[Said] = []
     bread = information(function, theta, estimator)
     if not definite(bread):
         return np.full_like(bread, np.nan), np.nan, notes
@@ -47,38 +45,47 @@ def inference(
     scaling = trace / df if df and trace > 0 else np.nan
     if df and trace <= 0:
         notes.append(
-            {
-                "en": f"The scaling factor of χ² is negative ({trace / df:.3f}): there is no scaled test.",
-                "zh": f"χ² 的校正系数为负（{trace / df:.3f}）：无法给出校正检验。",
-            }
+            _(
+                "The scaling factor of χ² is negative ({factor:.3f}): there is no scaled test.",
+                factor=trace / df,
+            )
         )
-    units, kind = (
-        (function.n, ("rows", "行"))
-        if patterns[0].cluster is None
-        else (count_clusters(patterns), ("clusters", "个群"))
-    )
-    if units <= len(theta):
-        notes.append(
-            {
-                "en": f"{units} {kind[0]} are too few for robust standard errors of {len(theta)} free numbers: their "
-                "covariance matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
-                "zh": f"{units} {kind[1]}不足以支持 {len(theta)} 个自由参数的稳健标准误（协方差矩阵奇异）；"
-                "各标准误只是粗略的，校正检验不足为凭。",
-            }
-        )
-    elif units < FEWEST_CLUSTERS and kind[0] == "clusters":
-        notes.append(
-            {
-                "en": f"Standard errors of only {units} clusters tend to be too small; they need about {FEWEST_CLUSTERS}.",
-                "zh": f"只有 {units} 个群，标准误往往偏小；约需 {FEWEST_CLUSTERS} 个群。",
-            }
-        )
+    notes += _few(patterns, function.n, len(theta))
     return inverse @ meat @ inverse / function.n, scaling, notes
 
 
-def count_clusters(patterns: Sequence[Patterns]) -> int:
-    """Number of clusters, one that crosses groups counted once."""
-    return len(np.unique(np.concatenate([part.cluster for part in patterns])))
+def _few(patterns: Sequence[Patterns], rows: int, free: int) -> list[Said]:
+    """What is to be said of sandwich standard errors that rest on few rows or clusters."""
+    if patterns[0].cluster is None:
+        if rows > free:
+            return []
+        return [
+            _(
+                "{rows} rows are too few for robust standard errors of {free} free numbers: their covariance matrix is "
+                "singular. Each of them is rough, and the scaled test should not be relied on.",
+                rows=rows,
+                free=free,
+            )
+        ]
+    clusters = count_clusters(patterns)
+    if clusters <= free:
+        return [
+            _(
+                "{clusters} clusters are too few for robust standard errors of {free} free numbers: their covariance "
+                "matrix is singular. Each of them is rough, and the scaled test should not be relied on.",
+                clusters=clusters,
+                free=free,
+            )
+        ]
+    if clusters < FEWEST_CLUSTERS:
+        return [
+            _(
+                "Standard errors of only {clusters} clusters tend to be too small; they need about {least}.",
+                clusters=clusters,
+                least=FEWEST_CLUSTERS,
+            )
+        ]
+    return []
 
 
 def information(function: Discrepancy, theta: np.ndarray, estimator: str) -> np.ndarray:
@@ -131,105 +138,6 @@ def _means(function: Discrepancy, group: int) -> np.ndarray:
     return function.samples[group].mean[list(function.model.observed)].to_numpy(float)
 
 
-def independence(fit: Fit) -> tuple[Discrepancy, np.ndarray]:
-    """The baseline model, in which only observed predictors covary, and its estimates."""
-    model = parse(
-        "\n".join(
-            [
-                *(f"{name} ~~ {name}" for name in fit.model.observed),
-                *(f"{a} ~~ {b}" for a, b in combinations(fit.model.fixed_x, 2)),
-            ]
-        ),
-        fit.model.means,
-    )
-    model = replace(
-        model, table=model.table.assign(exo=model.table["lhs"].isin(fit.model.fixed_x).astype(int))
-    )
-    model = replicate(model, fit.model.n_groups) if fit.model.n_groups > 1 else model
-    theta, names = np.zeros(model.npar), list(model.observed)
-    for row in model.table.itertuples():
-        values, cov = fit.patterns[row.group].values, fit.sample[row.group].cov
-        column = values[:, names.index(row.lhs)]
-        theta[row.free - 1] = (
-            np.nanmean(column)
-            if row.op == "~1"
-            else np.nanvar(column)
-            if row.lhs == row.rhs
-            else cov.loc[row.lhs, row.rhs]
-        )
-    return fit.discrepancy(model), theta
-
-
-def _baseline_scaling(fit: Fit) -> float:
-    """Scaling factor of the baseline's χ², of imputed copies their mean."""
-    if fit.imputed:
-        return float(np.mean([_baseline_scaling(copy) for copy in fit.imputed]))
-    null, at = independence(fit)
-    return inference(null, at, fit.patterns, fit.estimator)[1]
-
-
-def fiml_corrected(fit: Fit, function: Discrepancy, theta: np.ndarray) -> tuple[float, float]:
-    """χ² that complete data would have given, and its scaling factor.
-
-    The moments are the saturated ones, whose larger sampling error the factor takes in (Zhang & Savalei 2022,
-    doi:10.1037/met0000445: their versions V3 with a robust estimator, V6 without).
-    """
-    from scipy.linalg import block_diag
-
-    observed, scattered, complete, delta, free = [], [], [], [], _estimated(function.model)
-    x = np.isin(function.model.observed, function.model.fixed_x)
-    for group, (weight, part) in enumerate(zip(function.weight, fit.patterns, strict=True)):
-        own, s = function.mean[group], function.s[group]
-        kept = ~np.append(x, x[part.i] & x[part.j])
-        scores, square = part.units(part.scores(own, s)[:, kept]).to_numpy(), np.ix_(kept, kept)
-        observed.append(weight * part.information(own, s)[square])
-        scattered.append(weight * scores.T @ scores / part.n)
-        complete.append(weight * Patterns(own[None]).information(own, s, expected=True)[square])
-        delta.append(function.delta(theta, group)[np.ix_(free, kept)])
-    wm, jm, wc, slope = (
-        block_diag(*observed),
-        block_diag(*scattered),
-        block_diag(*complete),
-        np.hstack(delta),
-    )
-    inverse = inverted(wm)
-    rest = inverse - slope.T @ inverted(slope @ wm @ slope.T) @ slope
-    trace = np.trace(wc @ rest @ jm @ rest) if fit.estimator != "ML" else np.trace(wc @ rest)
-    chisq = function.n * Discrepancy(function.model, function.samples).value(theta)
-    return chisq, float(trace) / function.model.df if function.model.df else 1.0
-
-
-def measures(fit: Fit) -> dict[str, float]:
-    """Scaled and robust fit measures by lavaan's names, "_" for "."."""
-    from scipy.special import chdtrc
-
-    from cxlib.sem.measures import approximation, baseline, cfi, corrected, tli
-
-    chisq, df, n, groups = fit.chisq, fit.df, fit.n_used, fit.model.n_groups
-    (base, base_df), c, out = baseline(fit), fit.scaling if df else 1.0, {}
-    if fit.estimator != "ML":
-        base_c = _baseline_scaling(fit)
-        near = approximation(chisq, c * df, n, groups)
-        out = {
-            "chisq_scaled": chisq / c,
-            "df_scaled": df,
-            "pvalue_scaled": chdtrc(df, chisq / c) if df else np.nan,
-            "chisq_scaling_factor": fit.scaling,
-            "baseline_chisq_scaled": base / base_c,
-            "baseline_df_scaled": base_df,
-            "baseline_chisq_scaling_factor": base_c,
-            "cfi_scaled": cfi(chisq / c, df, base / base_c, base_df),
-            "tli_scaled": tli(chisq / c, df, base / base_c, base_df),
-            **{f"{name}_scaled": value for name, value in near.items()},
-        }
-    if fit.missing == "fiml":
-        (chisq, c), (base, base_c) = (
-            fiml_corrected(fit, fit.discrepancy(), fit.theta),
-            fiml_corrected(fit, *independence(fit)),
-        )
-    return out | corrected(chisq, df, base, base_df, n, groups, c, base_c)
-
-
 def difference(
     small: Fit,
     large: Fit,
@@ -248,7 +156,7 @@ def difference(
 
     Raises
     ------
-    ValueError
+    ArgumentError
         If the fits differ in rows, variables, estimator or cluster, or `small` has not more degrees of freedom.
 
     Notes
@@ -269,10 +177,18 @@ def difference(
         and small.groups == large.groups
     )
     if not alike or small.df <= large.df:
-        raise ValueError(
-            f"The models are not comparable: n {small.n_used} and {large.n_used}, df {small.df} and {large.df}, "
-            f"{small.estimator} and {large.estimator}. Give first the model with more degrees of freedom, then "
-            "the one it restricts, fitted to the same variables and rows by the same estimator with the same cluster, and not imputed."
+        raise ArgumentError(
+            _(
+                "The models are not comparable: n {n} and {other_n}, df {df} and {other_df}, {estimator} and "
+                "{other_estimator}. Give first the model with more degrees of freedom, then the one it restricts, fitted to "
+                "the same variables and rows by the same estimator with the same cluster, and not imputed.",
+                n=small.n_used,
+                other_n=large.n_used,
+                df=small.df,
+                other_df=large.df,
+                estimator=small.estimator,
+                other_estimator=large.estimator,
+            )
         )
     from scipy.special import chdtrc
 
@@ -283,8 +199,11 @@ def difference(
         scaling = (small.df * small.scaling - (large.df * large.scaling if large.df else 0.0)) / df
         method = method if scaling > 0 else "satorra.2000"
     elif method not in ("satorra.bentler.2001", "satorra.2000"):
-        raise ValueError(
-            f"method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'."
+        raise ArgumentError(
+            _(
+                "method='{method}' is not known. Use 'satorra.bentler.2001' or 'satorra.2000'.",
+                method=method,
+            )
         )
     if method == "satorra.2000" or small.estimator == "WLSMV":
         method = "satorra.2000"
@@ -322,7 +241,7 @@ def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
             (wide.slopes(large.theta), narrow.slopes(small.theta)[order]),
         )
     else:
-        inverse, spread = sandwich(large, _estimated(large.model))
+        inverse, spread = sandwich(large, estimated(large.model))
         unit = np.tile(_moment_units(large), large.model.n_groups)
         slopes = [
             (
@@ -333,7 +252,7 @@ def _satorra_2000(small: Fit, large: Fit) -> np.ndarray:
                     ]
                 )
                 * unit
-            )[_estimated(fit.model)].T
+            )[estimated(fit.model)].T
             for fit in (large, small)
         ]
     (inverse, se), narrow = (
@@ -368,6 +287,6 @@ def sandwich(fit: Fit, free: np.ndarray | slice = slice(None)) -> tuple[np.ndarr
     return inverse, inverse @ meat[free][:, free] @ inverse
 
 
-def _estimated(model: Model) -> np.ndarray:
+def estimated(model: Model) -> np.ndarray:
     """Positions of the free numbers that are not moments of observed predictors."""
     return np.setdiff1d(np.arange(model.npar), model.table.loc[model.table["exo"] == 1, "free"] - 1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cxlib.core.words import _
 from cxlib.sem.discrepancy import Moments
 from cxlib.sem.model import Model, ModelError
 
@@ -26,7 +27,7 @@ def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
     for group, sample in enumerate(samples):
         s = sample.cov.to_numpy()
         loadings = {name: [] for name in model.latent}
-        for g, a, op, b, _, value, _ in rows:
+        for g, a, op, b, _free, value, _exo in rows:
             if g == group and op == "=~":
                 loadings[a].append((b, value))
 
@@ -36,7 +37,10 @@ def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
                 return number[name], float(np.sqrt(s[number[name], number[name]]))
             if name in seen:
                 raise ModelError(
-                    f"'{name}' is, through others, an indicator of itself. Remove one of these '=~'."
+                    _(
+                        "'{name}' is, through others, an indicator of itself. Remove one of these '=~'.",
+                        name=name,
+                    )
                 )
             fixed = [
                 loading
@@ -47,7 +51,7 @@ def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
             marker, size = unit(first, (*seen, name))
             return marker, size / abs(value) if fixed else 2.0
 
-        for g, a, op, b, free, _, exo in rows:
+        for g, a, op, b, free, _value, exo in rows:
             if g != group or not free:
                 continue
             if op == "=~":

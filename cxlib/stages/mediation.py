@@ -17,6 +17,7 @@ from cxlib.core.errors import EffectError
 from cxlib.core.result import Result, Text, relied
 from cxlib.core.syntax import rivals, without
 from cxlib.core.words import number, plural
+from cxlib.diagram import forests
 from cxlib.sem.paths import (
     ARROW,
     COLUMNS,
@@ -25,10 +26,10 @@ from cxlib.sem.paths import (
     edges,
     effect,
     inference,
-    label,
     predictors,
     values,
 )
+from cxlib.study.names import named_effect
 from cxlib.study.schema import Study
 
 if TYPE_CHECKING:
@@ -482,12 +483,12 @@ def plot_effects(
         "total": (" (total)", "（总）"),
     }
     labels = [
-        label(row.effect, study, language) + words.get(row.kind, ("", ""))[language == "zh"]
+        named_effect(study, row.effect)[language] + words.get(row.kind, ("", ""))[language == "zh"]
         for row in table.itertuples()
     ]
     room = max((len(text) for text in labels), default=0) * (0.15 if language == "zh" else 0.075)
     figure, axes = pyplot.subplots(figsize=(4.8 + room, 1.0 + 0.34 * len(table)))
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             place=range(len(table)),
@@ -560,7 +561,7 @@ def plot_distributions(
         axes.axvline(row.est, color=theme.INK, linewidth=1.2)
         axes.axvline(0, color=theme.MUTED, linewidth=1, linestyle="--")
         axes.set_title(
-            theme.fold(label(row.effect, study, language), 34),
+            theme.fold(named_effect(study, row.effect)[language], 34),
             fontsize=9,
             linespacing=theme.LEADING,
         )
@@ -714,9 +715,9 @@ def _said(table: pd.DataFrame, study: Study) -> Text:
     limits = f"[{number(top['ci_low'])}, {number(top['ci_high'])}]"
     return {
         "en": f"The 95% interval leaves out zero in {sure} of {plural(len(best), 'specific indirect effect')}. The "
-        f"largest runs {label(top['effect'], study, 'en')}: {number(top['est'])} {limits}, standardised "
+        f"largest runs {named_effect(study, top['effect'])['en']}: {number(top['est'])} {limits}, standardised "
         f"{number(top['std'], 2)}.",
-        "zh": f"{len(best)} 个特定间接效应中有 {sure} 个的 95% 区间不含零。最大的是{label(top['effect'], study, 'zh')}："
+        "zh": f"{len(best)} 个特定间接效应中有 {sure} 个的 95% 区间不含零。最大的是{named_effect(study, top['effect'])['zh']}："
         f"{number(top['est'])} {limits}，标准化为 {number(top['std'], 2)}。",
     }
 

@@ -5,7 +5,7 @@ The coefficients of one scale are in :mod:`cxlib.statistics.consistency` and can
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,24 +13,29 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
-from cxlib.core.errors import Impossible
-from cxlib.core.result import Result
-from cxlib.core.words import number, plural
+from cxlib.core.absent import reason
+from cxlib.core.errors import DataError, Impossible
+from cxlib.core.result import Result, Text, makes
+from cxlib.core.words import Sentence, _, joined, n_, number
 from cxlib.diagram import forests
 from cxlib.statistics.consistency import (
     ENOUGH,
+    Kind,
+    Measured,
+    Note,
     alpha,
     complete_rows,
     item_statistics,
+    omega_hierarchical,
     omega_total,
     resampled,
     split_half,
 )
 
 if TYPE_CHECKING:
-    from cxlib.study.schema import Study
+    from matplotlib.figure import Figure
 
-    Words = dict[str, str]
+    from cxlib.study.schema import Study
 
 __all__ = [
     "alpha",
@@ -47,8 +52,85 @@ __all__ = [
 ]
 WEAK = 0.30
 """A corrected item-total correlation below this is called weak (Nunnally and Bernstein 1994): a rule of thumb."""
+Part = Callable[[pd.DataFrame], tuple[pd.DataFrame, Sequence[Text]]]
+"""A coefficient of the complete rows of one scale: its table, and what must be said of it."""
+TOLD: dict[Kind, Callable[..., Sentence]] = {
+    "missing": lambda left_out, rows, used: _(
+        "{left_out} of {rows} rows have a missing answer and were left out; {used} were used.",
+        left_out=left_out,
+        rows=rows,
+        used=used,
+    ),
+    "near": lambda pairs: _(
+        "Nearly the same answers (r above .95, a convention): {pairs}. If they ask the same, alpha is too high.",
+        pairs=[f"{a} – {b}" for a, b in pairs],
+    ),
+    "identical": lambda pairs: _(
+        "Identical in every row: {pairs}. Perhaps a column was copied; alpha is then too high.",
+        pairs=[f"{a} = {b}" for a, b in pairs],
+    ),
+    "lambda6": lambda: _(
+        "Guttman's λ6 is not estimable: some item is a combination of the others."
+    ),
+    "alpha_std": lambda: _(
+        "alpha_std is not estimable: the sum of the standardised items does not vary."
+    ),
+    "resamples": lambda lost, drawn: _(
+        "In {lost} of {drawn} resamples the sum does not vary; they were left out.",
+        lost=lost,
+        drawn=drawn,
+    ),
+    "low": lambda alpha: _(
+        "Alpha is {alpha}, below .70: a convention (Nunnally 1978), not a test.",
+        alpha=number(alpha, 2),
+    ),
+    "omega_singular": lambda: _(
+        "Omega is not estimable: the one-factor model cannot be fitted, as some item is a combination of the others."
+    ),
+    "omega_not_converged": lambda: _(
+        "Omega is not estimable: the one-factor model did not converge."
+    ),
+    "omega_improper": lambda: _(
+        "Omega rests on an improper one-factor solution (a negative variance); do not rely on it."
+    ),
+    "halves": lambda: _(
+        "Split-half reliability is not estimable: in some split a half does not vary, or the halves are opposite. "
+        "Perhaps an item is not reverse-coded."
+    ),
+    "two_items": lambda: _("With two items there is no alpha if one is dropped."),
+    "rest": lambda items: _(
+        "r_drop and alpha_if_dropped of {items} are not estimable: the sum of the others does not vary.",
+        items=items,
+    ),
+    "against": lambda item, r: _(
+        "{item} goes against its scale (r = {r}): perhaps it is not reverse-coded.",
+        item=item,
+        r=number(r, 2),
+    ),
+    "rises": lambda item, before, after: _(
+        "Without {item} alpha rises from {before} to {after}; read its wording before dropping it.",
+        item=item,
+        before=number(before, 2),
+        after=number(after, 2),
+    ),
+}
+"""What the notes of :mod:`cxlib.statistics.consistency` say."""
 
 
+def told(note: Note) -> Sentence:
+    """A note in words."""
+    return TOLD[note.kind](**note.values)
+
+
+def _spoken(measured: Measured) -> tuple[pd.DataFrame, list[Text]]:
+    return measured.table, [told(note) for note in measured.notes]
+
+
+@makes(
+    "reliability",
+    "construct items n alpha alpha_low alpha_high alpha_std omega split_half mean_r lambda6",
+    more="alpha_boot_low alpha_boot_high",
+)
 def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | None = None) -> Result:
     """Reliability of every scale of a study.
 
@@ -71,16 +153,16 @@ def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | Non
 
     Raises
     ------
-    ValueError
+    DataError
         An item the data do not have.
     """
     data, times = data.reset_index(drop=True), None if rng is None else resampled(len(data), rng)
     table, used, warnings = _each(
         data,
         study,
-        lambda rows: alpha(rows, None if times is None else times[rows.index]),
-        lambda rows: split_half(rows, rng),
-        omega_total,
+        lambda rows: _spoken(alpha(rows, None if times is None else times[rows.index])),
+        lambda rows: _spoken(split_half(rows, rng)),
+        lambda rows: _spoken(omega_total(rows)),
     )
     table = table.reindex(
         columns=[
@@ -98,38 +180,42 @@ def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | Non
             *([] if times is None else ["alpha_boot_low", "alpha_boot_high"]),
         ]
     )
-    known = table.dropna(subset="alpha").sort_values("alpha")
-    text = {
-        "en": "No scale has an estimable reliability; the warnings say why.",
-        "zh": "没有量表可以估计信度，原因见警告。",
-    }
-    if len(known):
-        reach, ends = (
-            int((known["alpha"] >= ENOUGH[0]).sum()),
-            list(known.iloc[[0, -1]].itertuples()),
-        )
-        en = [f"{number(row.alpha, 2)} ({study.name(row.construct)})" for row in ends]
-        zh = [f"{number(row.alpha, 2)}（{study.name(row.construct, 'zh')}）" for row in ends]
-        text = {
-            "en": f"Cronbach's alpha runs from {en[0]} to {en[1]}; {reach} of {plural(len(known), 'scale')} reach .70, "
-            "a convention (Nunnally 1978).",
-            "zh": f"Cronbach α 介于 {zh[0]}与 {zh[1]}之间；{len(known)} 个量表中有 {reach} 个达到惯例 .70（Nunnally，1978）。",
-        }
     boot = (
         ""
         if times is None
-        else f" and the percentile interval of {times.shape[1]:,} bootstrap draws (boot)"
+        else _(
+            " and the percentile interval of {draws:,} bootstrap draws (boot)", draws=times.shape[1]
+        )
     )
-    return Result(
-        table,
-        text,
-        used,
-        f"Cronbach's alpha with Feldt's 95% interval{boot}; omega total (Σλ)²/((Σλ)² + Σθ), one-factor ML; "
+    method = _(
+        "Cronbach's alpha with Feldt's 95% interval{boot}; omega total (Σλ)²/((Σλ)² + Σθ), one-factor ML; "
         "mean Spearman–Brown corrected split half; listwise within a scale",
-        tuple(warnings),
+        boot=boot,
+    )
+    return Result(table, _range(table, study), used, method, tuple(warnings))
+
+
+def _range(table: pd.DataFrame, study: Study) -> Sentence:
+    """The lowest and the highest alpha, and how many reach the convention."""
+    known = table.dropna(subset="alpha").sort_values("alpha")
+    if known.empty:
+        return _("No scale has an estimable reliability; the warnings say why.")
+    low, high = known.iloc[0], known.iloc[-1]
+    return n_(
+        "Cronbach's alpha runs from {low} ({low_name}) to {high} ({high_name}); {reach} of {n:,} scale reach .70, "
+        "a convention (Nunnally 1978).",
+        "Cronbach's alpha runs from {low} ({low_name}) to {high} ({high_name}); {reach} of {n:,} scales reach .70, "
+        "a convention (Nunnally 1978).",
+        len(known),
+        low=number(low["alpha"], 2),
+        low_name=study.constructs[low["construct"]].name,
+        high=number(high["alpha"], 2),
+        high_name=study.constructs[high["construct"]].name,
+        reach=int((known["alpha"] >= ENOUGH[0]).sum()),
     )
 
 
+@makes("omega_hierarchical", "construct items n alpha omega_total omega_hierarchical")
 def hierarchical(data: pd.DataFrame, study: Study) -> Result:
     """Omega of every second-order construct: construct, items, n, alpha, omega_total, omega_hierarchical.
 
@@ -147,73 +233,64 @@ def hierarchical(data: pd.DataFrame, study: Study) -> Result:
     R: ``semTools::compRelSEM(lavaan::cfa(model, data), obs.var = FALSE, higher = "G")`` is omega_hierarchical.
     """
 
-    def omegas(frame: pd.DataFrame) -> Result:
-        rows, notes = complete_rows(frame)
-        code = next(code for code, items in wholes.items() if items == list(rows))
-        parts = {part: study.scales[part] for part in study.constructs[code].of}
-        try:
-            fit = sem.fit(
-                rows,
-                "\n".join(
-                    f"{a} =~ {' + '.join(b)}" for a, b in {**parts, code: list(parts)}.items()
-                ),
-            )
-        except ValueError as error:
-            raise Impossible(f"No omega: {error}", f"无法计算 ω：{error}") from error
-        est, total = (
-            fit.parameters.set_index(["lhs", "op", "rhs"])["est"],
-            fit.implied[0].cov.to_numpy().sum(),
-        )
-        common = sum(
-            est[code, "=~", part] * est[part, "=~", item]
-            for part, own in parts.items()
-            for item in own
-        )
-        table = (
-            alpha(rows)
-            .table[["alpha"]]
-            .assign(
-                omega_total=1 - sum(est[item, "~~", item] for item in rows) / total,
-                omega_hierarchical=common**2 * est[code, "~~", code] / total,
-            )
-        )
-        return Result(table, {}, len(rows), "", (*notes, *fit.warnings))
-
     wholes = {
-        code: [item for part in construct.of for item in study.scales[part]]
+        code: {part: study.scales[part] for part in construct.of}
         for code, construct in study.constructs.items()
         if construct.of
     }
-    table, used, warnings = _each(data, study, omegas, scales=wholes)
+    owner = {
+        tuple(item for own in parts.values() for item in own): code
+        for code, parts in wholes.items()
+    }
+
+    def omegas(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Text]]:
+        code = owner[tuple(frame)]
+        return _second_order(frame, code, wholes[code])
+
+    scales = {code: list(items) for items, code in owner.items()}
+    table, used, warnings = _each(data, study, omegas, scales=scales)
     table = table.reindex(
         columns=["construct", "items", "n", "alpha", "omega_total", "omega_hierarchical"]
     )
-    said = [
-        (row.construct, *(number(v, 2) for v in (row.omega_total, row.omega_hierarchical)))
-        for row in table.itertuples()
-    ]
-    text = {
-        "en": " ".join(
-            f"Of the variance of the sum of all items of {study.name(code)}, a share of {a} is reliable and {b} is due to "
-            f"{study.name(code)} itself; the difference belongs to its parts."
-            for code, a, b in said
+    text = joined(
+        *(
+            _(
+                "Of the variance of the sum of all items of {name}, a share of {total} is reliable and {own} is due to "
+                "{name} itself; the difference belongs to its parts.",
+                name=study.constructs[row.construct].name,
+                total=number(row.omega_total, 2),
+                own=number(row.omega_hierarchical, 2),
+            )
+            for row in table.itertuples()
         )
-        or "No construct of this study is of second order.",
-        "zh": "".join(
-            f"“{study.name(code, 'zh')}”全部题项之和的方差中，可靠部分占 {a}，由该构念本身产生的占 {b}，两者之差属于各组成部分。"
-            for code, a, b in said
-        )
-        or "本研究没有二阶构念。",
-    }
+    )
     return Result(
         table,
-        text,
+        text or _("No construct of this study is of second order."),
         used,
-        "omega total and hierarchical of a second-order ML model; listwise",
+        _("omega total and hierarchical of a second-order ML model; listwise"),
         tuple(warnings),
     )
 
 
+def _second_order(
+    frame: pd.DataFrame, whole: str, parts: Mapping[str, Sequence[str]]
+) -> tuple[pd.DataFrame, list[Text]]:
+    """Alpha and both omegas of a second-order construct."""
+    rows, notes = complete_rows(frame)
+    model = {**parts, whole: list(parts)}
+    try:
+        fit = sem.fit(
+            rows, "\n".join(f"{factor} =~ {' + '.join(own)}" for factor, own in model.items())
+        )
+    except ValueError as error:
+        raise Impossible(_("No omega: {reason}", reason=reason(error))) from error
+    total, own = omega_hierarchical(fit.parameters, fit.implied[0].cov, whole, parts)
+    table = alpha(rows).table[["alpha"]].assign(omega_total=total, omega_hierarchical=own)
+    return table, [*map(told, notes), *fit.warnings]
+
+
+@makes("ordinal_reliability", "construct items n alpha_ordinal alpha_std")
 def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
     """Ordinal alpha of every scale, from polychoric correlations: construct, items, n, alpha_ordinal, alpha_std.
 
@@ -225,28 +302,33 @@ def ordinal_reliability(data: pd.DataFrame, study: Study) -> Result:
     R: ``psych::alpha(lavaan::lavCor(frame, ordered = names(frame)))$total$raw_alpha``.
     """
 
-    def ordinal(frame: pd.DataFrame) -> Result:
-        standard = alpha(frame).table[["alpha_std"]]
-        try:
-            return Result(standard.assign(alpha_ordinal=sem.ordinal_alpha(frame)), {}, len(frame))
-        except ValueError as error:
-            raise Impossible(f"No ordinal alpha: {error}", f"无法计算有序 α：{error}") from error
-
-    table, used, warnings = _each(data, study, ordinal)
+    table, used, warnings = _each(data, study, _ordinal)
     table = table.reindex(columns=["construct", "items", "n", "alpha_ordinal", "alpha_std"])
     gain = (table["alpha_ordinal"] - table["alpha_std"]).median()
     return Result(
         table,
-        {
-            "en": f"Taking the answers for ordered categories raises alpha by {number(gain, 2)} (median of the scales).",
-            "zh": f"把回答当作有序类别时，α 提高 {number(gain, 2)}（各量表的中位数）。",
-        },
+        _(
+            "Taking the answers for ordered categories raises alpha by {gain} (median of the scales).",
+            gain=number(gain, 2),
+        ),
         used,
-        "ordinal alpha from polychoric correlations, beside standardised alpha; listwise within a scale",
+        _(
+            "ordinal alpha from polychoric correlations, beside standardised alpha; listwise within a scale"
+        ),
         tuple(warnings),
     )
 
 
+def _ordinal(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Text]]:
+    """Both alphas of one scale; what alpha has to say is said with alpha."""
+    standard = alpha(frame).table[["alpha_std"]]
+    try:
+        return standard.assign(alpha_ordinal=sem.ordinal_alpha(frame)), []
+    except ValueError as error:
+        raise Impossible(_("No ordinal alpha: {reason}", reason=reason(error))) from error
+
+
+@makes("item_reliability", "construct item r_drop alpha_if_dropped n mean sd")
 def item_reliability(data: pd.DataFrame, study: Study) -> Result:
     """What each item adds to its scale, for every scale of a study.
 
@@ -262,36 +344,50 @@ def item_reliability(data: pd.DataFrame, study: Study) -> Result:
 
     Raises
     ------
-    ValueError
+    DataError
         As :func:`reliability`.
     """
-    table, used, warnings = _each(data, study, item_statistics, by_item=True)
+    table, used, warnings = _each(
+        data, study, lambda rows: _spoken(item_statistics(rows)), by_item=True
+    )
     table = table.reindex(
         columns=["construct", "item", "r_drop", "alpha_if_dropped", "n", "mean", "sd"]
     )
-    weak, known = table[table["r_drop"] < WEAK], int(table["r_drop"].notna().sum())
-    listed = [f"{row.item} ({number(row.r_drop, 2)})" for row in weak.itertuples()]
-    text = {
-        "en": f"Of {plural(known, 'item')}, {len(weak) or 'none'} go{'es' if len(weak) < 2 else ''} little with the rest of "
-        f"{'the' if len(weak) > 1 else 'its'} scale (r below .30, a convention){': ' if listed else ''}{', '.join(listed)}.",
-        "zh": f"{known} 个题项中{f'有 {len(weak)} 个' if listed else '没有题项'}与所属量表其余题项的相关低于惯例 .30"
-        f"{'：' if listed else ''}{'、'.join(listed)}。",
-    }
     return Result(
         table,
-        text,
+        _weak_items(table),
         used,
-        "corrected item-total correlation; alpha if item dropped; listwise within a scale",
+        _("corrected item-total correlation; alpha if item dropped; listwise within a scale"),
         tuple(warnings),
     )
 
 
+def _weak_items(table: pd.DataFrame) -> Sentence:
+    """How many items go little with their scale, and which."""
+    weak, known = table[table["r_drop"] < WEAK], int(table["r_drop"].notna().sum())
+    items = n_("{n:,} item", "{n:,} items", known)
+    if weak.empty:
+        return _(
+            "Of {items}, none goes little with the rest of its scale (r below .30, a convention).",
+            items=items,
+        )
+    return n_(
+        "Of {items}, {n} goes little with the rest of its scale (r below .30, a convention): {weak}.",
+        "Of {items}, {n} go little with the rest of the scale (r below .30, a convention): {weak}.",
+        len(weak),
+        items=items,
+        weak=[f"{row.item} ({number(row.r_drop, 2)})" for row in weak.itertuples()],
+    )
+
+
 @theme.picture
-def plot_reliability(result: Result, study: Study, *, language: str = "en"):
+def plot_reliability(
+    result: Result, study: Study, *, language: str = "en"
+) -> tuple[Figure, Sentence]:
     """Alpha with its interval, and omega, one row a construct."""
     from matplotlib import pyplot
 
-    table, zh = result.table, language == "zh"
+    table = result.table
     figure, axes = pyplot.subplots(figsize=(7, 1.3 + 0.4 * len(table)))
     forests.labelled(
         axes,
@@ -318,9 +414,7 @@ def plot_reliability(result: Result, study: Study, *, language: str = "en"):
         forests.convention(
             axes,
             line,
-            f"{'惯例' if zh else 'convention'} {f'{line:.2f}'[1:]}"
-            if side == "right"
-            else f"{line:.2f}"[1:],
+            forests.conventional(line)[language] if side == "right" else f"{line:.2f}"[1:],
             side,
         )
     axes.set(
@@ -328,21 +422,18 @@ def plot_reliability(result: Result, study: Study, *, language: str = "en"):
             max(-0.5, np.floor(10 * np.nanmin([0.4, *table["alpha_low"], *table["omega"]])) / 10),
             1,
         ),
-        xlabel="● α 与 95% 区间   ◇ ω   （括号内为题数）"
-        if zh
-        else "● alpha with 95% interval   ◇ omega   (number of items)",
+        xlabel=_("● alpha with 95% interval   ◇ omega   (number of items)")[language],
     )
-    return figure, {
-        "en": f"Reliability of each scale (n = {_sizes(table)} complete rows). Dots and bold numbers are Cronbach's alpha with Feldt's "
-        "95% interval, diamonds omega total; the dashed lines are conventions (Nunnally 1978), not tests. Look for intervals that "
-        "reach left of them.",
-        "zh": f"各量表的信度（完整作答 n = {_sizes(table)}）。圆点和粗体数字为 Cronbach α 及 Feldt 95% 区间，菱形为 ω 总系数；虚线只是惯例"
-        "（Nunnally，1978），并非检验。请留意区间伸到虚线左侧的量表。",
-    }
+    return figure, _(
+        "Reliability of each scale (n = {n} complete rows). Dots and bold numbers are Cronbach's alpha with Feldt's "
+        "95% interval, diamonds omega total; the dashed lines are conventions (Nunnally 1978), not tests. Look for intervals "
+        "that reach left of them.",
+        n=_sizes(table),
+    )
 
 
 @theme.picture
-def plot_items(result: Result, study: Study, *, language: str = "en"):
+def plot_items(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Sentence]:
     """Corrected item-total correlations, items below the name of their construct."""
     table = result.table
     figure = forests.by_construct(
@@ -353,17 +444,14 @@ def plot_items(result: Result, study: Study, *, language: str = "en"):
         ),
         study,
         WEAK,
-        {
-            "en": "correlation of an item with the sum of the others of its scale",
-            "zh": "题项与同量表其余题项之和的相关",
-        }[language],
+        _("correlation of an item with the sum of the others of its scale")[language],
         language,
     )
-    return figure, {
-        "en": f"Corrected item-total correlations (n = {_sizes(table)}). Items left of the dashed line (.30, a convention) go little with "
+    return figure, _(
+        "Corrected item-total correlations (n = {n}). Items left of the dashed line (.30, a convention) go little with "
         "their scale; a negative one is perhaps not reverse-coded.",
-        "zh": f"校正后的题总相关（n = {_sizes(table)}）。虚线（.30，惯例）左侧的题项与所属量表关系较弱；若为负，可能未反向计分。",
-    }
+        n=_sizes(table),
+    )
 
 
 def _sizes(table: pd.DataFrame) -> str:
@@ -374,49 +462,74 @@ def _sizes(table: pd.DataFrame) -> str:
 def _each(
     data: pd.DataFrame,
     study: Study,
-    *parts: Callable[[pd.DataFrame], Result],
-    scales: dict[str, list[str]] | None = None,
+    *parts: Part,
+    scales: Mapping[str, list[str]] | None = None,
     by_item: bool = False,
-) -> tuple[pd.DataFrame, int, list[Words]]:
+) -> tuple[pd.DataFrame, int, list[Text]]:
     """Measure every scale: the tables below one another, rows with at least one complete scale, warnings by name.
 
     The columns of the parts stand side by side, one line a scale or `by_item`; a part that has nothing to compute leaves its reason.
     """
     if absent := [item for item in study.items if item not in data]:
-        raise ValueError(
-            f"The data have no column {', '.join(absent)}, which the study '{study.id}' declares. Check the column names."
+        raise DataError(
+            _(
+                "The data have no column {columns}, which the study '{study}' declares. Check the column names.",
+                columns=absent,
+                study=study.id,
+            )
         )
     scales = study.scales if scales is None else scales
     tables, warnings, used = [pd.DataFrame()], [], np.zeros((len(scales), len(data)), bool)
     for (code, items), complete in zip(scales.items(), used, strict=True):
         complete[:] = data[items].notna().all(axis=1)
-        frame, notes = data.loc[complete, items], []
-        table = pd.DataFrame({"item": items} if by_item else {"items": [len(items)]}).assign(
-            construct=code, n=len(frame)
-        )
-        for part in parts:
-            try:
-                result = part(frame)
-            except Impossible as error:
-                notes.append(error.sentence)
-            else:
-                table, notes = table.assign(**result.table), [*notes, *result.warnings]
-        tables.append(table)
-        warnings += [
-            {
-                "en": f"{study.name(code)} ({code}): {note['en']}",
-                "zh": f"{study.name(code, 'zh')}（{code}）：{note['zh']}",
-            }
-            for note in {note["en"]: note for note in notes}.values()
+        table, notes = _one(data.loc[complete, items], parts, by_item)
+        tables.append(table.assign(construct=code))
+        name = study.constructs[code].name
+        warnings += [_("{name} ({code}): {note}", name=name, code=code, note=n) for n in notes]
+    return (
+        pd.concat(tables, ignore_index=True),
+        int(used.any(axis=0).sum()),
+        [*_left_out((~used).sum(axis=1), len(data)), *warnings],
+    )
+
+
+def _one(
+    frame: pd.DataFrame, parts: Sequence[Part], by_item: bool
+) -> tuple[pd.DataFrame, list[Text]]:
+    """The parts of one scale side by side, and what they say, once."""
+    items, notes = list(frame), dict[str, Text]()
+    table = pd.DataFrame({"item": items} if by_item else {"items": [len(items)]})
+    table = table.assign(n=len(frame))
+    for part in parts:
+        said: Sequence[Text]
+        try:
+            found, said = part(frame)
+        except Impossible as error:
+            said = [reason(error)]
+        else:
+            table = table.assign(**found)
+        notes |= {note["en"]: note for note in said}
+    return table, list(notes.values())
+
+
+def _left_out(gaps: np.ndarray, rows: int) -> list[Text]:
+    """How many rows the scales leave out, from the fewest to the most."""
+    if not gaps.any():
+        return []
+    low, high = int(gaps.min()), int(gaps.max())
+    if low == high:
+        return [
+            _(
+                "A row with a missing answer is left out of that scale: {rows:,} of {all:,} rows (column n).",
+                rows=low,
+                all=rows,
+            )
         ]
-    gaps = sorted((~used).sum(axis=1))
-    if gaps and gaps[-1]:
-        several = f"{gaps[0]:,} to {gaps[-1]:,}" if gaps[0] < gaps[-1] else f"{gaps[0]:,}"
-        warnings.insert(
-            0,
-            {
-                "en": f"A row with a missing answer is left out of that scale: {several} of {len(data):,} rows (column n).",
-                "zh": f"有缺失答案的行不计入相应量表：各量表剔除 {several.replace(' to ', ' 至 ')} 行，共 {len(data):,} 行（见 n 列）。",
-            },
+    return [
+        _(
+            "A row with a missing answer is left out of that scale: {low:,} to {high:,} of {all:,} rows (column n).",
+            low=low,
+            high=high,
+            all=rows,
         )
-    return pd.concat(tables, ignore_index=True), int(used.any(axis=0).sum()), warnings
+    ]

@@ -5,19 +5,38 @@ Every coefficient rests on the complete rows of the scale; covariances have divi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
-from cxlib.core import words
 from cxlib.core.errors import Impossible
-from cxlib.core.result import Result
-from cxlib.core.words import plural
+from cxlib.core.words import _, listed, n_
+from cxlib.sem.estimate import fit_moments
 
-Words = dict[str, str]
-
+Kind = Literal[
+    "missing",
+    "near",
+    "identical",
+    "lambda6",
+    "alpha_std",
+    "resamples",
+    "low",
+    "omega_singular",
+    "omega_not_converged",
+    "omega_improper",
+    "halves",
+    "two_items",
+    "rest",
+    "against",
+    "rises",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What there may be to say of a coefficient."""
 NEAR = 0.95
 """Items that correlate beyond this may be copies of one question; a convention."""
 ENOUGH = (0.70, 0.80)
@@ -26,7 +45,23 @@ SPLITS = 10_000
 """Up to this many splits (16 items) all are computed; beyond, this many are drawn."""
 
 
-def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
+class Note(NamedTuple):
+    """Something a reader must know before believing a number: what it is, and its values; the stage has the words."""
+
+    kind: Kind
+    values: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one scale gives: a table, the complete rows it rests on, and what must be said of it."""
+
+    table: pd.DataFrame
+    n_used: int
+    notes: tuple[Note, ...] = ()
+
+
+def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Measured:
     """Cronbach's alpha of one scale, raw and standardised, with Feldt's 95% interval and a bootstrap interval.
 
     α = k/(k−1) (1 − Σs²ᵢ/s²) with s² the variance of the sum; alpha_std puts correlations for covariances;
@@ -43,9 +78,9 @@ def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
 
     Returns
     -------
-    Result
+    Measured
         One row: items, n, alpha, alpha_low, alpha_high, alpha_std, mean_r, lambda6; with `times` alpha_boot_low and
-        alpha_boot_high too.  Resamples in which the sum does not vary are left out, and the warnings say so.
+        alpha_boot_high too.  Resamples in which the sum does not vary are left out, and the notes say so.
 
     Raises
     ------
@@ -59,28 +94,10 @@ def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
     """
     from scipy.stats import f
 
-    rows, warnings = complete_rows(frame)
+    rows, notes = complete_rows(frame)
     n, k = rows.shape
     value, r = alpha_of(rows.cov().to_numpy()), rows.corr().to_numpy()
     low, high = (1 - (1 - value) * f.ppf([0.975, 0.025], n - 1, (n - 1) * (k - 1))).tolist()
-    lambda6 = np.nan
-    if np.linalg.eigvalsh(r)[0] > 1e-10:
-        lambda6 = 1 - (1 / np.diag(np.linalg.inv(r))).sum() / r.sum()
-    else:
-        warnings.append(
-            {
-                "en": "Guttman's λ6 is not estimable: some item is a combination of the others.",
-                "zh": "无法估计 Guttman λ6：有题项是其他题项的线性组合。",
-            }
-        )
-    standard = alpha_of(r)
-    if np.isnan(standard):
-        warnings.append(
-            {
-                "en": "alpha_std is not estimable: the sum of the standardised items does not vary.",
-                "zh": "无法估计 alpha_std：标准化题项之和没有变异。",
-            }
-        )
     table = pd.DataFrame(
         [
             {
@@ -89,41 +106,39 @@ def alpha(frame: pd.DataFrame, times: np.ndarray | None = None) -> Result:
                 "alpha": value,
                 "alpha_low": low,
                 "alpha_high": high,
-                "alpha_std": standard,
+                "alpha_std": alpha_of(r),
                 "mean_r": (r.sum() - k) / (k * (k - 1)),
-                "lambda6": lambda6,
+                "lambda6": _lambda6(r),
             }
         ]
     )
+    notes += [Note(name) for name in ("lambda6", "alpha_std") if table[name].isna().item()]
     if times is not None:
-        x = np.column_stack([rows, rows.sum(axis=1)]) - np.append(
-            rows.mean(), rows.sum(axis=1).mean()
-        )
-        drawn = times[frame.notna().all(axis=1).to_numpy()]
-        spread = (x**2).T @ drawn - (x.T @ drawn) ** 2 / np.maximum(drawn.sum(axis=0), 1)
-        varies = spread[-1] > 1e-12 * (x[:, -1] ** 2).sum()
-        if lost := int((~varies).sum()):
-            warnings.append(
-                {
-                    "en": f"In {lost} of {len(varies)} resamples the sum does not vary; they were left out.",
-                    "zh": f"{len(varies)} 次重抽样中有 {lost} 次总分没有变异，已剔除。",
-                }
-            )
-        values = k / (k - 1) * (1 - spread[:-1, varies].sum(axis=0) / spread[-1, varies])
-        table["alpha_boot_low"], table["alpha_boot_high"] = np.quantile(values, [0.025, 0.975])
+        low, high, lost = _interval(rows, times[frame.notna().all(axis=1).to_numpy()])
+        table["alpha_boot_low"], table["alpha_boot_high"] = low, high
+        if lost:
+            notes.append(Note("resamples", {"lost": lost, "drawn": times.shape[1]}))
     if value < ENOUGH[0]:
-        warnings.append(
-            {
-                "en": f"Alpha is {words.number(value, 2)}, below .70: a convention (Nunnally 1978), not a test.",
-                "zh": f"α 为 {words.number(value, 2)}，低于 .70：这是惯例（Nunnally，1978），并非检验。",
-            }
-        )
-    a, b, c = (words.number(v, 2) for v in (value, low, high))
-    text = {
-        "en": f"Cronbach's alpha of {k} items and {n} respondents is {a} (95% interval {b} to {c}).",
-        "zh": f"{k} 个题项、{n} 名受访者的 Cronbach α 为 {a}（95% 区间 {b} 至 {c}）。",
-    }
-    return Result(table, text, n, "Cronbach's alpha, Feldt's interval", tuple(warnings))
+        notes.append(Note("low", {"alpha": value}))
+    return Measured(table, n, tuple(notes))
+
+
+def _lambda6(r: np.ndarray) -> float:
+    """Guttman's λ₆; missing where some item is a combination of the others."""
+    if np.linalg.eigvalsh(r)[0] <= 1e-10:
+        return np.nan
+    return 1 - (1 / np.diag(np.linalg.inv(r))).sum() / r.sum()
+
+
+def _interval(rows: pd.DataFrame, drawn: np.ndarray) -> tuple[float, float, int]:
+    """The percentile interval of alpha over resamples, and how many are lost because the sum does not vary in them."""
+    k = rows.shape[1]
+    x = np.column_stack([rows, rows.sum(axis=1)]) - np.append(rows.mean(), rows.sum(axis=1).mean())
+    spread = (x**2).T @ drawn - (x.T @ drawn) ** 2 / np.maximum(drawn.sum(axis=0), 1)
+    varies = spread[-1] > 1e-12 * (x[:, -1] ** 2).sum()
+    values = k / (k - 1) * (1 - spread[:-1, varies].sum(axis=0) / spread[-1, varies])
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high), int((~varies).sum())
 
 
 def resampled(n: int, rng: np.random.Generator, draws: int = 2000) -> np.ndarray:
@@ -132,7 +147,7 @@ def resampled(n: int, rng: np.random.Generator, draws: int = 2000) -> np.ndarray
     return np.bincount(cells.ravel(), minlength=n * draws).reshape(n, draws).astype(float)
 
 
-def omega_total(frame: pd.DataFrame) -> Result:
+def omega_total(frame: pd.DataFrame) -> Measured:
     """Omega total of one scale: the share of the sum's variance that is due to one common factor.
 
     ω = (Σλ)²/((Σλ)² + Σθ), loadings λ and residual variances θ of a one-factor maximum-likelihood model, whose own
@@ -145,7 +160,7 @@ def omega_total(frame: pd.DataFrame) -> Result:
 
     Returns
     -------
-    Result
+    Measured
         One row: items, n, omega.
 
     Raises
@@ -158,16 +173,14 @@ def omega_total(frame: pd.DataFrame) -> Result:
     R: ``semTools::compRelSEM(lavaan::cfa("F =~ a + b + c", frame), obs.var = FALSE)``; also the row omega of
     ``semTools::reliability()``.
     """
-    from cxlib.sem.estimate import fit_moments
-
-    rows, warnings = complete_rows(frame)
+    rows, notes = complete_rows(frame)
     n, k = rows.shape
     if k < 3:
         raise Impossible(
-            "Omega needs at least three items: two identify no one-factor model. Report split_half, here the "
-            "Spearman–Brown coefficient (Eisinga et al. 2013, doi:10.1007/s00038-012-0416-3).",
-            "ω 至少需要三个题项：两个题项无法识别单因子模型。宜报告 split_half，此处即 Spearman–Brown 系数"
-            "（Eisinga 等，2013）。",
+            _(
+                "Omega needs at least three items: two identify no one-factor model. Report split_half, here the "
+                "Spearman–Brown coefficient (Eisinga et al. 2013, doi:10.1007/s00038-012-0416-3)."
+            )
         )
     value, names = np.nan, [f"i{j}" for j in range(k)]
     try:
@@ -177,46 +190,46 @@ def omega_total(frame: pd.DataFrame) -> Result:
             "F =~ " + " + ".join(names),
         )
     except (ValueError, np.linalg.LinAlgError):
-        warnings.append(
-            {
-                "en": "Omega is not estimable: the one-factor model cannot be fitted, as some item is a combination of "
-                "the others.",
-                "zh": "无法估计 ω：有题项是其他题项的线性组合，单因子模型无法拟合。",
-            }
-        )
+        notes.append(Note("omega_singular"))
     else:
         table = fitted.parameters
         variances = table[table["op"] == "~~"].set_index("lhs")["est"]
         common = table.loc[table["op"] == "=~", "est"].sum() ** 2 * variances.pop("F")
         value = common / (common + variances.sum()) if fitted.converged else np.nan
         if not fitted.converged:
-            warnings.append(
-                {
-                    "en": "Omega is not estimable: the one-factor model did not converge.",
-                    "zh": "无法估计 ω：单因子模型未收敛。",
-                }
-            )
+            notes.append(Note("omega_not_converged"))
         elif not fitted.proper:
-            warnings.append(
-                {
-                    "en": "Omega rests on an improper one-factor solution (a negative variance); do not rely on it.",
-                    "zh": "ω 来自不恰当的单因子解（方差为负），不可依赖。",
-                }
-            )
-    text = {
-        "en": f"Omega total of {k} items and {n} respondents is {words.number(value, 2)}.",
-        "zh": f"{k} 个题项、{n} 名受访者的 ω 总系数为 {words.number(value, 2)}。",
-    }
-    return Result(
-        pd.DataFrame([{"items": k, "n": n, "omega": value}]),
-        text,
-        n,
-        "omega total, one-factor ML, model-implied variance",
-        tuple(warnings),
+            notes.append(Note("omega_improper"))
+    return Measured(pd.DataFrame([{"items": k, "n": n, "omega": value}]), n, tuple(notes))
+
+
+def omega_hierarchical(
+    parameters: pd.DataFrame, cov: pd.DataFrame, whole: str, parts: Mapping[str, Sequence[str]]
+) -> tuple[float, float]:
+    """Omega total and omega hierarchical of a fitted second-order model.
+
+    Parameters
+    ----------
+    parameters : DataFrame
+        lhs, op, rhs, est of the model.
+    cov : DataFrame
+        The covariances of the items that it implies.
+    whole, parts
+        The second-order factor; its parts and their items.
+    """
+    est, total = parameters.set_index(["lhs", "op", "rhs"])["est"], cov.to_numpy().sum()
+    common = sum(
+        est[whole, "=~", part] * est[part, "=~", item]
+        for part, own in parts.items()
+        for item in own
+    )
+    return (
+        1 - sum(est[item, "~~", item] for own in parts.values() for item in own) / total,
+        common**2 * est[whole, "~~", whole] / total,
     )
 
 
-def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> Result:
+def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> Measured:
     """Split-half reliability, the mean over all ways to split the items into two halves.
 
     The correlation r of the two half sums is stepped up to full length by 2r/(1+r) (Spearman 1910; Brown 1910), with
@@ -232,7 +245,7 @@ def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> R
 
     Returns
     -------
-    Result
+    Measured
         One row: items, n, split_half, lowest, highest, splits.
 
     Raises
@@ -245,27 +258,53 @@ def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> R
     R: the splits of ``psych::splitHalf(frame, covar = TRUE, brute = TRUE)``.  psych reports 4cov(A,B)/var(A+B) of each,
     whose mean over equal halves is alpha itself; here the stepped-up correlation is averaged.
     """
-    rows, warnings = complete_rows(frame)
+    rows, notes = complete_rows(frame)
     n, k = rows.shape
+    first = _splits(k, rng)
+    values = _stepped_up(rows.cov().to_numpy(), first)
+    mean, lowest, highest = (
+        (values.mean(), values.min(), values.max()) if np.isfinite(values).all() else [np.nan] * 3
+    )
+    if np.isnan(mean):
+        notes.append(Note("halves"))
+    row = {
+        "items": k,
+        "n": n,
+        "split_half": mean,
+        "lowest": lowest,
+        "highest": highest,
+        "splits": len(first),
+    }
+    return Measured(pd.DataFrame([row]), n, tuple(notes))
+
+
+def _splits(k: int, rng: np.random.Generator | None) -> np.ndarray:
+    """Splits × items: 1 for the items of the first half; all splits, or SPLITS drawn ones."""
     half = k // 2
-    number = comb(k, half) if k % 2 else comb(k, half) // 2
-    if number <= SPLITS:
-        chosen = (
+    many = comb(k, half) if k % 2 else comb(k, half) // 2
+    if many <= SPLITS:
+        chosen: Iterator[tuple[int, ...]] = (
             combinations(range(k), half)
             if k % 2
             else ((0, *rest) for rest in combinations(range(1, k), half - 1))
         )
-        first = np.zeros((number, k))
+        first = np.zeros((many, k))
         np.put_along_axis(first, np.array(list(chosen)), 1.0, axis=1)
-    elif rng is None:
+        return first
+    if rng is None:
         raise Impossible(
-            f"{k} items can be split in {number:,} ways, so splits are drawn: pass rng=, a numpy Generator.",
-            f"{k} 个题项有 {number:,} 种分法，需要随机抽取：请传入 rng=。",
+            _(
+                "{items} items can be split in {ways:,} ways, so splits are drawn: pass rng=, a numpy Generator.",
+                items=k,
+                ways=many,
+            )
         )
-    else:
-        number = SPLITS
-        first = rng.permuted(np.tile(np.repeat([1.0, 0.0], [half, k - half]), (number, 1)), axis=1)
-    cov = rows.cov().to_numpy()
+    return rng.permuted(np.tile(np.repeat([1.0, 0.0], [half, k - half]), (SPLITS, 1)), axis=1)
+
+
+def _stepped_up(cov: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The correlation of the two halves of each split at full length; not finite where a half does not vary."""
+    k, half = len(cov), len(cov) // 2
     one, two = first @ cov, (1 - first) @ cov
     with np.errstate(divide="ignore", invalid="ignore"):
         r = (one * (1 - first)).sum(axis=1) / np.sqrt(
@@ -277,40 +316,10 @@ def split_half(frame: pd.DataFrame, rng: np.random.Generator | None = None) -> R
             pq = half * (k - half) / k**2
             horst = (np.sqrt(r**4 + 4 * r**2 * (1 - r**2) * pq) - r**2) / (2 * pq * (1 - r**2))
             values = np.where((r > 0) & (r < 1), horst, values)
-    mean, lowest, highest = (
-        (values.mean(), values.min(), values.max()) if np.isfinite(values).all() else [np.nan] * 3
-    )
-    if np.isnan(mean):
-        warnings.append(
-            {
-                "en": "Split-half reliability is not estimable: in some split a half does not vary, or the halves are "
-                "opposite. Perhaps an item is not reverse-coded.",
-                "zh": "无法估计分半信度：某种分法中有一半没有变异，或两半完全相反。可能有题项未反向计分。",
-            }
-        )
-    a, b, c = (words.number(v, 2) for v in (mean, lowest, highest))
-    text = {
-        "en": f"Split-half reliability is {a} on average over {number:,} splits of {k} items (from {b} to {c}).",
-        "zh": f"{k} 个题项 {number:,} 种分法的平均分半信度为 {a}（{b} 至 {c}）。",
-    }
-    table = pd.DataFrame(
-        [
-            {
-                "items": k,
-                "n": n,
-                "split_half": mean,
-                "lowest": lowest,
-                "highest": highest,
-                "splits": number,
-            }
-        ]
-    )
-    return Result(
-        table, text, n, "mean Spearman–Brown corrected split-half correlation", tuple(warnings)
-    )
+    return values
 
 
-def item_statistics(frame: pd.DataFrame) -> Result:
+def item_statistics(frame: pd.DataFrame) -> Measured:
     """What each item adds: r_drop, its correlation with the sum of the others, and the alpha of the others.
 
     Parameters
@@ -320,7 +329,7 @@ def item_statistics(frame: pd.DataFrame) -> Result:
 
     Returns
     -------
-    Result
+    Measured
         One row an item: item, r_drop, alpha_if_dropped (missing for two items), n, mean, sd.
 
     Raises
@@ -333,67 +342,38 @@ def item_statistics(frame: pd.DataFrame) -> Result:
     R: ``psych::alpha(frame)$item.stats$r.drop`` and ``$alpha.drop$raw_alpha``; for two items psych shows a regression
     slope there, though a single item has no alpha.
     """
-    rows, warnings = complete_rows(frame)
+    rows, notes = complete_rows(frame)
     n, k = rows.shape
     cov = rows.cov().to_numpy()
     variance, shared = np.diag(cov), cov.sum(axis=1) - np.diag(cov)
-    rest = np.array([np.delete(np.delete(cov, j, 0), j, 1).sum() for j in range(k)])
+    others = [np.delete(np.delete(cov, j, 0), j, 1) for j in range(k)]
+    rest = np.array([part.sum() for part in others])
     known = rest > 1e-12 * (np.trace(cov) - variance)
     r_drop = np.where(known, shared / np.sqrt(variance * np.where(known, rest, 1)), np.nan)
-    dropped = (
-        np.full(k, np.nan)
-        if k == 2
-        else [alpha_of(np.delete(np.delete(cov, j, 0), j, 1)) for j in range(k)]
-    )
-    if k == 2:
-        warnings.append(
-            {
-                "en": "With two items there is no alpha if one is dropped.",
-                "zh": "只有两个题项，删除其一后没有 α。",
-            }
-        )
-    if not known.all():
-        warnings.append(
-            {
-                "en": f"r_drop and alpha_if_dropped of {', '.join(map(str, rows.columns[~known]))} are not estimable: the sum of the others does not vary.",
-                "zh": f"{'、'.join(map(str, rows.columns[~known]))} 的 r_drop 和 alpha_if_dropped 无法估计：其余题项之和没有变异。",
-            }
-        )
     table = pd.DataFrame(
         {
             "item": rows.columns,
             "r_drop": r_drop,
-            "alpha_if_dropped": dropped,
+            "alpha_if_dropped": np.nan if k == 2 else [alpha_of(part) for part in others],
             "n": n,
             "mean": rows.mean().to_numpy(),
             "sd": np.sqrt(variance),
         }
     )
-    whole = alpha_of(cov)
-    for row in table.itertuples():
-        r, before, after = (words.number(v, 2) for v in (row.r_drop, whole, row.alpha_if_dropped))
-        if row.r_drop < 0:
-            warnings.append(
-                {
-                    "en": f"{row.item} goes against its scale (r = {r}): perhaps it is not reverse-coded.",
-                    "zh": f"{row.item} 与所属量表方向相反（r = {r}）：可能未反向计分。",
-                }
-            )
-        if row.alpha_if_dropped > whole and before != after:
-            warnings.append(
-                {
-                    "en": f"Without {row.item} alpha rises from {before} to {after}; read its wording before dropping it.",
-                    "zh": f"删除 {row.item} 后 α 由 {before} 升至 {after}；删除前请先检查题意。",
-                }
-            )
-    weakest = table.loc[table["r_drop"].fillna(2).idxmin()]
-    text = {
-        "en": f"The item that goes least with the others is {weakest['item']} (r = {words.number(weakest['r_drop'], 2)}).",
-        "zh": f"与其余题项相关最低的是 {weakest['item']}（r = {words.number(weakest['r_drop'], 2)}）。",
-    }
-    return Result(
-        table, text, n, "corrected item-total correlation; alpha if item dropped", tuple(warnings)
-    )
+    if k == 2:
+        notes.append(Note("two_items"))
+    if not known.all():
+        notes.append(Note("rest", {"items": list(rows.columns[~known])}))
+    return Measured(table, n, (*notes, *_misfits(table, alpha_of(cov))))
+
+
+def _misfits(table: pd.DataFrame, whole: float) -> Iterator[Note]:
+    """Items that go against their scale, and items without which alpha rises by as much as two digits show."""
+    for item, r, dropped in table[["item", "r_drop", "alpha_if_dropped"]].itertuples(index=False):
+        if r < 0:
+            yield Note("against", {"item": item, "r": r})
+        if dropped > whole and f"{whole:.2f}" != f"{dropped:.2f}":
+            yield Note("rises", {"item": item, "before": whole, "after": dropped})
 
 
 def alpha_of(cov: np.ndarray) -> float:
@@ -407,76 +387,61 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     text = [str(c) for c in frame.columns if not pd.api.types.is_numeric_dtype(frame[c])]
     if text:
         raise Impossible(
-            f"The answers to {', '.join(text)} are not numbers. Code them as numbers first.",
-            f"{'、'.join(text)} 的答案不是数值，请先编码为数值。",
+            _("The answers to {items} are not numbers. Code them as numbers first.", items=text)
         )
-    rows, items = frame.astype(float).dropna(), ", ".join(map(str, frame.columns))
+    rows, items = frame.astype(float).dropna(), list(map(str, frame.columns))
     if not np.isfinite(rows.to_numpy()).all():
         raise Impossible(
-            f"Some answers to {items} are infinite. Correct or blank them.",
-            f"{items} 中有无穷大的值，请更正或置为缺失。",
+            _("Some answers to {items} are infinite. Correct or blank them.", items=items)
         )
-    if same := ", ".join(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()])):
+    if same := list(map(str, rows.columns[(rows.max() == rows.min()).to_numpy()])):
         raise Impossible(
-            f"Every one of {len(rows)} complete rows has the same answer to {same}, so it goes with nothing. Leave it out.",
-            f"{len(rows)} 行完整作答对 {same} 的回答全部相同，与任何题项都不相关，请剔除。",
+            _(
+                "Every one of {rows} complete rows has the same answer to {items}, so it goes with nothing. Leave it out.",
+                rows=len(rows),
+                items=same,
+            )
         )
     return rows
 
 
-def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Words]]:
+def complete_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Note]]:
     """The complete rows as floats, with what is odd about them, or a :class:`Impossible` if there is nothing to compute."""
-    k, total, n, items = (
-        frame.shape[1],
-        len(frame),
-        len(frame.dropna()),
-        ", ".join(map(str, frame.columns)),
-    )
+    k, total, n = frame.shape[1], len(frame), len(frame.dropna())
+    items = listed(map(str, frame.columns))
     if k < 2:
         raise Impossible(
-            f"A single item ({items}) has no internal consistency, so nothing is estimable.",
-            f"单一题项（{items}）没有内部一致性，无法估计。",
+            _(
+                "A single item ({items}) has no internal consistency, so nothing is estimable.",
+                items=items,
+            )
         )
     if n < 3:
         raise Impossible(
-            f"Only {plural(n, 'row')} answer{'s' if n == 1 else ''} all of {items}; at least 3 are needed.",
-            f"只有 {n} 行完整回答 {items}，至少需要 3 行。",
+            n_(
+                "Only {n:,} row answers all of {items}; at least 3 are needed.",
+                "Only {n:,} rows answer all of {items}; at least 3 are needed.",
+                n,
+                items=items,
+            )
         )
     rows = numbers(frame)
     if rows.sum(axis=1).var() <= 1e-12 * rows.var().sum():
         raise Impossible(
-            f"The sum of {items} does not vary, so it has no reliability. Perhaps an item is not reverse-coded.",
-            f"{items} 之和没有变异，因而没有信度。可能有题项未反向计分。",
+            _(
+                "The sum of {items} does not vary, so it has no reliability. Perhaps an item is not reverse-coded.",
+                items=items,
+            )
         )
-    warnings = []
-    if n < total:
-        warnings.append(
-            {
-                "en": f"{total - n} of {total} rows have a missing answer and were left out; {n} were used.",
-                "zh": f"{total} 行中有 {total - n} 行存在缺失答案，已剔除；使用 {n} 行。",
-            }
-        )
-    pairs = ", ".join(
-        f"{a} = {b}" for a, b in combinations(rows.columns, 2) if (rows[a] == rows[b]).all()
+    notes = (
+        [Note("missing", {"left_out": total - n, "rows": total, "used": n})] if n < total else []
     )
-    r = rows.corr().to_numpy()
-    near = ", ".join(
-        f"{rows.columns[i]} – {rows.columns[j]}"
-        for i, j in combinations(range(k), 2)
-        if NEAR < r[i, j] < 1 - 1e-9
-    )
+    r, pairs = rows.corr().to_numpy(), list(combinations(range(k), 2))
+    named = [(rows.columns[i], rows.columns[j]) for i, j in pairs]
+    near = [pair for pair, (i, j) in zip(named, pairs, strict=True) if NEAR < r[i, j] < 1 - 1e-9]
+    same_rows = [pair for pair in named if (rows[pair[0]] == rows[pair[1]]).all()]
     if near:
-        warnings.append(
-            {
-                "en": f"Nearly the same answers (r above .95, a convention): {near}. If they ask the same, alpha is too high.",
-                "zh": f"回答几乎相同（r 高于惯例 .95）：{near}。若题意相同，α 因此偏高。",
-            }
-        )
-    if pairs:
-        warnings.append(
-            {
-                "en": f"Identical in every row: {pairs}. Perhaps a column was copied; alpha is then too high.",
-                "zh": f"每一行都相同：{pairs}。可能复制了列，α 因此偏高。",
-            }
-        )
-    return rows, warnings
+        notes.append(Note("near", {"pairs": near}))
+    if same_rows:
+        notes.append(Note("identical", {"pairs": same_rows}))
+    return rows, notes

@@ -6,21 +6,24 @@ most 12 of them).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from cxlib import sem
-from cxlib.core.errors import Impossible
+from cxlib.core.errors import Impossible, ModelError
+from cxlib.core.result import Text
+from cxlib.core.words import _, joined, n_
 from cxlib.statistics.consistency import numbers
 
 CROSS_LOADING = 0.32
 """A second loading from here up (10 % shared variance) is flagged (Tabachnick and Fidell 2013); a rule of thumb."""
 LOWEST = 0.005
 """Uniquenesses do not fall below this, as in psych; an item that reaches it is a Heywood case."""
-EXACT = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "maxcor": 30}
+EXACT: dict[str, Any] = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "maxcor": 30}
 """L-BFGS-B runs until the gradient vanishes or no step lowers the function any more."""
 
 Correlation = Literal["pearson", "polychoric"]
@@ -34,7 +37,8 @@ class EFA:
 
     loadings : items × factors, the pattern; correlations : of the factors; communality : of the items; rmsr : root mean
     square residual correlation; converged : whether extraction and rotation reached their optimum; n_used : rows;
-    method : the exact name; warnings : of the polychoric correlations.
+    extraction, correlation, rotation ("none" of one factor), kaiser (whether rows were normalised while rotating) : how it
+    was computed; warnings : of the polychoric correlations.
     """
 
     loadings: pd.DataFrame
@@ -43,8 +47,11 @@ class EFA:
     rmsr: float
     converged: bool
     n_used: int
-    method: str
-    warnings: tuple[dict[str, str], ...] = ()
+    extraction: Extraction
+    correlation: Correlation
+    rotation: Rotation
+    kaiser: bool
+    warnings: tuple[Text, ...] = ()
 
     @property
     def structure(self) -> pd.DataFrame:
@@ -117,7 +124,7 @@ def kmo(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple[floa
     -----
     R: ``psych::KMO(frame)``.
     """
-    r, *_ = correlations(frame, correlation)
+    r, *_more = correlations(frame, correlation)
     inverse = np.linalg.inv(r)
     scale = np.sqrt(np.diag(inverse))
     r2, q2 = (np.where(np.eye(len(r)) > 0, 0, m**2) for m in (r, inverse / np.outer(scale, scale)))
@@ -146,7 +153,7 @@ def bartlett(frame: pd.DataFrame, correlation: Correlation = "pearson") -> tuple
     """
     from scipy.stats import chi2
 
-    r, n, _ = correlations(frame, correlation)
+    r, n, _notes = correlations(frame, correlation)
     p = len(r)
     value = float(-np.linalg.slogdet(r)[1] * (n - 1 - (2 * p + 5) / 6))
     df = p * (p - 1) // 2
@@ -194,11 +201,12 @@ def parallel(
     Always of Pearson correlations, as their random counterpart is.
     R: ``psych::fa.parallel(frame, SMC = TRUE, quant = .95)``, ``$pc.values`` and ``$fa.values``.
     """
-    if method not in ("pca", "fa"):
-        raise ValueError(f"method='{method}' is unknown. Allowed: 'pca', 'fa'.")
-    r, n, _ = correlations(frame)
+    _known("method", method, ("pca", "fa"))
+    r, n, _notes = correlations(frame)
     p = len(r)
-    noise = np.array([np.corrcoef(rng.standard_normal((n, p)), rowvar=False) for _ in range(draws)])
+    noise = np.array(
+        [np.corrcoef(rng.standard_normal((n, p)), rowvar=False) for _draw in range(draws)]
+    )
     observed, random = _spectrum(r[None], method)[0], _spectrum(noise, method)
     return pd.DataFrame(
         {
@@ -236,7 +244,7 @@ def map_test(frame: pd.DataFrame, correlation: Correlation = "pearson") -> pd.Da
     -----
     R: ``psych::vss(frame)$map`` (which starts at one component).
     """
-    r, *_ = correlations(frame, correlation)
+    r, *_more = correlations(frame, correlation)
     p = len(r)
     values, vectors = np.linalg.eigh(r)
     parts = (vectors * np.sqrt(np.maximum(values, 0)))[:, ::-1]
@@ -293,19 +301,20 @@ def efa(
     R: ``psych::fa(frame, factors, fm = "minres", rotate = "oblimin")``, whose default tolerances stop at about
     four digits (Harman and Jones 1966, doi:10.1007/BF02289468; Jennrich 2002, doi:10.1007/BF02294706).
     """
-    for value, allowed, name in (
-        (method, ("minres", "ml", "pa"), "method"),
-        (rotation, ("oblimin", "promax", "varimax", "none"), "rotation"),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name}='{value}' is unknown. Allowed: {', '.join(allowed)}.")
+    _known("method", method, get_args(Extraction))
+    _known("rotation", rotation, get_args(Rotation))
     r, n, notes = correlations(frame, correlation)
     p = len(r)
     most = int(np.floor(p + 0.5 - np.sqrt(2 * p + 0.25)))
     if not 1 <= factors <= most:
-        raise ValueError(
-            f"factors={factors} is not possible with {p} items: allowed are 1 to {most}, beyond which the model "
-            "has more unknowns than correlations."
+        raise Impossible(
+            _(
+                "factors={factors} is not possible with {items} items: allowed are 1 to {most}, beyond which the model "
+                "has more unknowns than correlations.",
+                factors=factors,
+                items=p,
+                most=most,
+            )
         )
     unique, converged = _extract(r, factors, method)
     raw = _axes(r, unique, factors, method)
@@ -316,12 +325,8 @@ def efa(
     pattern, phi = pattern[:, order] * sign, phi[np.ix_(order, order)] * np.outer(sign, sign)
     names, items = [f"F{j + 1}" for j in range(factors)], list(frame.columns)
     residual = (r - raw @ raw.T)[~np.eye(p, dtype=bool)]
+    turning: Rotation = "none" if factors == 1 else rotation
     normal = rotation in ("varimax", "promax") if kaiser is None else kaiser
-    turning = (
-        "no rotation"
-        if rotation == "none" or factors == 1
-        else f"{rotation} rotation {'with' if normal else 'without'} Kaiser normalisation"
-    )
     return EFA(
         pd.DataFrame(pattern, items, names),
         pd.DataFrame(phi, names, names),
@@ -329,9 +334,67 @@ def efa(
         float(np.sqrt((residual**2).mean())),
         converged and turned,
         n,
-        f"{method} extraction of {correlation.capitalize()} correlations, {turning}",
+        method,
+        correlation,
+        turning,
+        turning != "none" and normal,
         notes,
     )
+
+
+def number(
+    frame: pd.DataFrame,
+    rng: np.random.Generator,
+    draws: int = 500,
+    correlation: Correlation = "pearson",
+) -> tuple[dict[str, int], pd.DataFrame]:
+    """How many factors each criterion finds, and the eigenvalues behind it.
+
+    Returns
+    -------
+    (dict, DataFrame)
+        parallel (components), parallel_fa (common factors), map, kaiser; factor, observed, random, observed_fa, random_fa.
+    """
+    roots, common = parallel(frame, rng, draws), parallel(frame, rng, draws, method="fa")
+    partial = map_test(frame, correlation)
+    found = {
+        "parallel": int((roots["observed"] > roots["random"]).cummin().sum()),
+        "parallel_fa": int((common["observed"] > common["random"]).cummin().sum()),
+        "map": int(partial.loc[partial["map"].idxmin(), "factors"]),
+        "kaiser": int((roots["observed"] > 1).sum()),
+    }
+    return found, roots.assign(observed_fa=common["observed"], random_fa=common["random"])
+
+
+def by_factor(pattern: pd.DataFrame) -> list[str]:
+    """The items by the factor they load highest on, the clearest first."""
+    size = pattern.abs()
+    home = size.idxmax(axis=1).map({factor: at for at, factor in enumerate(pattern)})
+    return list(
+        pd.DataFrame({"home": home, "size": -size.max(axis=1)})
+        .sort_values(["home", "size"], kind="stable")
+        .index
+    )
+
+
+def namesakes(pattern: pd.DataFrame, owners: Mapping[str, str]) -> dict[str, str]:
+    """Factor → the owner of at least half of the items that load highest on it; the clearest first, each owner once."""
+    size, owner = pattern.abs(), np.array([owners[item] for item in pattern.index])
+    most, out = size.idxmax(axis=1).to_numpy(), dict[str, str]()
+    means = {
+        (size.loc[owner == code, factor].mean(), code, factor)
+        for code in set(owner)
+        for factor in pattern
+    }
+    for _mean, code, factor in sorted(means, reverse=True):
+        carried = owner[most == factor]
+        if (
+            factor not in out
+            and code not in out.values()
+            and 2 * (carried == code).sum() >= max(len(carried), 1)
+        ):
+            out[factor] = code
+    return out
 
 
 def rotate(
@@ -372,10 +435,9 @@ def rotate(
 
 def correlations(
     frame: pd.DataFrame, correlation: Correlation = "pearson"
-) -> tuple[np.ndarray, int, tuple]:
+) -> tuple[np.ndarray, int, tuple[Text, ...]]:
     """The correlations of the complete rows, how many rows these are, and warnings; raises ValueError as :func:`kmo`."""
-    if correlation not in ("pearson", "polychoric"):
-        raise ValueError(f"correlation='{correlation}' is unknown. Allowed: pearson, polychoric.")
+    _known("correlation", correlation, get_args(Correlation))
     rows = complete_rows(frame)
     ordinal = sem.polychoric(rows) if correlation == "polychoric" else None
     r, notes = (
@@ -385,9 +447,15 @@ def correlations(
     )
     if np.linalg.eigvalsh(r)[0] <= 0:
         raise Impossible(
-            f"The {correlation} correlations of these items are not positive definite, so no factor model can have produced "
-            "them. Leave out near-duplicate items or rare categories, or use correlation='pearson'.",
-            f"这些题项的相关矩阵（{correlation}）不正定，任何因子模型都不可能产生它。请去掉近乎重复的题项或罕见类别，或用 correlation='pearson'。",
+            joined(
+                _("The Pearson correlations of these items are not positive definite.")
+                if correlation == "pearson"
+                else _("The polychoric correlations of these items are not positive definite."),
+                _(
+                    "No factor model can have produced them. Leave out near-duplicate items or rare categories, or use "
+                    "correlation='pearson'."
+                ),
+            )
         )
     return r, len(rows), notes
 
@@ -395,10 +463,26 @@ def correlations(
 def too_few(complete: int, rows: int, items: int) -> Impossible:
     """The refusal to factor more items than there are complete rows."""
     return Impossible(
-        f"Only {complete} of {rows} rows are complete, for {items} items. More rows than items are needed; take fewer "
-        "items or look at the missing answers.",
-        f"{rows} 行中只有 {complete} 行完整，而题项有 {items} 个。行数须多于题项数；请减少题项，或查看缺失的答案。",
+        _(
+            "Only {complete} of {rows} rows are complete, for {items} items. More rows than items are needed; take fewer "
+            "items or look at the missing answers.",
+            complete=complete,
+            rows=rows,
+            items=items,
+        )
     )
+
+
+def _known(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ModelError(
+            _(
+                "{name}='{value}' is unknown. Allowed: {allowed}.",
+                name=name,
+                value=value,
+                allowed=allowed,
+            )
+        )
 
 
 def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -412,29 +496,36 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
     n, p = len(frame.dropna()), frame.shape[1]
     if p < 3:
         raise Impossible(
-            f"There are {p} items: {list(frame.columns)}. Factoring needs at least 3.",
-            f"只有 {p} 个题项：{'、'.join(map(str, frame.columns))}。因子分析至少需要 3 个。",
+            n_(
+                "There is {n} item: {names}. Factoring needs at least 3.",
+                "There are {n} items: {names}. Factoring needs at least 3.",
+                p,
+                names=list(map(str, frame.columns)),
+            )
         )
     if n <= p:
         raise too_few(n, len(frame), p)
     rows = numbers(frame)
     r = rows.corr().to_numpy()
     pairs = [
-        f"{frame.columns[i]} and {frame.columns[j]}"
+        _("{a} and {b}", a=str(frame.columns[i]), b=str(frame.columns[j]))
         for i, j in zip(*np.triu_indices(p, 1), strict=True)
         if abs(r[i, j]) > 1 - 1e-12
     ]
     if pairs:
         raise Impossible(
-            f"Identical (or mirrored) items: {'; '.join(pairs)}. Their correlation matrix is singular. Perhaps a "
-            "column was copied; leave one out.",
-            f"题项相同（或互为镜像）：{'；'.join(pairs)}。相关矩阵奇异。可能复制了列，请去掉一个。",
+            _(
+                "Identical (or mirrored) items: {pairs}. Their correlation matrix is singular. Perhaps a column was copied; "
+                "leave one out.",
+                pairs=joined(*pairs, between="; "),
+            )
         )
     if np.linalg.eigvalsh(r)[0] < 1e-10:
         raise Impossible(
-            "The correlation matrix is singular: some item is a combination of others, such as a sum score. "
-            "Leave it out.",
-            "相关矩阵奇异：某个题项是其他题项的组合（例如总分），请将其去掉。",
+            _(
+                "The correlation matrix is singular: some item is a combination of others, such as a sum score. "
+                "Leave it out."
+            )
         )
     return rows
 
@@ -458,7 +549,7 @@ def _extract(r: np.ndarray, m: int, method: str, limit: int = 20_000) -> tuple[n
     """Uniquenesses that minimise the discrepancy, and whether the optimum was reached."""
     start = 1 / np.diag(np.linalg.inv(r))
     if method == "pa":
-        for _ in range(limit):
+        for _step in range(limit):
             new = 1 - (_axes(r, start, m, method) ** 2).sum(axis=1)
             change, start = np.abs(new - start).max(), new
             if change < 1e-10:
@@ -492,9 +583,9 @@ def _extract(r: np.ndarray, m: int, method: str, limit: int = 20_000) -> tuple[n
 def _varimax(a: np.ndarray, limit: int = 10_000) -> tuple[np.ndarray, bool]:
     """The rotation matrix of varimax, and whether it converged."""
     t = np.eye(a.shape[1])
-    for _ in range(limit):
+    for _step in range(limit):
         z = a @ t
-        u, _, v = np.linalg.svd(a.T @ (z**3 - z * (z**2).mean(axis=0)))
+        u, _size, v = np.linalg.svd(a.T @ (z**3 - z * (z**2).mean(axis=0)))
         change, t = np.abs(u @ v - t).max(), u @ v
         if change < 1e-12:
             return t, True

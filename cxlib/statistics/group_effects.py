@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem import paths
-from cxlib.sem.estimate import Z95
 from cxlib.sem.model import Model
 from cxlib.sem.restrictions import likelihood_ratios
+from cxlib.sem.result import Z95
 
 if TYPE_CHECKING:
     from cxlib.sem import Fit

@@ -21,6 +21,7 @@ from cxlib.core.absent import reason
 from cxlib.core.errors import Mistake
 from cxlib.core.result import Result, Text, makes, nothing, together
 from cxlib.core.words import Sentence, _, clauses, joined, listed, n_, number, p_text
+from cxlib.diagram import forests
 from cxlib.sem import invariance as steps
 from cxlib.sem import permutation
 from cxlib.stages.groups import answers as group_answers
@@ -763,7 +764,7 @@ def plot_means(result: Result, study: Study, *, language: str = "en") -> tuple[F
     reference = level_name(study, column, table["reference"].iloc[0])
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.25 + 0.16 * len(groups)) * len(codes)))
     at = table["group"].map(groups.index)
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             est=table["d"],

@@ -20,6 +20,7 @@ from cxlib.core.absent import reason
 from cxlib.core.result import Result, Text, makes, nothing, together
 from cxlib.core.syntax import path, steps
 from cxlib.core.words import Sentence, _, clauses, joined, n_, p_text
+from cxlib.diagram import forests
 from cxlib.sem import invariance, paths
 from cxlib.stages.groups import groups
 from cxlib.stages.groups.groups import Comparison, Ladder, numbered
@@ -324,7 +325,7 @@ def plot_paths(
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + (0.2 + 0.16 * len(names)) * len(effects)))
     different = [tests[effect, "direct"] < 0.05 for effect in effects]
     at, ends = table["group"].map(names.index), table["effect"].str.split(" -> ").str[-1]
-    theme.forest(
+    forests.forest(
         axes,
         table.assign(
             place=table["effect"].map(effects.index)

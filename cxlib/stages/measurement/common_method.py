@@ -5,39 +5,37 @@ None of these is a test that method variance is absent; each says how much there
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from cxlib import sem
 from cxlib.core.absent import stage
-from cxlib.core.result import Result
-from cxlib.core.words import number, p_text
-from cxlib.stages.measurement.discriminant import (
-    below_diagonal,
-    caution,
-    indicators,
-    items_of,
-    latent_correlations,
-    of_fit,
-    scaled,
+from cxlib.core.result import Result, Text, makes, nothing, together
+from cxlib.core.words import Sentence, _, joined, number, p_text
+from cxlib.stages.measurement.results import of_fit
+from cxlib.statistics.common_method import (
+    Marked,
+    Rivals,
+    difference,
+    fitted_to_moments,
+    marker,
+    rivals,
 )
+from cxlib.statistics.discriminant import below_diagonal, indicators, latent_correlations
+from cxlib.study.names import named
 
 if TYPE_CHECKING:
-    from cxlib.sem import Fit, Model
+    from cxlib.sem import Fit
     from cxlib.study.schema import Study
 
-    Words = dict[str, str]
-    Checks = dict[str, dict[str, float]]
-
-NO_MARKER = {
-    "en": "The study declares no marker, a question that has nothing to do with any construct: with a line "
-    "'marker: <item, construct or number column>' in the study file, the correlations are also shown with its share taken out.",
-    "zh": "研究没有声明标记变量（与各构念在理论上无关的题目）：在研究文件中加一行“marker: <题项、构念或数值列>”，即可同时给出扣除其影响后的相关。",
-}
+COLUMNS = "check statistic value"
+NO_MARKER = _(
+    "The study declares no marker, a question that has nothing to do with any construct: with a line 'marker: <item, construct or number column>' in the study file, the correlations are also shown with its share taken out."
+)
 
 
+@makes("method_bias", COLUMNS)
 @stage
 def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None = None) -> Result:
     """Could one common method have made the correlations?  (columns check, statistic, value; empty if `fit` has no df)
@@ -73,51 +71,22 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
     ``METHOD =~ 1*x1 + 1*x2 + …`` and ``METHOD ~~ 0*`` every construct; for the marker tests/reference/marker.R.
     """
     if fit.df < 1:
-        text = {
-            "en": "The measurement model has no degree of freedom: nothing is left that could tell a common method from the constructs.",
-            "zh": "测量模型的自由度为 0：没有余下的信息可用来区分共同方法与构念。",
-        }
-        return Result(
-            pd.DataFrame(columns=["check", "statistic", "value"]),
-            text,
-            fit.n_used,
-            "not computed",
-            (text,),
+        return nothing(
+            COLUMNS.split(),
+            _(
+                "The measurement model has no degree of freedom: nothing is left that could tell a common method from the constructs."
+            ),
         )
-    names, own, r = list(fit.model.observed), indicators(fit), scaled(fit.sample[0].cov)
-    # the rivals are fitted to moments, so is what they are compared with
-    plain = fit.estimator != "WLSMV" and fit.missing not in ("fiml", "mi")
-    base = fit if plain else sem.fit_moments(fit.sample[0].cov, fit.n_used, fit.model.syntax)
-    one = sem.fit_moments(r, fit.n_used, "SINGLE =~ " + " + ".join(names))
-    model = sem.parse(
-        "\n".join(
-            [
-                fit.model.syntax,
-                "METHOD =~ " + " + ".join(f"1*{name}" for name in names if name not in own),
-                *_apart(fit, "METHOD"),
-            ]
-        )
-    )
-    common = sem.fit_moments(r, fit.n_used, model, start=_standardized_start(fit, model))
-    variance = common.parameter("METHOD", "~~", "METHOD")[["est", "ci_low", "ci_high"]].to_numpy(
-        float
-    )
-    share = (
-        variance * np.mean(1 / np.diag(common.implied[0].cov))
-        if common.converged
-        else np.full(3, np.nan)
-    )
-    factor = (one.parameters.loc[one.parameters["op"] == "=~", "std"] ** 2).mean()
-    component = np.linalg.eigvalsh(r)[-1] / len(names)
-    versus = _difference(one, base)
-    marker, marked, unsound = _marker(fit, data, study)
+    found = rivals(fit)
+    versus = difference(found.single, found.base)
+    statistics, marked, unsound = _marker(fit, data, study)
     checks = {
-        "harman_pca": {"share": component},
-        "harman_factor": {"share": factor},
+        "harman_pca": {"share": found.component},
+        "harman_factor": {"share": found.factor},
         "one_factor": versus,
-        "method_factor": dict(zip(("share", "share_low", "share_high"), share, strict=True))
-        | _difference(base, common),
-        **marker,
+        "method_factor": dict(zip(("share", "share_low", "share_high"), found.share, strict=True))
+        | difference(found.base, found.common),
+        **statistics,
     }
     table = pd.DataFrame(
         [
@@ -125,226 +94,163 @@ def method_bias(fit: Fit, data: pd.DataFrame | None = None, study: Study | None 
             for check, values in checks.items()
             for statistic, value in values.items()
         ],
-        columns=["check", "statistic", "value"],
+        columns=COLUMNS.split(),
     )
-    other = fit.estimator if fit.missing not in ("fiml", "mi") else fit.missing.upper()
-    after = latent_correlations(common)
+    harman = _(
+        "The first component holds {component:.0%} and a single factor {factor:.0%} of the items' variance (Harman; under 50% by convention).",
+        component=found.component,
+        factor=found.factor,
+    )
+    return of_fit(
+        fit,
+        table,
+        joined(harman, _single(versus), _method_factor(found), marked),
+        _(
+            "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings, marker (partial correlations; CFA, Method-C)"
+        )
+        if statistics
+        else _(
+            "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings"
+        ),
+        *_of_rivals(found),
+        *unsound,
+        *_cautions(fit, found),
+    )
+
+
+def _single(versus: Mapping[str, float]) -> Sentence:
+    """Whether one factor fits as well as the constructs."""
+    test = _difference_said(versus)
+    if versus["d_p"] < 0.05:
+        return _("One factor for all items fits worse than the model, {test}.", test=test)
+    return _("One factor for all items fits no worse than the model, {test}.", test=test)
+
+
+def _method_factor(found: Rivals) -> Sentence:
+    """What a method factor would hold of an item's variance."""
+    share, low, high = (number(100 * value, 1) for value in found.share)
+    if found.common.trustworthy:
+        return _(
+            "A method factor common to all items would hold {share}% [{low}, {high}] of an item's variance.",
+            share=share,
+            low=low,
+            high=high,
+        )
+    if found.share[0] < 0:
+        return _("A method factor common to all items finds no variance of its own.")
+    return _(
+        "These data cannot separate a method factor from the constructs: it has no admissible solution."
+    )
+
+
+def _of_rivals(found: Rivals) -> tuple[Text, ...]:
+    """The warnings of the models compared, with the name of the model."""
+    single = (_("Single factor: {warning}", warning=w) for w in found.single.warnings)
+    common = (
+        _("Model with the method factor: {warning}", warning=w) for w in found.common.warnings
+    )
+    return (*single, *common)
+
+
+def _cautions(fit: Fit, found: Rivals) -> list[Sentence]:
+    """What limits the comparison of the fit with its rivals."""
+    own, after = indicators(fit), latent_correlations(found.common)
+    notes: list[Sentence] = []
+    if fit.estimator != "ML" or not fitted_to_moments(fit):
+        notes.append(
+            _(
+                "All models compared here are fitted by maximum likelihood, not by {estimator}: the shares are comparable, the χ² differences are uncorrected and therefore rough.",
+                estimator=fit.missing.upper() if fit.missing in ("fiml", "mi") else fit.estimator,
+            )
+        )
+    if len(own) == 1:
+        notes.append(
+            _("{name} is the only construct: a single factor is the model itself.", name=list(own))
+        )
+    if found.share[0] < 0:
+        notes.append(
+            _("The method factor's variance is estimated below zero: read its share as 0.")
+        )
     turned = [
         f"{a} – {b}"
         for a, b, value in below_diagonal(latent_correlations(fit))
         if value > 0 > after.loc[a, b]
     ]
-    notes = [
-        {"en": f"{en}: {w['en']}", "zh": f"{zh}：{w['zh']}"}
-        for rival, en, zh in (
-            (one, "Single factor", "单因子模型"),
-            (common, "Model with the method factor", "含方法因子的模型"),
+    if turned:
+        notes.append(
+            _(
+                "With the method factor these positive correlations turn negative: {pairs}. It takes up what the constructs truly share, so its share is an upper bound.",
+                pairs=turned,
+            )
         )
-        for w in rival.warnings
-    ]
-    notes += [
-        *unsound,
-        caution(
-            [] if fit.estimator == "ML" and plain else [other],
-            "All models compared here are fitted by maximum likelihood, "
-            "not by {}: the shares are comparable, the χ² differences are uncorrected and therefore rough.",
-            "此处比较的模型一律用极大似然拟合，而非 {}：比例可以比较，χ² 之差未经校正，只可粗略参考。",
-        ),
-        caution(
-            list(own) if len(own) == 1 else [],
-            "{} is the only construct: a single factor is the model itself.",
-            "只有 {} 一个构念：单因子模型就是本模型。",
-        ),
-        caution(
-            ["0"] if share[0] < 0 else [],
-            "The method factor's variance is estimated below zero: read its share as {}.",
-            "方法因子的方差估计值小于零：其比例应视为 {}。",
-        ),
-        caution(
-            turned,
-            "With the method factor these positive correlations turn negative: {}. It takes up what the "
-            "constructs truly share, so its share is an upper bound.",
-            "加入方法因子后，这些正相关变为负：{}。它吸收了构念之间的实质共性，其比例只是上限。",
-        ),
-    ]
-    interval = (
-        f"{number(100 * share[0], 1)}% [{number(100 * share[1], 1)}, {number(100 * share[2], 1)}]"
-    )
-    if common.trustworthy:
-        method = {
-            "en": f"A method factor common to all items would hold {interval} of an item's variance.",
-            "zh": f"所有题项共有的方法因子约占题项方差的 {interval}。",
-        }
-    elif share[0] < 0:
-        method = {
-            "en": "A method factor common to all items finds no variance of its own.",
-            "zh": "所有题项共有的方法因子没有自己的方差。",
-        }
-    else:
-        method = {
-            "en": "These data cannot separate a method factor from the constructs: it has no admissible solution.",
-            "zh": "这些数据无法把方法因子与构念分开：它没有可接受的解。",
-        }
-    worse = versus["d_p"] < 0.05
-    return of_fit(
-        fit,
-        table,
-        {
-            "en": f"The first component holds {component:.0%} and a single factor {factor:.0%} of the items' variance (Harman; under 50% "
-            f"by convention). One factor for all items fits {'worse' if worse else 'no worse'} than the model, {_said(versus)}. "
-            f"{method['en']} {marked['en']}",
-            "zh": f"第一主成分占题项方差的 {component:.0%}，单一公因子占 {factor:.0%}（Harman 检验，惯例为低于 50%）。所有题项只用一个因子，拟合"
-            f"{'差于' if worse else '不差于'}本模型，{_said(versus)}。{method['zh']}{marked['zh']}",
-        },
-        "Harman (principal component, ML factor), single-factor CFA, orthogonal method factor with equal loadings"
-        + ", marker (partial correlations; CFA, Method-C)" * bool(marker),
-        notes,
-    )
+    return notes
 
 
 def _marker(
     fit: Fit, data: pd.DataFrame | None, study: Study | None
-) -> tuple[Checks, Words, list[Words]]:
+) -> tuple[dict[str, Mapping[str, float]], Text, tuple[Text, ...]]:
     """The statistics of the study's marker, what they say, and what a reader must know."""
     if study is None or data is None or not study.marker:
-        return {}, NO_MARKER, []
-    own, code, whole = indicators(fit), study.marker, study.marker in study.constructs
+        return {}, NO_MARKER, ()
+    code = study.marker
+    whole = code in study.constructs
     items = list(study.constructs[code].items) if whole else [code]
-    scales = {c: x for c, x in own.items() if set(x) <= set(fit.model.observed)}
+    scales = {c: x for c, x in indicators(fit).items() if set(x) <= set(fit.model.observed)}
     if set(items) & set(fit.model.observed) or len(scales) < 2:
-        return (
-            {},
-            {
-                "en": f"The marker {code} belongs to this model, or the model has one construct only: it is not used.",
-                "zh": f"标记变量 {code} 属于本模型，或模型只有一个构念：未使用。",
-            },
-            [],
+        text = _(
+            "The marker {code} belongs to this model, or the model has one construct only: it is not used.",
+            code=code,
         )
+        return {}, text, ()
     rows = data[[*fit.model.observed, *items]].dropna().astype(float)
-    n, scores = len(rows), pd.DataFrame({c: rows[x].mean(axis=1) for c, x in scales.items()})
-    low, second = np.sort(scores.corrwith(rows[items].mean(axis=1)).abs())[:2]
-    before = np.array([r for *_, r in below_diagonal(scores.corr())])
-    still = (before - second) / (1 - second)
-    free = sem.fit_moments(
-        rows.corr(),
-        n,
-        "\n".join(
-            [
-                fit.model.syntax,
-                "MARKER =~ " + " + ".join(items),
-                *(f"MARKER ~~ {c}" for c in own if c not in fit.model.latent),
-            ]
+    found = marker(rows, fit, items, scales)
+    single = _("The marker {code} is one question, taken as free of error.", code=code)
+    bad = [
+        _("Marker model: {warning}", warning=w)
+        for rival in found.fits
+        if not rival.trustworthy
+        for w in rival.warnings
+    ]
+    return (
+        {"marker": found.correlations, "marker_factor": found.factor},
+        _of_marker(found, named(study, code) if whole else code),
+        together(*bad, single if len(items) == 1 else None),
+    )
+
+
+def _of_marker(found: Marked, name: Text | str) -> Sentence:
+    """What is left of the correlations without the marker's share, and whether it acts on the items."""
+    values = {
+        "name": name,
+        "low": number(found.correlations["r_lowest"], 2),
+        "second": number(found.correlations["r_second"], 2),
+        "before": found.correlations["significant"],
+        "still": found.correlations["significant_adjusted"],
+        "pairs": found.correlations["pairs"],
+        "test": _difference_said(found.factor),
+        "moved": number(found.factor["largest_change"], 2),
+    }
+    partial = _(
+        "The marker {name} correlates {low} and {second} with the two constructs it goes least with; with the latter taken out, {still} of {before} significant correlations (of {pairs}) stay so (Lindell and Whitney 2001).",
+        **values,
+    )
+    if found.factor["d_p"] < 0.05:
+        return joined(
+            partial,
+            _(
+                "Letting it act on all items improves fit, {test} (Williams et al. 2010); no correlation between constructs changes by more than {moved}.",
+                **values,
+            ),
+        )
+    return joined(
+        partial,
+        _(
+            "Letting it act on all items does not improve fit, {test} (Williams et al. 2010); no correlation between constructs changes by more than {moved}.",
+            **values,
         ),
     )
-    at = free.parameters.set_index(["lhs", "op", "rhs"])["est"]
-    part = "MARKER =~ " + " + ".join(f"{at['MARKER', '=~', item]:.15f}*{item}" for item in items)
-    rest = [
-        fit.model.syntax,
-        *_apart(fit, "MARKER"),
-        *(f"{x} ~~ {at[x, '~~', x]:.15f}*{x}" for x in ("MARKER", *items)),
-    ]
-    loads = [name for name in fit.model.observed if name not in own]
-    models = [
-        sem.parse("\n".join([whole, *rest]))
-        for whole in (part, " + ".join([part, *(f"equal*{name}" for name in loads)]))
-    ]
-    baseline, equal = (
-        sem.fit_moments(rows.corr(), n, model, start=_standardized_start(free, model))
-        for model in models
-    )
-    change, moved = (
-        _difference(baseline, equal),
-        (latent_correlations(equal) - latent_correlations(baseline)).abs().max(axis=None),
-    )
-    loading = equal.parameter("MARKER", "=~", loads[0])["est"] * np.sqrt(
-        at["MARKER", "~~", "MARKER"]
-    )
-    if not (free.converged and baseline.converged and equal.converged):
-        loading, change, moved = np.nan, dict.fromkeys(change, np.nan), np.nan
-    counts = [int(_significant(r, n, lost).sum()) for r, lost in ((before, 2), (still, 3))]
-    table = {
-        "marker": {
-            "n": n,
-            "r_lowest": low,
-            "r_second": second,
-            "pairs": len(before),
-            "significant": counts[0],
-            "significant_adjusted": counts[1],
-        },
-        "marker_factor": {"loading": loading, **change, "largest_change": moved},
-    }
-    bad = [w for rival in (free, baseline, equal) if not rival.trustworthy for w in rival.warnings]
-    notes = [{"en": f"Marker model: {w['en']}", "zh": f"标记变量模型：{w['zh']}"} for w in bad] + [
-        w
-        for w in [
-            caution(
-                [code] if len(items) == 1 else [],
-                "The marker {} is one question, taken as free of error.",
-                "标记变量 {} 只有一题，视为没有误差。",
-            )
-        ]
-        if w
-    ]
-    verdict = change["d_p"] < 0.05
-    return (
-        table,
-        {
-            "en": f"The marker {study.name(code) if whole else code} correlates {number(low, 2)} and {number(second, 2)} with the two constructs it goes least "
-            f"with; with the latter taken out, {counts[1]} of {counts[0]} significant correlations (of {len(before)}) stay so (Lindell "
-            f"and Whitney 2001). Letting it act on all items {'improves' if verdict else 'does not improve'} fit, {_said(change)} "
-            f"(Williams et al. 2010); no correlation between constructs changes by more than {number(moved, 2)}.",
-            "zh": f"标记变量“{study.name(code, 'zh') if whole else code}”与关系最弱的两个构念相关 {number(low, 2)} 和 {number(second, 2)}；扣除后者，{len(before)} 个相关中"
-            f"原本显著的 {counts[0]} 个仍有 {counts[1]} 个显著（Lindell 与 Whitney，2001）。让它作用于所有题项，拟合{'有' if verdict else '没有'}改善，"
-            f"{_said(change)}（Williams 等，2010）；构念间相关的变化不超过 {number(moved, 2)}。",
-        },
-        notes,
-    )
 
 
-def _apart(fit: Fit, factor: str) -> list[str]:
-    """Lines that keep a factor and the constructs uncorrelated, and the item of a one-item construct free of error."""
-    own = indicators(fit)
-    return [
-        *(f"{factor} ~~ 0*{code}" for code in own),
-        *(f"{x[0]} ~~ 0*{x[0]}" for code, x in own.items() if len(x) == 1 and x != [code]),
-    ]
-
-
-def _significant(r: np.ndarray, n: int, lost: int) -> np.ndarray:
-    """Which correlations differ from 0 at .05, with n − lost degrees of freedom."""
-    from scipy.special import stdtr
-
-    return 2 * stdtr(n - lost, -np.abs(r) * np.sqrt((n - lost) / (1 - r**2))) < 0.05
-
-
-def _said(change: dict[str, float]) -> str:
-    """A difference of χ² in the notation both languages share."""
+def _difference_said(change: Mapping[str, float]) -> str:
+    """A difference of χ² in the notation all languages share."""
     return f"Δχ²({change['d_df']:.0f}) = {number(change['d_chisq'], 1)}, {p_text(change['d_p'])}"
-
-
-def _standardized_start(fit: Fit, model: Model) -> np.ndarray:
-    """A fit's free numbers for items of variance 1, as start of a model with more parameters."""
-    own, known = indicators(fit), fit.parameters.set_index(["lhs", "op", "rhs"])["est"]
-    sd = dict(zip(fit.model.observed, np.sqrt(np.diag(fit.sample[0].cov)), strict=True))
-    sd = {code: sd[items_of(code, own)[0]] for code in own} | sd
-    start = np.full(model.npar, 0.02)
-    for lhs, op, rhs, free in model.table[["lhs", "op", "rhs", "free"]].itertuples(
-        index=False, name=None
-    ):
-        if free and (lhs, op, rhs) in known.index:
-            start[free - 1] = known[lhs, op, rhs] * (
-                sd[lhs] / sd[rhs] if op == "=~" else 1 / (sd[lhs] * sd[rhs])
-            )
-    return start
-
-
-def _difference(restricted: Fit, free: Fit) -> dict[str, float]:
-    """Difference test of two nested models."""
-    from scipy.special import chdtrc
-
-    chisq, df = restricted.chisq - free.chisq, restricted.df - free.df
-    return {
-        "d_chisq": chisq,
-        "d_df": df,
-        "d_p": float(chdtrc(df, max(chisq, 0))) if df > 0 else np.nan,
-    }

@@ -15,31 +15,26 @@ from cxlib import sem
 from cxlib.core import theme
 from cxlib.core.absent import stage
 from cxlib.core.errors import Impossible
-from cxlib.core.result import Result
-from cxlib.core.words import number, p_text, plural
+from cxlib.core.result import Result, Text, makes
+from cxlib.core.words import Sentence, _, joined, n_, number, p_text
 from cxlib.diagram import forests
-from cxlib.sem.estimate import Z95
+from cxlib.sem.result import Z95
 from cxlib.stages.measurement.common_method import method_bias
-from cxlib.stages.measurement.discriminant import (
+from cxlib.stages.measurement.discriminant import fornell_larcker
+from cxlib.stages.measurement.results import of_fit, with_names
+from cxlib.statistics.discriminant import (
     below_diagonal,
-    caution,
-    convergent,
-    fornell_larcker,
-    htmt_matrix,
+    convergent_and_discriminant,
+    first_order,
     indicators,
-    items_of,
-    latent_correlations,
-    of_fit,
-    with_names,
 )
+from cxlib.study.names import named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cxlib.sem import Fit
     from cxlib.study.schema import Study
-
-    Words = dict[str, str]
 
 __all__ = [
     "cfa",
@@ -58,6 +53,7 @@ FIT_CONVENTIONS = {"cfi": 0.95, "rmsea": 0.06, "srmr": 0.08}
 """At least, at most, at most: Hu & Bentler (1999), doi:10.1080/10705519909540118."""
 VALIDITY_CONVENTIONS = {"cr": 0.70, "ave": 0.50}
 """At least: Fornell & Larcker (1981), doi:10.1177/002224378101800104."""
+PARAMETERS = "lhs op rhs est se z p ci_low ci_high std"
 
 
 @stage
@@ -99,11 +95,13 @@ def cfa(
     }
     latent = [code for code, own in parts.items() if own != (code,)]
     if not any(len(own) > 1 for own in parts.values()):
-        codes = ", ".join(study.constructs)
         raise Impossible(
-            f"Model '{model}' of study '{study.id}' names no construct with two or more items, so there is "
-            f"nothing to measure. Name some of these in it: {codes}.",
-            f"研究“{study.id}”的模型“{model}”中没有两题及以上的构念，因此无可测量。可在模型中使用：{codes}。",
+            _(
+                "Model '{model}' of study '{study}' names no construct with two or more items, so there is nothing to measure. Name some of these in it: {names}.",
+                model=model,
+                study=study.id,
+                names=list(study.constructs),
+            )
         )
     alone = [code for code in parts if code not in latent]
     observed = [f"{code} ~~ " + " + ".join([*latent, *alone[:at]]) for at, code in enumerate(alone)]
@@ -117,6 +115,7 @@ def cfa(
     )
 
 
+@makes("cfa_fit", "measure value")
 @stage
 def fit_table(fit: Fit) -> Result:
     """How well the model reproduces the covariances (columns measure, value).
@@ -139,21 +138,25 @@ def fit_table(fit: Fit) -> Result:
         f"RMSEA {number(value['rmsea'])} [{number(value['rmsea_ci_lower'])}, {number(value['rmsea_ci_upper'])}; RMSEA ≤ .05: "
         f"{p_text(value['rmsea_pvalue'])}], SRMR {number(value['srmr'])}"
     )
-    met = {
-        "en": f"not met: {', '.join(failed)}" if failed else "all three are met",
-        "zh": f"未达到：{'、'.join(failed)}" if failed else "三项都达到",
-    }
-    return of_fit(
-        fit,
-        table,
-        {
-            "en": f"{said}{' (χ² scaled, CFI and RMSEA robust)' if scaled else ''}. Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: {met['en']}.",
-            "zh": f"{said}{'（χ² 经校正，CFI 与 RMSEA 为稳健值）' if scaled else ''}。Hu 与 Bentler（1999）的惯例 CFI ≥ .95、RMSEA ≤ .06、SRMR ≤ .08：{met['zh']}。",
-        },
-        fit.method,
+    met = (
+        _(
+            "Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: not met: {indices}.",
+            indices=failed,
+        )
+        if failed
+        else _(
+            "Conventions of Hu and Bentler (1999), CFI ≥ .95, RMSEA ≤ .06, SRMR ≤ .08: all three are met."
+        )
     )
+    numbers = (
+        _("{indices} (χ² scaled, CFI and RMSEA robust).", indices=said)
+        if scaled
+        else _("{indices}.", indices=said)
+    )
+    return of_fit(fit, table, joined(numbers, met), fit.method)
 
 
+@makes("cfa_parameters", PARAMETERS)
 @stage
 def parameters(fit: Fit) -> Result:
     """All parameters (columns lhs, op, rhs, est, se, z, p, ci_low, ci_high, std).
@@ -162,37 +165,36 @@ def parameters(fit: Fit) -> Result:
     -----
     R: ``lavaan::parameterEstimates(fit, standardized = TRUE)``, std.all.
     """
-    table = fit.parameters[["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]]
+    table = fit.parameters[PARAMETERS.split()]
     fixed, ordinal = int((fit.model.table["free"] == 0).sum()), fit.estimator == "WLSMV"
     bare = int(table["se"].isna().sum()) - fixed
-    estimated = (
-        len(table) - fixed - (bare if ordinal else 0)
+    estimated = n_(
+        "{n:,} parameter estimated",
+        "{n:,} parameters estimated",
+        len(table) - fixed - bare * ordinal,
     )  # of ordered answers, residual variances follow from the loadings
-    en, zh = (
-        (
-            (
-                f"; {bare} residual variances follow from the loadings.",
-                f"；{bare} 个残差方差由载荷推得。",
-            )
-            if ordinal
-            else (
-                f"; {bare} of the estimated ones {'has' if bare == 1 else 'have'} no standard error of {'its' if bare == 1 else 'their'} own.",
-                f"；估计的参数中有 {bare} 个没有自己的标准误。",
-            )
+    if bare and ordinal:
+        text = _(
+            "{estimated}, {fixed} fixed in advance (such as the first loading of each construct); {bare} residual variances follow from the loadings.",
+            estimated=estimated,
+            fixed=fixed,
+            bare=bare,
         )
-        if bare
-        else (".", "。")
-    )
-    return of_fit(
-        fit,
-        table.reset_index(drop=True),
-        {
-            "en": f"{plural(estimated, 'parameter')} estimated, {fixed} fixed in advance (such as the first loading of each construct)"
-            f"{en}{fit.clustering['en']}",
-            "zh": f"估计了 {estimated} 个参数，{fixed} 个事先固定（例如每个构念的第一个载荷）{zh}{fit.clustering['zh']}",
-        },
-        fit.method,
-    )
+    elif bare:
+        text = n_(
+            "{estimated}, {fixed} fixed in advance (such as the first loading of each construct); {n} of the estimated ones has no standard error of its own.",
+            "{estimated}, {fixed} fixed in advance (such as the first loading of each construct); {n} of the estimated ones have no standard error of their own.",
+            bare,
+            estimated=estimated,
+            fixed=fixed,
+        )
+    else:
+        text = _(
+            "{estimated}, {fixed} fixed in advance (such as the first loading of each construct).",
+            estimated=estimated,
+            fixed=fixed,
+        )
+    return of_fit(fit, table.reset_index(drop=True), joined(text, fit.clustering), fit.method)
 
 
 @stage
@@ -229,21 +231,26 @@ def loadings(fit: Fit) -> Result:
             "r2": std**2,
         }
     )
-    weak = ", ".join(
-        f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples()
-    )
-    strong = f"{(table['std'] >= 0.5).sum()}", len(table)
+    weak = [f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples()]
+    strong, every = int((table["std"] >= 0.5).sum()), len(table)
     return of_fit(
         fit,
         table,
-        {
-            "en": f"{strong[0]} of {strong[1]} standardised loadings are .50 or more{'; below: ' + weak if weak else ''}.",
-            "zh": f"{strong[1]} 个标准化载荷中有 {strong[0]} 个不低于 .50{'；低于的有：' + weak if weak else ''}。",
-        },
-        "completely standardised loadings, delta-method standard errors",
+        _(
+            "{strong} of {every} standardised loadings are .50 or more; below: {weak}.",
+            strong=strong,
+            every=every,
+            weak=weak,
+        )
+        if weak
+        else _(
+            "{strong} of {every} standardised loadings are .50 or more.", strong=strong, every=every
+        ),
+        _("completely standardised loadings, delta-method standard errors"),
     )
 
 
+@makes("validity", "construct alpha omega cr ave msv max_htmt")
 @stage
 def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     """Reliability and validity a construct (construct, alpha, omega, cr, ave, msv, max_htmt).
@@ -273,89 +280,24 @@ def validity(data: pd.DataFrame, study: Study, fit: Fit) -> Result:
     ``obs.var = FALSE`` of the model fitted to ``scale(data)``.
     """
     rows = data[list(fit.model.observed)].dropna().astype(float)
-    own, latent, table = indicators(fit), latent_correlations(fit), convergent(fit)
-    first = {code: items for code, items in own.items() if set(items) <= set(fit.model.observed)}
-    ratio = htmt_matrix(rows, first)
-    for code in own:
-        s = rows[items_of(code, own)].cov().to_numpy()
-        others = [o for o in own if o != code and o not in own[code] and code not in own[o]]
-        table.loc[code, "alpha"] = (
-            len(s) / (len(s) - 1) * (1 - np.trace(s) / s.sum()) if len(s) > 1 else np.nan
-        )
-        table.loc[code, "msv"] = (latent.loc[code, others] ** 2).max()
-        table.loc[code, "max_htmt"] = ratio[code].drop(code).max() if code in first else np.nan
-    notes = [
-        caution(
-            [c for c in own if len(own[c]) == 1],
-            "{} has one item: no reliability can be estimated, the model takes "
-            "it as free of error.",
-            "{} 只有一个题项：无法估计信度，模型把它当作没有误差。",
-        ),
-        caution(
-            [c for c in own if len(own[c]) == 2],
-            "{} has two items: alpha rests on one correlation, and the loadings "
-            "are told apart only by other constructs.",
-            "{} 只有两个题项：α 只依赖一个相关，载荷要靠其他构念才能区分。",
-        ),
-        caution(
-            [c for c in own if c not in first],
-            "{} is of second order: it shares items with its parts and has no HTMT.",
-            "{} 是二阶构念：与其组成部分共用题项，没有 HTMT。",
-        ),
-        caution(
-            [str(len(rows))] if fit.missing in ("fiml", "mi") else [],
-            "Alpha and HTMT rest on the {} complete rows.",
-            "α 与 HTMT 只用 {} 行完整数据。",
-        ),
-        caution(
-            list(table.index[table["msv"].isna()]),
-            "{} has no other construct to be compared with: no MSV.",
-            "{} 没有可比较的其他构念：没有 MSV。",
-        ),
-    ]
-    text = {}
-    for language, good, bad, shared, comma, stop in (
-        (
-            "en",
-            "{} is {} or more for every construct",
-            "{} is below {} for {}",
-            "MSV exceeds AVE (its items say less about it than another construct does) for {}",
-            ", ",
-            ". ",
-        ),
-        (
-            "zh",
-            "所有构念的 {} 都不低于 {}",
-            "{} 低于 {} 的有：{}",
-            "MSV 大于 AVE（另一构念比它自己的题项更能说明它）：{}",
-            "、",
-            "。",
-        ),
-    ):
-        parts = []
-        for name, limit in VALIDITY_CONVENTIONS.items():
-            low = comma.join(
-                f"{study.name(c, language)} ({number(v, 2)})"
-                for c, v in table[name].items()
-                if v < limit
-            )
-            parts.append((bad if low else good).format(name.upper(), f"{limit:.2f}"[1:], low))
-        if over := [study.name(c, language) for c in table.index[table["msv"] > table["ave"]]]:
-            parts.append(shared.format(comma.join(over)))
-        text[language] = stop.join(parts) + stop.strip()
-    table = (
-        table[["alpha", "omega", "cr", "ave", "msv", "max_htmt"]]
-        .rename_axis("construct")
-        .reset_index()
-    )
+    table = convergent_and_discriminant(rows, fit)
     method = (
-        "alpha of the answers as numbers; omega, CR and AVE of the continuous answers behind the ordered categories"
+        _(
+            "alpha of the answers as numbers; omega, CR and AVE of the continuous answers behind the ordered categories"
+        )
         if fit.estimator == "WLSMV"
-        else "alpha and omega of the raw sum score; CR and AVE from standardised loadings"
+        else _("alpha and omega of the raw sum score; CR and AVE from standardised loadings")
     )
-    return of_fit(fit, table, text, method, notes)
+    return of_fit(
+        fit,
+        with_names(table),
+        _conventions(table, study),
+        method,
+        *_cautions(table, fit, len(rows)),
+    )
 
 
+@makes("modification_indices", "lhs op rhs mi epc std")
 @stage
 def modification(fit: Fit, top: int = 20) -> Result:
     """The parameters whose release would improve fit most (lhs, op, rhs, mi, epc, std), largest first.
@@ -371,49 +313,44 @@ def modification(fit: Fit, top: int = 20) -> Result:
         .rename(columns={"sepc_all": "std"})
         .replace({"std": [np.inf, -np.inf]}, np.nan)
     )
-    text = {"en": "Nothing was left out that could be added.", "zh": "没有可以再加入的参数。"}
+    text: Text = _("Nothing was left out that could be added.")
     if len(every):
-        first, counts = (
-            every.iloc[0],
-            ((every["mi"] > 3.84).sum(), len(every), round(0.05 * len(every))),
+        first = every.iloc[0]
+        text = joined(
+            _(
+                "The largest index is {mi}, for {parameter} (expected standardised value {std}).",
+                mi=number(first["mi"], 1),
+                parameter=f"{first['lhs']} {first['op']} {first['rhs']}",
+                std=number(first["std"], 2),
+            ),
+            _(
+                "Of all {n} indices {large} exceed 3.84, where chance alone would give about {chance}.",
+                n=len(every),
+                large=int((every["mi"] > 3.84).sum()),
+                chance=round(0.05 * len(every)),
+            ),
         )
-        name, mi, std = (
-            f"{first['lhs']} {first['op']} {first['rhs']}",
-            number(first["mi"], 1),
-            number(first["std"], 2),
-        )
-        text = {
-            "en": f"The largest index is {mi}, for {name} (expected standardised value {std}). Of all {counts[1]} indices "
-            f"{counts[0]} exceed 3.84, where chance alone would give about {counts[2]}.",
-            "zh": f"最大的修正指数是 {name} 的 {mi}（预期标准化值 {std}）。全部 {counts[1]} 个指数中有 {counts[0]} 个超过 3.84，"
-            f"单凭偶然约有 {counts[2]} 个。",
-        }
-    exact = [
+    bare = [
         f"{row.lhs} {row.op} {row.rhs}" for row in every.head(top).itertuples() if np.isnan(row.std)
     ]
-    note = {
-        "en": "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. "
-        "1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, "
-        "report it, and test it on new data.",
-        "zh": "这些是众多指数中的最大者，因指数大而改模型会把本样本的偶然也拟合进去（MacCallum 等，1992，"
-        "doi:10.1037/0033-2909.111.3.490）。只有不看指数也站得住的理由才可改，并须报告、用新数据检验。",
-    }
     return of_fit(
         fit,
         every.head(top),
         text,
-        "modification indices (score test)",
-        [
-            note,
-            caution(
-                exact,
-                "No standardised value for {}: one side has no variance to be correlated.",
-                "{} 没有标准化值：一侧没有可相关的方差。",
-            ),
-        ],
+        _("modification indices (score test)"),
+        _(
+            "These are the largest of many, so a change made because of one also fits this sample's chance (MacCallum et al. 1992, doi:10.1037/0033-2909.111.3.490). Change the model only for a reason that stands without the index, report it, and test it on new data."
+        ),
+        _(
+            "No standardised value for {parameters}: one side has no variance to be correlated.",
+            parameters=bare,
+        )
+        if bare
+        else None,
     )
 
 
+@makes("residuals", "item", open=True)
 @stage
 def residuals(fit: Fit) -> Result:
     """Correlations of the items less those the model implies (square, first column item).
@@ -425,39 +362,44 @@ def residuals(fit: Fit) -> Result:
     square = sem.residuals(fit)
     pairs = below_diagonal(square)
     a, b, value = max(pairs, key=lambda pair: abs(pair[2]))
-    large = sum(abs(pair[2]) > 0.10 for pair in pairs)
+    text = n_(
+        "{large} of {n:,} residual correlation exceed .10 in size; the largest is {value} ({a}, {b}).",
+        "{large} of {n:,} residual correlations exceed .10 in size; the largest is {value} ({a}, {b}).",
+        len(pairs),
+        large=sum(abs(pair[2]) > 0.10 for pair in pairs),
+        value=number(value, 2),
+        a=a,
+        b=b,
+    )
     return of_fit(
         fit,
         with_names(square, "item"),
-        {
-            "en": f"{large} of {plural(len(pairs), 'residual correlation')} exceed .10 in size; the largest is {number(value, 2)} ({a}, {b}).",
-            "zh": f"{len(pairs)} 个残差相关中有 {large} 个绝对值超过 .10；最大的是 {number(value, 2)}（{a}、{b}）。",
-        },
-        "residual correlations (sample less implied)",
+        text,
+        _("residual correlations (sample less implied)"),
     )
 
 
 @stage
 @theme.picture
-def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
+def plot_loadings(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
     """Draw :func:`loadings`: one row an item, its interval, the colour of the construct's role."""
     figure = forests.by_construct(
         result.table.rename(columns={"std": "est"}),
         study,
         0.7,
-        {"en": "standardised loading, 95% interval", "zh": "标准化载荷，95% 区间"}[language],
+        _("standardised loading, 95% interval")[language],
         language,
     )
-    return figure, {
-        "en": f"Standardised loadings (n = {result.n_used:,}). Left of the dashed line at .70 a construct explains less than half of "
-        f"its item. {result.text['en']}",
-        "zh": f"标准化载荷（n = {result.n_used:,}）。虚线 .70 左侧，构念解释的方差不到题项的一半。{result.text['zh']}",
-    }
+    return figure, joined(
+        _("Standardised loadings (n = {n:,}).", n=result.n_used),
+        _("Left of the dashed line at .70 a construct explains less than half of its item."),
+        result.text,
+    )
 
 
 @stage
 @theme.picture
-def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Words]:
+def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tuple[Figure, Text]:
     """Draw :func:`residuals` as a heat map, items grouped by construct."""
     import seaborn
     from matplotlib import pyplot
@@ -486,9 +428,7 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
         cbar_ax=bar,
         cbar_kws={"orientation": "horizontal"},
     )
-    bar.set_xlabel(
-        {"en": "sample − implied correlation", "zh": "样本相关 − 模型相关"}[language], fontsize=9
-    )
+    bar.set_xlabel(_("sample − implied correlation")[language], fontsize=9)
     owner = [study.items.get(item, item) for item in items]
     for code in dict.fromkeys(owner):
         first, last, colour = (
@@ -508,11 +448,76 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
     axis.set(xlabel="", ylabel="")
     axis.grid(visible=False)
     axis.tick_params(labelsize=8 if count <= 25 else 6.5)
-    return figure, {
-        "en": f"Residual correlations (n = {result.n_used:,}). Red: two items go together more than the model says; blue: less. "
-        f"{result.text['en']}",
-        "zh": f"残差相关（n = {result.n_used:,}）。红色：两题项的相关高于模型所说；蓝色：低于。{result.text['zh']}",
-    }
+    return figure, joined(
+        _("Residual correlations (n = {n:,}).", n=result.n_used),
+        _("Red: two items go together more than the model says; blue: less."),
+        result.text,
+    )
+
+
+def _conventions(table: pd.DataFrame, study: Study) -> Sentence:
+    """Which constructs fall short of the conventions for CR and AVE, and whose MSV exceeds AVE."""
+    said = []
+    for name, limit in VALIDITY_CONVENTIONS.items():
+        short, least = table[name][table[name] < limit], f"{limit:.2f}"[1:]
+        low = [
+            _("{name} ({value})", name=named(study, str(code)), value=number(value, 2))
+            for code, value in short.items()
+        ]
+        said.append(
+            _(
+                "{coefficient} is below {limit} for {names}.",
+                coefficient=name.upper(),
+                limit=least,
+                names=low,
+            )
+            if low
+            else _(
+                "{coefficient} is {limit} or more for every construct.",
+                coefficient=name.upper(),
+                limit=least,
+            )
+        )
+    if over := [named(study, code) for code in table.index[table["msv"] > table["ave"]]]:
+        said.append(
+            _(
+                "MSV exceeds AVE (its items say less about it than another construct does) for {names}.",
+                names=over,
+            )
+        )
+    return joined(*said)
+
+
+def _cautions(table: pd.DataFrame, fit: Fit, complete: int) -> list[Sentence]:
+    """Where a coefficient is missing, or rests on less than it seems to."""
+    own, first = indicators(fit), first_order(fit)
+    notes: list[Sentence] = []
+    if one := [c for c in own if len(own[c]) == 1]:
+        notes.append(
+            _(
+                "{names} has one item: no reliability can be estimated, the model takes it as free of error.",
+                names=one,
+            )
+        )
+    if two := [c for c in own if len(own[c]) == 2]:
+        notes.append(
+            _(
+                "{names} has two items: alpha rests on one correlation, and the loadings are told apart only by other constructs.",
+                names=two,
+            )
+        )
+    if second := [c for c in own if c not in first]:
+        notes.append(
+            _(
+                "{names} is of second order: it shares items with its parts and has no HTMT.",
+                names=second,
+            )
+        )
+    if fit.missing in ("fiml", "mi"):
+        notes.append(_("Alpha and HTMT rest on the {n} complete rows.", n=complete))
+    if lone := list(table.index[table["msv"].isna()]):
+        notes.append(_("{names} has no other construct to be compared with: no MSV.", names=lone))
+    return notes
 
 
 def _std_loadings(fit: Fit, theta: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,9 +21,18 @@ from cxlib.core.absent import stage
 from cxlib.core.errors import Impossible
 from cxlib.core.result import Result, Text
 from cxlib.core.words import number, p_text
-from cxlib.sem.discrepancy import inverted
-from cxlib.sem.estimate import Z95, tested
-from cxlib.stages.structure.structure import scores
+from cxlib.sem.result import Z95, tested
+from cxlib.statistics.interaction import (
+    by_products,
+    by_scores,
+    measurement,
+    path_table,
+    products,
+    slopes,
+    stretches,
+    strongest_first,
+)
+from cxlib.statistics.structural import regression_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,8 +79,7 @@ class Interaction(Result):
 
     def at(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slope of X and its standard error where W is `w` units from its mean."""
-        point = np.column_stack([np.ones(len(w)), w])
-        return point @ self.slope, np.sqrt(np.einsum("ri,ij,rj->r", point, self.vcov, point))
+        return slopes(self.slope, self.vcov, w)
 
 
 def candidates(data: pd.DataFrame, study: Study, model: str = "main") -> pd.DataFrame:
@@ -95,31 +102,6 @@ def candidates(data: pd.DataFrame, study: Study, model: str = "main") -> pd.Data
         "std", key=lambda std: -std.abs(), kind="stable"
     )
     return paths[["outcome", "predictor", "std"]].reset_index(drop=True)
-
-
-def products(
-    data: pd.DataFrame, first: Sequence[str], second: Sequence[str], match: bool = True
-) -> pd.DataFrame:
-    """Centre items, multiply them, centre the products (columns "x1.w1"): matched one to one, or all pairs.
-
-    Raises
-    ------
-    Impossible
-        Items are to be matched, but the lists differ in length.
-
-    Notes
-    -----
-    Rows must be complete.  R: ``semTools::indProd(data, first, second, match = match, doubleMC = TRUE)``.
-    """
-    if match and len(first) != len(second):
-        raise Impossible(
-            f"match=True pairs items one to one, but there are {len(first)} and {len(second)}. Give as "
-            "many of each, or match=False for all pairs."
-        )
-    centred = data[[*first, *second]] - data[[*first, *second]].mean()
-    pairs = zip(first, second, strict=True) if match else product(first, second)
-    out = pd.DataFrame({f"{a}.{b}": centred[a] * centred[b] for a, b in pairs}, index=data.index)
-    return out - out.mean()
 
 
 def interaction(
@@ -192,15 +174,15 @@ def interaction(
             "method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=."
         )
     if not (outcome or predictor or moderator):
-        found = candidates(data, study, model)
-        if found.empty:
+        strong = candidates(data, study, model)
+        if strong.empty:
             return Interaction(table=pd.DataFrame(columns=COLUMNS), text=NONE, n_used=0)
-        first, second, *others = dict.fromkeys([*found["predictor"], *covariates])
+        first, second, *others = dict.fromkeys([*strong["predictor"], *covariates])
         try:
             return interaction(
                 data,
                 study,
-                found["outcome"][0],
+                strong["outcome"][0],
                 first,
                 second,
                 covariates=others,
@@ -232,11 +214,8 @@ def interaction(
     whole = [study.cluster] if study.cluster and method == "two_stage" else []
     frame = data[list(dict.fromkeys([*listed, *whole]))].dropna().rename(columns=alone)
     items = {code: [alone.get(item, item) for item in names] for code, names in items.items()}
-    measured = sem.fit(frame, _measurement(items))
-    strength = (
-        measured.parameters.query("op == '=~'").set_index("rhs")["std"].abs().round(12)
-    )  # ties: order of the file
-    items = {code: sorted(names, key=lambda item: -strength[item]) for code, names in items.items()}
+    measured = sem.fit(frame, measurement(items))
+    items = strongest_first(items, measured)
     names, words = (
         (predictor, moderator, f"{predictor}.{moderator}", *covariates),
         {code: {lang: study.name(code, lang) for lang in ("en", "zh")} for code in codes},
@@ -253,11 +232,11 @@ def interaction(
         pairs = min(len(items[predictor]), len(items[moderator]))
         match = match and pairs > 1
         chosen = [items[code][:pairs] if match else items[code] for code in names[:2]]
-        fit, est, vcov, phi = _product(
+        found = by_products(
             frame, items, products(frame, *chosen, match), outcome, names, estimator
         )
         notes += [
-            *fit.warnings,
+            *found.fit.warnings,
             *(
                 [
                     _unused(items[code], pairs, words[code])
@@ -276,16 +255,23 @@ def interaction(
                     "zh": f"标准误把同一 {study.cluster} 的受访者视为独立；method='two_stage' 并给出 rng= 则整群重抽样。",
                 }
             )
-        what = f"product indicators ({'matched pairs' if match else 'all pairs'}, double mean-centred), {fit.method}"
+        what = f"product indicators ({'matched pairs' if match else 'all pairs'}, double mean-centred), {found.fit.method}"
     else:
-        fit = sem.fit(frame, _measurement(items))
-        est, vcov, phi, more = _two_stage(frame, fit, names, study.cluster, rng, n_boot)
-        notes += [*fit.warnings, *more]
+        fit = sem.fit(frame, measurement(items))
+        found = by_scores(frame, fit, names, study.cluster, rng, n_boot)
+        notes += [*fit.warnings]
+        if found.failed or found.improper:
+            notes.append(
+                {
+                    "en": f"Of {n_boot:,} draws {found.failed} found no optimum and were left out, {found.improper} are improper and kept.",
+                    "zh": f"{n_boot:,} 次抽样中有 {found.failed} 次没有最优解，已剔除；{found.improper} 次的解不恰当，予以保留。",
+                }
+            )
         what = f"two stages: regression on factor scores, standard errors of both from {n_boot:,} bootstrap samples"
     with np.errstate(invalid="ignore"):
-        sd = pd.Series(np.sqrt(np.diag(phi)), phi.index)
+        sd = pd.Series(np.sqrt(np.diag(found.phi)), found.phi.index)
     sd[names[2]] = sd[predictor] * sd[moderator]
-    r = phi.loc[predictor, moderator] / sd[names[2]]
+    r = found.phi.loc[predictor, moderator] / sd[names[2]]
     if abs(r) >= CLOSE:
         x, w = words[predictor], words[moderator]
         notes.append(
@@ -295,18 +281,12 @@ def interaction(
                 "zh": f"{x['zh']}与{w['zh']}相关 {number(r, 2)}：此时交互作用很难与其中任一变量的曲线效应区分。",
             }
         )
-    order = list(names)
-    table = tested(pd.DataFrame({"est": est, "se": np.sqrt(np.diag(vcov))})).assign(
-        outcome=outcome,
-        predictor=[*names[:2], f"{predictor}:{moderator}", *covariates],
-        std=est * sd[order].to_numpy() / sd[outcome],
-        delta_r2=est**2
-        / np.diag(inverted(phi.loc[order, order].to_numpy()))
-        / phi.loc[outcome, outcome],
+    table = path_table(found, names, sd, outcome).assign(
+        outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates]
     )
     mean, values = (
         float(frame[items[moderator][0]].mean()),
-        scores(measured, frame).table[moderator],
+        regression_scores(measured, frame)[moderator],
     )
     shown = Interaction(
         table=table[COLUMNS],
@@ -318,15 +298,15 @@ def interaction(
         words=words,
         predictor=predictor,
         moderator=moderator,
-        slope=est[[0, 2]],
-        vcov=vcov[np.ix_([0, 2], [0, 2])],
+        slope=found.est[[0, 2]],
+        vcov=found.vcov[np.ix_([0, 2], [0, 2])],
         mean=mean,
         sd=float(sd[moderator]),
         values=mean + (values / values.std(ddof=0) * sd[moderator]).to_numpy(),
         scale=float(sd[predictor] / sd[outcome]),
-        fit=fit,
+        fit=found.fit,
     )
-    return replace(shown, text=_said(shown)) if fit.trustworthy else shown
+    return replace(shown, text=_said(shown)) if found.fit.trustworthy else shown
 
 
 @stage
@@ -374,22 +354,6 @@ def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> Resu
     )
 
 
-def bounds(slope: np.ndarray, vcov: np.ndarray) -> np.ndarray:
-    """Values w where the 95% interval of slope[0] + slope[1]·w just touches zero: none, one or two, ascending.
-
-    Roots of (γ₃² − z²v₃₃)w² + 2(γ₁γ₃ − z²v₁₃)w + γ₁² − z²v₁₁ (Bauer & Curran 2005, doi:10.1207/s15327906mbr4003_5).
-    """
-    (c, half), (_, a) = np.outer(slope, slope) - Z95**2 * np.asarray(vcov)
-    if a == 0:
-        return np.array([-c / (2 * half)]) if half else np.empty(0)
-    if not half**2 - a * c > 0:  # nor is there a bound where there are no standard errors
-        return np.empty(0)
-    far = -(
-        half + np.copysign(np.sqrt(half**2 - a * c), half)
-    )  # no cancellation; the other root follows from their product
-    return np.sort([far / a, c / far])
-
-
 @stage
 def johnson_neyman(result: Interaction) -> Result:
     """Where along the moderator the slope of X differs from zero, and which share of the respondents is there.
@@ -409,25 +373,7 @@ def johnson_neyman(result: Interaction) -> Result:
         return Result(
             pd.DataFrame(columns=STRETCHES), result.text, result.n_used, warnings=result.warnings
         )
-    w = bounds(result.slope, result.vcov)
-    est, se = result.at(
-        np.concatenate([[w[0] - result.sd], (w[:-1] + w[1:]) / 2, [w[-1] + result.sd]])
-        if len(w)
-        else np.zeros(1)
-    )
-    ends, sure = np.concatenate([[-np.inf], w, [np.inf]]), np.abs(est) > Z95 * se
-    place = np.searchsorted(w, result.values - result.mean, side="right")
-    table = pd.DataFrame(
-        {
-            "low": result.mean + ends[:-1],
-            "high": result.mean + ends[1:],
-            "low_sd": ends[:-1] / result.sd,
-            "high_sd": ends[1:] / result.sd,
-            "significant": sure,
-            "sign": np.where(~sure, "", np.where(est > 0, "+", "-")),
-            "share": np.bincount(place, minlength=len(est)) / len(place),
-        }
-    )
+    table = stretches(result.slope, result.vcov, result.values, result.mean, result.sd)
     return Result(
         table,
         _where(result, table) if result.fit.trustworthy else DOUBT,
@@ -523,99 +469,6 @@ def _items(data: pd.DataFrame, study: Study, code: str) -> list[str]:
             f"'{code}' has no items of its own to be multiplied. Use one of its parts: {', '.join(construct.of)}."
         )
     return [code] if construct is None else list(construct.items)
-
-
-def _measurement(items: Mapping[str, list[str]]) -> str:
-    return "\n".join(f"{code} =~ " + " + ".join(names) for code, names in items.items())
-
-
-def _product(
-    frame: pd.DataFrame,
-    items: Mapping[str, list[str]],
-    multiplied: pd.DataFrame,
-    outcome: str,
-    names: Sequence[str],
-    estimator: str,
-) -> tuple[sem.Fit, np.ndarray, np.ndarray, pd.DataFrame]:
-    """Fit, paths in the order of `names`, their covariances, and the covariances of the latent variables."""
-    pairs = [
-        (f"{a}.{b}", {a, b})
-        for a, b in product(items[names[0]], items[names[1]])
-        if f"{a}.{b}" in multiplied
-    ]
-    shared = [
-        f"{one} ~~ {other}"
-        for (one, mine), (other, theirs) in combinations(pairs, 2)
-        if mine & theirs
-    ]
-    # the first product is that of the two markers, so the latent product has the unit of X times that of W
-    syntax = [
-        _measurement({**items, names[2]: list(multiplied)}),
-        f"{outcome} ~ " + " + ".join(names),
-        *shared,
-    ]
-    fit = sem.fit(pd.concat([frame, multiplied], axis=1), "\n".join(syntax), estimator=estimator)
-    at = fit.model.table.query("op == '~'").set_index("rhs").loc[list(names), "free"].to_numpy() - 1
-    return fit, fit.theta[at], fit.vcov[np.ix_(at, at)], fit.latent_covariance()
-
-
-def _two_stage(
-    frame: pd.DataFrame,
-    fit: sem.Fit,
-    names: Sequence[str],
-    cluster: str,
-    rng: np.random.Generator,
-    n_boot: int,
-) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, list[Text]]:
-    """Paths in the order of `names`, their covariances, covariances of the latent variables, warnings."""
-    from cxlib.sem.resampling import bootstrap
-
-    draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
-    if not draws.counts:
-        raise Impossible(
-            f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product'."
-        )
-    values, phi = frame[list(fit.model.observed)].to_numpy(float), fit.latent_covariance()
-    unit = pd.factorize(frame[cluster])[0] if cluster else np.arange(len(frame))
-    drawn = [
-        _second_stage(fit.model, theta, values, counts[unit])
-        for theta, counts, status in zip(draws.theta, draws.counts[0], draws.status, strict=True)
-        if status != "failed"
-    ]
-    notes = [
-        {
-            "en": f"Of {n_boot:,} draws {draws.failed} found no optimum and were left out, {draws.improper} are improper and kept.",
-            "zh": f"{n_boot:,} 次抽样中有 {draws.failed} 次没有最优解，已剔除；{draws.improper} 次的解不恰当，予以保留。",
-        }
-    ]
-    first, second, both = names[:3]
-    phi[both] = phi.loc[both] = 0.0  # of normal variables: the product covaries with none of them
-    phi.loc[both, both] = (
-        phi.loc[first, first] * phi.loc[second, second] + phi.loc[first, second] ** 2
-    )
-    est = _second_stage(fit.model, fit.theta, values, np.ones(len(values)))
-    return est, np.cov(np.transpose(drawn)), phi, notes if draws.failed or draws.improper else []
-
-
-def _second_stage(
-    model: sem.Model, theta: np.ndarray, values: np.ndarray, weight: np.ndarray
-) -> np.ndarray:
-    """Coefficients of X, W, XW and covariates.
-
-    Weighted regression of Bartlett's scores of the first factor on regression scores of the others from their items.
-    """
-    part, centred = model.matrices(theta), values - np.average(values, axis=0, weights=weight)
-    rest, own = np.diag(part["theta"]), part["lambda"][:, 0] != 0
-    loading, phi, mine = part["lambda"][~own, 1:], part["psi"][1:, 1:], part["lambda"][own, 0]
-    scores = centred[:, ~own] @ np.linalg.solve(
-        loading @ phi @ loading.T + np.diag(rest[~own]), loading @ phi
-    )
-    by = mine / rest[own] if len(mine) > 1 else mine  # a single item has no residual
-    y = centred[:, own] @ by / (by @ mine)
-    x = np.column_stack(
-        [np.ones(len(y)), scores[:, :2], scores[:, 0] * scores[:, 1], scores[:, 2:]]
-    )
-    return (inverted(x.T @ (x * weight[:, None])) @ (x.T @ (y * weight)))[1:]
 
 
 def _unused(names: Sequence[str], pairs: int, words: Text) -> Text:

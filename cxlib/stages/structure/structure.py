@@ -12,9 +12,14 @@ from cxlib import sem
 from cxlib.core.absent import absent, reason, stage
 from cxlib.core.errors import Impossible
 from cxlib.core.result import Picture, Result, Text, relied
-from cxlib.core.words import number, p_text, plural
-from cxlib.sem.discrepancy import inverted
-from cxlib.sem.paths import effect, inference, predictors, values
+from cxlib.core.words import joined, number, p_text, plural
+from cxlib.sem.paths import predictors
+from cxlib.statistics.structural import (
+    effect_sizes,
+    nested,
+    regression_scores,
+    standardised_paths,
+)
 from cxlib.study.schema import Study
 
 COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
@@ -198,9 +203,10 @@ def parameters(fit: sem.Fit, study: Study) -> Result:
         else {"en": "", "zh": ""}
     )
     text = {
-        "en": f"{text['en']} {bare} of {len(table)} parameters have no standard error: {fixed} fixed or taken from the data{more['en']}.{fit.clustering['en']}",
-        "zh": f"{text['zh']}{len(table)} 个参数中有 {bare} 个没有标准误：{fixed} 个是固定值或取自数据{more['zh']}。{fit.clustering['zh']}",
+        "en": f"{text['en']} {bare} of {len(table)} parameters have no standard error: {fixed} fixed or taken from the data{more['en']}.",
+        "zh": f"{text['zh']}{len(table)} 个参数中有 {bare} 个没有标准误：{fixed} 个是固定值或取自数据{more['zh']}。",
     }
+    text = joined(text, fit.clustering)
     return Result(
         table.reset_index(drop=True), _told(fit, text), fit.n_used, fit.method, tuple(fit.warnings)
     )
@@ -263,26 +269,7 @@ def f2(fit: sem.Fit, study: Study) -> Result:
     Cohen (1988), doi:10.4324/9780203771587: .02 small, .15 medium, .35 large.
     R: from ``lavInspect(fit, "cov.lv")``, ``solve`` for each set of predictors.
     """
-    phi, parts = (
-        _state_covariance(fit),
-        [pd.DataFrame(columns=["outcome", "predictor", "r2", "r2_without", "f2"])],
-    )
-    for outcome, causes in predictors(fit.model).items():
-        inverse, total = inverted(phi.loc[causes, causes].to_numpy()), phi.loc[outcome, outcome]
-        b = inverse @ phi.loc[causes, outcome]
-        full, lost = b @ phi.loc[causes, outcome] / total, b**2 / np.diag(inverse) / total
-        parts.append(
-            pd.DataFrame(
-                {
-                    "outcome": outcome,
-                    "predictor": causes,
-                    "r2": full,
-                    "r2_without": full - lost,
-                    "f2": lost / (1 - full) if full < 1 else np.nan,
-                }
-            )
-        )
-    table = pd.concat(parts[1:] or parts, ignore_index=True)
+    table = effect_sizes(fit)
     large = table[table["f2"] >= 0.15].sort_values("f2", ascending=False)
     said = {
         lang: [
@@ -333,7 +320,7 @@ def compare(fits: Fits, study: Study) -> Result:
         comparable = fit.n_used == base.n_used and set(fit.model.observed) == set(
             base.model.observed
         )
-        nested = comparable and (_nested(fit.model, base.model) or _nested(base.model, fit.model))
+        inside = comparable and (nested(fit.model, base.model) or nested(base.model, fit.model))
         row = {
             "model": name,
             "n": fit.n_used,
@@ -358,7 +345,7 @@ def compare(fits: Fits, study: Study) -> Result:
             "d_p": np.nan,
         }
         if (
-            nested
+            inside
             and fit.converged
             and base.converged
             and fit.df != base.df
@@ -374,7 +361,7 @@ def compare(fits: Fits, study: Study) -> Result:
         rows.append(
             row
             | {
-                "nested": nested,
+                "nested": inside,
                 "converged": fit.converged,
                 "proper": fit.proper,
                 "trustworthy": fit.trustworthy,
@@ -507,7 +494,7 @@ def scores(fit: sem.Fit, data: pd.DataFrame) -> Result:
     -----
     Thurstone's regression method.  R: ``lavaan::lavPredict(fit, method = "regression")``.
     """
-    latent, observed = list(fit.model.latent), list(fit.model.observed)
+    latent = list(fit.model.latent)
     if fit.estimator == "WLSMV":
         return Result(
             pd.DataFrame(columns=["respondent", *latent]),
@@ -517,16 +504,7 @@ def scores(fit: sem.Fit, data: pd.DataFrame) -> Result:
             },
             0,
         )
-    weights = np.linalg.solve(
-        fit.implied[0].cov.to_numpy(),
-        fit.model.matrices(fit.theta)["lambda"] @ _state_covariance(fit).to_numpy(),
-    )
-    answers = data[observed].astype(float)
-    table = pd.DataFrame(
-        (answers - answers.dropna().mean()).to_numpy() @ weights[:, : len(latent)],
-        data.index,
-        latent,
-    )
+    table = regression_scores(fit, data)
     lost = int(table.isna().any(axis=1).sum())
     n, notes = len(table) - lost, list(fit.warnings)
     table.insert(0, "respondent", data.get("respondent", data.index.to_series()))
@@ -551,27 +529,6 @@ def scores(fit: sem.Fit, data: pd.DataFrame) -> Result:
         n,
         "regression factor scores",
         tuple(notes),
-    )
-
-
-def standardised_paths(fit: sem.Fit) -> pd.DataFrame:
-    """Standardised paths with delta-method standard errors and 95% intervals (lhs, rhs, std, se, ci_low, ci_high).
-
-    Notes
-    -----
-    R: ``lavaan::standardizedSolution(fit)``.
-    """
-    rows = fit.model.table[(fit.model.table["op"] == "~") & (fit.model.table["group"] == 0)]
-    wanted = [effect(fit.model, f"{row.rhs} -> {row.lhs}") for row in rows.itertuples()]
-    found = inference(
-        fit,
-        lambda theta: values(fit.model, wanted, theta, True),
-        [(e.name, e.kind, np.nan) for e in wanted],
-    )
-    return (
-        rows[["lhs", "rhs"]]
-        .reset_index(drop=True)
-        .assign(std=found["est"], **found[["se", "ci_low", "ci_high"]])
     )
 
 
@@ -626,39 +583,6 @@ def _fitted(fits: Fits) -> dict[str, sem.Fit]:
 def _told(fit: sem.Fit, text: Text) -> Text:
     """The sentence, with a word before it if the solution cannot be trusted."""
     return relied(text, fit.trustworthy)
-
-
-def _state_covariance(fit: sem.Fit) -> pd.DataFrame:
-    """Implied covariances of the latent variables and of the observed ones in the structure."""
-    phi = fit.discrepancy().point(fit.theta, 0).phi
-    return pd.DataFrame(phi, fit.model.state, fit.model.state)
-
-
-def _nested(small: sem.Model, large: sem.Model) -> bool:
-    """Whether `small` is `large` with free parameters fixed or set equal."""
-    mine, theirs = _status(small), _status(large)
-    absent = (False, 0.0)
-    if small.npar >= large.npar or not all(
-        theirs.get(key, absent)[0] or theirs.get(key, absent) == mine.get(key, absent)
-        for key in {*mine, *theirs}
-    ):
-        return False
-    tied: dict[float, set] = {}
-    for key, (free, value) in theirs.items():
-        if free:
-            tied.setdefault(value, set()).add(mine.get(key, absent))
-    return all(len(found) == 1 for found in tied.values())
-
-
-def _status(model: sem.Model) -> dict[tuple, tuple[bool, float]]:
-    """(op, variables, group) → (free?, its number or the value it is fixed to)."""
-    return {
-        (r.op, *(sorted((r.lhs, r.rhs)) if r.op == "~~" else (r.lhs, r.rhs)), r.group): (
-            bool(r.free),
-            float(r.free or r.value),
-        )
-        for r in model.table.itertuples()
-    }
 
 
 def _comparison(table: pd.DataFrame, first: str) -> Text:
