@@ -14,7 +14,7 @@ from cxlib import sem
 from cxlib.core import theme
 from cxlib.core.absent import stage
 from cxlib.core.errors import EffectError
-from cxlib.core.result import Result, Text, relied
+from cxlib.core.result import Result, Text, makes, relied
 from cxlib.core.syntax import rivals, without
 from cxlib.core.words import number, plural
 from cxlib.diagram import forests
@@ -71,6 +71,11 @@ NOT_RESAMPLED = {
 }
 
 
+EFFECTS = " ".join((*COLUMNS, "n"))
+INTERVAL = " ".join((*COLUMNS, "scale"))
+"""The columns of the tables of effects, and of those of every interval."""
+
+
 @dataclass(frozen=True)
 class Resampled:
     """Bootstrap draws of a fit, and its leave-one-out estimates for BCa (None: too many rows)."""
@@ -115,6 +120,7 @@ def bootstrap(
     return Resampled(draws, left_out, fit.n_used, study.cluster)
 
 
+@makes("draws", "sample draws converged improper failed")
 @stage
 def draws_table(draws: Resampled | None) -> Result:
     """How the refits ended (sample, draws, converged, improper, failed); converged ones include the improper."""
@@ -159,6 +165,7 @@ def draws_table(draws: Resampled | None) -> Result:
     )
 
 
+@makes("effects", EFFECTS)
 @stage
 def effects(
     fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = "bca", model: str = "main"
@@ -210,6 +217,7 @@ def effects(
     )
 
 
+@makes("effects_intervals", INTERVAL)
 @stage
 def all_intervals(
     fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main"
@@ -238,6 +246,7 @@ def all_intervals(
     )
 
 
+@makes("contrasts", INTERVAL)
 @stage
 def contrasts(
     fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main"
@@ -279,6 +288,11 @@ def contrasts(
     )
 
 
+@makes(
+    "mediation",
+    "start end direct direct_low direct_high indirect indirect_low indirect_high total total_low total_high "
+    "proportion proportion_low proportion_high type",
+)
 @stage
 def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> Result:
     """Full, partial or no mediation, and the proportion mediated, of each pair of constructs with a mediator.
@@ -341,6 +355,7 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str =
     )
 
 
+@makes("full_or_partial", "start end in_model std d_chisq d_df d_p mediation")
 @stage
 def full_or_partial(
     fit: sem.Fit, draws: Resampled | None, data: pd.DataFrame, study: Study, *, model: str = "main"
@@ -436,6 +451,7 @@ def full_or_partial(
     )
 
 
+@makes("effects_*", EFFECTS)
 def other_effects(
     data: pd.DataFrame,
     study: Study,

@@ -14,7 +14,6 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cxlib.core.errors import Mistake
-from cxlib.core.result import makes
 from cxlib.core.syntax import names, read, uncommented
 from cxlib.core.tables import makes
 from cxlib.core.words import Sentence, _, joined, n_
