@@ -402,7 +402,7 @@ def load(study: str | Path) -> Study:
         raw = yaml.safe_load(source.decode("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StudyError(path, [_unreadable(error)]) from None
-    if not isinstance(raw, dict):
+    if root is None or not isinstance(raw, dict):
         raise StudyError(
             path,
             [
