@@ -358,7 +358,7 @@ def test_a_refusal_in_words_is_told_in_its_words(study, tmp_path):
         "--set",
         "n_boot=100",
     )
-    refused(done, "'nosuch' is not a grouping column", code=1)
+    refused(done, "'nosuch' is not", code=1)
     assert "ValueError" not in done.stderr and "did not foresee" not in done.stderr
 
 

@@ -193,7 +193,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.timings:
         from cxlib.run.timings import listed
 
-        print(listed(folder))
+        print(listed(folder, options.language))
     print(
         *(f"cxlib: {failure.text[options.language]}" for failure in failed),
         sep="\n",

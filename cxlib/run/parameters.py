@@ -49,10 +49,11 @@ class Parameter:
         if kind is str:
             among = self._among(study)
             return not among or value in among
-        if kind is bool or (self.off and value == 0):
+        number = float(value)
+        if kind is bool or (self.off and number == 0):
             return True
-        return (self.least is None or value >= self.least) and (
-            self.most is None or value <= self.most
+        return (self.least is None or number >= self.least) and (
+            self.most is None or number <= self.most
         )
 
     def read(self, text: str) -> Value:

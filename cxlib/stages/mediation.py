@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,24 @@ from cxlib import sem
 from cxlib.core import theme
 from cxlib.core.absent import stage
 from cxlib.core.errors import EffectError
-from cxlib.core.result import Result, Text, relied
+from cxlib.core.result import Result, Text, makes, relied
 from cxlib.core.syntax import rivals, without
-from cxlib.core.words import number, plural
+from cxlib.core.words import Sentence, _, joined, n_, number
 from cxlib.diagram import forests
-from cxlib.sem.paths import (
-    ARROW,
-    COLUMNS,
-    Effect,
-    between,
-    edges,
-    effect,
-    inference,
-    predictors,
-    values,
+from cxlib.sem.paths import ARROW, COLUMNS, Effect, between, edges, effect, predictors, values
+from cxlib.statistics.mediation import (
+    BEST,
+    INTERVALS,
+    MEDIATION,
+    against,
+    clear,
+    contrasted,
+    decomposed,
+    estimated,
+    indirect_effects,
+    one_interval,
 )
-from cxlib.study.names import named_effect
+from cxlib.study.names import named, named_effect
 from cxlib.study.schema import Study
 
 if TYPE_CHECKING:
@@ -37,38 +39,23 @@ if TYPE_CHECKING:
 
     from cxlib.sem.resampling import Draws
 
-INTERVALS = ("bca", "percentile", "delta")
 MOST_LEFT_OUT = 20_000
-BEST = ["effect", "kind"]
-"""The first row of each is its BCa interval, else percentile, else delta."""
+DRAWS = ["sample", "draws", "converged", "improper", "failed"]
+COMPARED = ["start", "end", "in_model", "std", "d_chisq", "d_df", "d_p", "mediation"]
 KINDS = {
-    "full": (
-        "fully mediated (only the indirect effect differs from zero)",
-        "完全中介（仅间接效应不为零）",
-    ),
-    "partial": (
-        "partly mediated (direct and indirect effect, same sign)",
-        "部分中介（直接与间接效应同号且均不为零）",
-    ),
-    "competitive": (
-        "mediated against the direct effect (opposite signs)",
-        "竞争性中介（直接与间接效应异号）",
-    ),
-    "direct only": (
-        "not mediated (only the direct effect differs from zero)",
-        "无中介（仅直接效应不为零）",
-    ),
-    "none": ("no clear effect", "没有明确的效应"),
-    "not testable": (
-        "mediated by assumption (the model has no direct path; compare it with one that has)",
-        "按假定完全中介（模型没有直接路径，须与含该路径的模型比较）",
+    "full": _("Fully mediated (only the indirect effect differs from zero)"),
+    "partial": _("Partly mediated (direct and indirect effect, same sign)"),
+    "competitive": _("Mediated against the direct effect (opposite signs)"),
+    "direct only": _("Not mediated (only the direct effect differs from zero)"),
+    "none": _("No clear effect"),
+    "not testable": _(
+        "Mediated by assumption (the model has no direct path; compare it with one that has)"
     ),
 }
-"""Kinds of mediation, in both languages."""
-NOT_RESAMPLED = {
-    "en": "Nothing was resampled: refits need complete rows and maximum likelihood. Intervals are those of the delta method.",
-    "zh": "未做重抽样：重抽样拟合要求完整样本行和最大似然估计。区间由 delta 法得出。",
-}
+"""Kinds of mediation."""
+NOT_RESAMPLED = _(
+    "Nothing was resampled: refits need complete rows and maximum likelihood. Intervals are those of the delta method."
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +71,11 @@ class Resampled:
     def both(self) -> tuple[Draws, Draws | None]:
         """What inference takes."""
         return self.bootstrap, self.jackknife
+
+
+def _both(draws: Resampled | None) -> tuple[Draws | None, ...]:
+    """What inference takes, nothing if nothing was resampled."""
+    return draws.both if draws else ()
 
 
 @stage
@@ -115,15 +107,12 @@ def bootstrap(
     return Resampled(draws, left_out, fit.n_used, study.cluster)
 
 
+@makes("draws", " ".join(DRAWS))
 @stage
 def draws_table(draws: Resampled | None) -> Result:
     """How the refits ended (sample, draws, converged, improper, failed); converged ones include the improper."""
     if draws is None:
-        return Result(
-            pd.DataFrame(columns=["sample", "draws", "converged", "improper", "failed"]),
-            NOT_RESAMPLED,
-            0,
-        )
+        return Result(pd.DataFrame(columns=DRAWS), NOT_RESAMPLED, 0)
     kinds = {"bootstrap": draws.bootstrap} | (
         {} if draws.jackknife is None else {"leave-one-out": draws.jackknife}
     )
@@ -139,26 +128,26 @@ def draws_table(draws: Resampled | None) -> Result:
             for name, found in kinds.items()
         ]
     )
-    first = table.iloc[0]
-    unit = (
-        (f"clusters ({draws.cluster})", f"群（{draws.cluster}）")
+    first = table.iloc[0].to_dict()
+    told = {name: first[name] for name in ("converged", "draws", "improper")}
+    text = (
+        _(
+            "{converged:,} of {draws:,} resamples of clusters ({cluster}) have an optimum; {improper:,} of these are improper and kept.",
+            cluster=draws.cluster,
+            **told,
+        )
         if draws.cluster
-        else ("respondents", "受访者")
+        else _(
+            "{converged:,} of {draws:,} resamples of respondents have an optimum; {improper:,} of these are improper and kept.",
+            **told,
+        )
     )
     return Result(
-        table,
-        {
-            "en": f"{first['converged']:,} of {first['draws']:,} resamples of {unit[0]} have an optimum; {first['improper']:,} of "
-            "these are improper and kept.",
-            "zh": f"对{unit[1]}的 {first['draws']:,} 次重抽样中有 {first['converged']:,} 次有最优解，其中 {first['improper']:,} "
-            "次的解不恰当，予以保留。",
-        },
-        draws.n_used,
-        "exact maximum-likelihood refits",
-        _draw_warnings(draws),
+        table, text, draws.n_used, _("exact maximum-likelihood refits"), _draw_warnings(draws)
     )
 
 
+@makes("effects", " ".join([*COLUMNS, "n"]))
 @stage
 def effects(
     fit: sem.Fit, draws: Resampled | None, study: Study, *, kind: str = "bca", model: str = "main"
@@ -193,23 +182,24 @@ def effects(
     R: ``ind := a*b`` in the syntax; ``parameterEstimates(sem(..., se = "bootstrap"), boot.ci.type = "perc")``.
     """
     if kind not in INTERVALS:
-        raise EffectError(f"kind='{kind}' is not an interval. Use one of {', '.join(INTERVALS)}.")
-    table = _effects(fit, draws, study, model, False)
-    place = table["interval"].map(
-        {name: (INTERVALS.index(name) - INTERVALS.index(kind)) % 3 for name in INTERVALS}
-    )
-    table = table.loc[
-        place.groupby([table[name] for name in BEST], sort=False).idxmin()
-    ].reset_index(drop=True)
+        raise EffectError(
+            _(
+                "kind='{kind}' is not an interval. Use one of {names}.",
+                kind=kind,
+                names=list(INTERVALS),
+            )
+        )
+    table = one_interval(_effects(fit, draws, study, model, False), kind)
     return Result(
         table.assign(n=fit.n_used),
         relied(_said(table, study), fit.trustworthy),
         fit.n_used,
-        f"unstandardised effects, contrasts standardised, {fit.method}",
+        _("unstandardised effects, contrasts standardised, {method}", method=fit.method),
         _warnings(fit, draws, table),
     )
 
 
+@makes("effects_intervals", " ".join([*COLUMNS, "scale"]))
 @stage
 def all_intervals(
     fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main"
@@ -228,16 +218,17 @@ def all_intervals(
     gap = (wide["bca"] - wide["delta"]).abs().max() if "bca" in wide else np.nan
     return Result(
         table,
-        {
-            "en": f"The lower limits of the delta and the BCa interval differ by up to {number(gap)}.",
-            "zh": f"delta 与 BCa 区间的下限最多相差 {number(gap)}。",
-        },
+        _(
+            "The lower limits of the delta and the BCa interval differ by up to {gap}.",
+            gap=number(gap),
+        ),
         fit.n_used,
-        "BCa, percentile and delta-method intervals",
+        _("BCa, percentile and delta-method intervals"),
         _warnings(fit, draws, table),
     )
 
 
+@makes("contrasts", " ".join([*COLUMNS, "scale"]))
 @stage
 def contrasts(
     fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main"
@@ -258,27 +249,26 @@ def contrasts(
     if not chosen:
         return Result(
             pd.DataFrame(columns=[*COLUMNS, "scale"]),
-            {
-                "en": "No two effects of this model can be set against each other.",
-                "zh": "该模型没有可相互比较的效应。",
-            },
+            _("No two effects of this model can be set against each other."),
             fit.n_used,
         )
-    table = _contrasted(fit, draws, chosen, False).assign(scale="unstandardised")
+    table = contrasted(fit, chosen, False, *_both(draws)).assign(scale="unstandardised")
     best = table.drop_duplicates(BEST)
-    sure = _sure(best).sum()
     return Result(
         table,
-        {
-            "en": f"The 95% interval leaves out zero in {sure} of {plural(len(best), 'contrast')} between effects.",
-            "zh": f"{len(best)} 个效应对比中有 {sure} 个的 95% 区间不含零。",
-        },
+        n_(
+            "The 95% interval leaves out zero in {sure} of {n:,} contrast between effects.",
+            "The 95% interval leaves out zero in {sure} of {n:,} contrasts between effects.",
+            len(best),
+            sure=int(clear(best).sum()),
+        ),
         fit.n_used,
-        "differences between effects",
+        _("differences between effects"),
         _warnings(fit, draws, table),
     )
 
 
+@makes("mediation", " ".join(MEDIATION))
 @stage
 def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str = "main") -> Result:
     """Full, partial or no mediation, and the proportion mediated, of each pair of constructs with a mediator.
@@ -296,51 +286,17 @@ def summary(fit: sem.Fit, draws: Resampled | None, study: Study, *, model: str =
     Zhao, Lynch & Chen (2010), doi:10.1086/651257, for the kinds; MacKinnon, Warsi & Dwyer (1995),
     doi:10.1207/s15327906mbr3001_3: the proportion is unstable below about 500 respondents.
     """
-    names, rows = ["direct", "indirect", "total", "proportion"], []
-    for start, end in _mediated_pairs(fit.model, study, model):
-        have = [name for name in names if name != "direct" or (start, end) in edges(fit.model)]
-        parts = [
-            Effect("", "total" if name == "proportion" else name, ((start, end),)) for name in have
-        ]
-
-        def statistic(theta: np.ndarray, parts: list[Effect] = parts) -> np.ndarray:
-            out = values(fit.model, parts, theta)
-            out[:, -1] = out[:, -3] / out[:, -2]
-            return out
-
-        found = inference(
-            fit, statistic, [(name, name, np.nan) for name in have], *(draws.both if draws else ())
-        )
-        found = (
-            found.drop_duplicates(BEST)
-            .set_index("kind")[["est", "ci_low", "ci_high"]]
-            .reindex(names)
-        )
-        row = {"start": start, "end": end}
-        for name in names:
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), found.loc[name], strict=True))
-        row["type"] = _type(row)
-        if not row["direct"] * row["indirect"] > 0 or row["total_low"] <= 0 <= row["total_high"]:
-            row |= dict.fromkeys(("proportion", "proportion_low", "proportion_high"), np.nan)
-        rows.append(row)
-    table = pd.DataFrame(
-        rows,
-        columns=[
-            "start",
-            "end",
-            *(f"{name}{end}" for name in names for end in ("", "_low", "_high")),
-            "type",
-        ],
-    )
+    table = decomposed(fit, _mediated_pairs(fit.model, study, model), *_both(draws))
     return Result(
         table,
         relied(_mediated(table, study), fit.trustworthy),
         fit.n_used,
-        "intervals of direct and indirect effects",
+        _("intervals of direct and indirect effects"),
         (*_warnings(fit, draws, table), *_proportions(table, fit.n_used)),
     )
 
 
+@makes("full_or_partial", " ".join(COMPARED))
 @stage
 def full_or_partial(
     fit: sem.Fit, draws: Resampled | None, data: pd.DataFrame, study: Study, *, model: str = "main"
@@ -356,86 +312,54 @@ def full_or_partial(
     -----
     James, Mulaik & Brett (2006), doi:10.1177/1094428105285144.  R: ``lavaan::lavTestLRT(with_path, without_path)``.
     """
-    rows, notes = [], list(fit.warnings)
+    rows: list[dict[str, Any]] = []
+    notes = list(fit.warnings)
     pairs = _mediated_pairs(fit.model, study, model) if fit.missing != "mi" else []
-    through = inference(
-        fit,
-        lambda theta: values(fit.model, [Effect("", "indirect", (pair,)) for pair in pairs], theta),
-        [(f"{start} {end}", "", np.nan) for start, end in pairs],
-        *(draws.both if draws else ()),
-    )
-    through = through.drop_duplicates("effect").assign(sure=_sure).set_index("effect")
-    for start, end in pairs:
+    through = indirect_effects(fit, pairs, *_both(draws))
+    for (start, end), indirect in zip(pairs, through.itertuples(), strict=True):
         there = (start, end) in edges(fit.model)
-        syntax = (
+        other = sem.fit(
+            data,
             without(study.syntax(model), start, end)
             if there
-            else f"{study.syntax(model)}\n{end} ~ {start}"
+            else f"{study.syntax(model)}\n{end} ~ {start}",
+            estimator=fit.estimator,
+            missing=fit.missing,
+            cluster=fit.cluster or None,
         )
-        other = sem.fit(
-            data, syntax, estimator=fit.estimator, missing=fit.missing, cluster=fit.cluster or None
-        )
-        small, large = (other, fit) if there else (fit, other)
-        std = large.parameters.query("lhs == @end and op == '~' and rhs == @start")["std"].item()
-        test = sem.difference(small, large).iloc[0][["d_chisq", "d_df", "d_p"]]
-        better, indirect = test["d_p"] < 0.05, through.loc[f"{start} {end}"]
-        both = "partial" if std * indirect["est"] > 0 else "competitive"
-        kind = (
-            (both if better else "full")
-            if indirect["sure"]
-            else ("direct only" if better else "none")
-        )
-        rows.append(
-            {
-                "start": start,
-                "end": end,
-                "in_model": there,
-                "std": std,
-                **test,
-                "mediation": kind if other.trustworthy else "unknown",
-            }
-        )
-        if not (other.trustworthy and abs(std) < 1):
+        row = against(fit, other, start, end, indirect.est, indirect.sure)
+        rows.append({"start": start, "end": end, **row})
+        if not (other.trustworthy and abs(row["std"]) < 1):
             notes.append(
-                {
-                    "en": f"{start} → {end} hardly tells anything: with the path (or without) the solution is improper or the path "
-                    f"beyond 1 ({number(std, 2)}).",
-                    "zh": f"{start} → {end} 几乎不说明问题：加入（或去掉）该路径后，解不恰当，或路径超出 1（{number(std, 2)}）。",
-                }
+                _(
+                    "{start} → {end} hardly tells anything: with the path (or without) the solution is improper or the path beyond 1 "
+                    "({std}).",
+                    start=start,
+                    end=end,
+                    std=number(row["std"], 2),
+                )
             )
-    table = pd.DataFrame(
-        rows, columns=["start", "end", "in_model", "std", "d_chisq", "d_df", "d_p", "mediation"]
-    )
     if fit.missing == "mi":
-        notes.append(
-            {
-                "en": "Imputed data have no χ² difference; use missing='fiml'.",
-                "zh": "插补数据没有 χ² 差异检验；可用 missing='fiml'。",
-            }
-        )
+        notes.append(_("Imputed data have no χ² difference; use missing='fiml'."))
+    table = pd.DataFrame(rows, columns=COMPARED)
     better = table[table["mediation"].isin(["partial", "competitive", "direct only"])]
-    en, zh = (
-        comma.join(
-            f"{study.name(row.start, lang)} → {study.name(row.end, lang)}"
-            for row in better.itertuples()
-        )
-        for lang, comma in (("en", ", "), ("zh", "、"))
+    text = n_(
+        "A direct path improves the fit in {better} of {n:,} pair: {pairs}.",
+        "A direct path improves the fit in {better} of {n:,} pairs: {pairs}.",
+        len(table),
+        better=len(better),
+        pairs=_pairs(better, study) or _("none"),
     )
     return Result(
         table,
-        relied(
-            {
-                "en": f"A direct path improves the fit in {len(better)} of {plural(len(table), 'pair')}: {en or 'none'}.",
-                "zh": f"{len(table)} 对中有 {len(better)} 对加入直接路径可改善拟合：{zh or '无'}。",
-            },
-            fit.trustworthy,
-        ),
+        relied(text, fit.trustworthy),
         fit.n_used,
-        f"χ² difference of nested models ({fit.method})",
+        _("χ² difference of nested models ({method})", method=fit.method),
         tuple(notes),
     )
 
 
+@makes("effects_*", " ".join([*COLUMNS, "n"]))
 def other_effects(
     data: pd.DataFrame,
     study: Study,
@@ -477,15 +401,7 @@ def plot_effects(
 
     table, left = _largest(result.table[result.table["kind"] != "contrast"], most)
     marks = {"direct": "s", "specific": "o", "indirect": "D", "total": "D"}
-    words = {
-        "direct": (" (direct)", "（直接）"),
-        "indirect": (" (total indirect)", "（总间接）"),
-        "total": (" (total)", "（总）"),
-    }
-    labels = [
-        named_effect(study, row.effect)[language] + words.get(row.kind, ("", ""))[language == "zh"]
-        for row in table.itertuples()
-    ]
+    labels = [_labelled(row.effect, row.kind, study)[language] for row in table.itertuples()]
     room = max((len(text) for text in labels), default=0) * (0.15 if language == "zh" else 0.075)
     figure, axes = pyplot.subplots(figsize=(4.8 + room, 1.0 + 0.34 * len(table)))
     forests.forest(
@@ -493,7 +409,7 @@ def plot_effects(
         table.assign(
             place=range(len(table)),
             mark=table["kind"].map(marks),
-            hollow=~_sure(table),
+            hollow=~clear(table),
             colour=[_colour(name, study) for name in table["effect"]],
         ),
         labels,
@@ -509,18 +425,33 @@ def plot_effects(
         )
     axes.margins(x=0.12)
     axes.tick_params(axis="y", labelsize=9)
-    axes.set_xlabel(
-        {"en": "unstandardised effect (95% interval)", "zh": "非标准化效应（95% 区间）"}[language]
-    )
+    axes.set_xlabel(_("unstandardised effect (95% interval)")[language])
     kind = "/".join(table["interval"].unique()).replace("bca", "BCa")
     used = int(table["converged"].min()) if len(table) else 0
-    en, zh = (f" ({used:,} bootstrap samples)", f"（{used:,} 次重抽样）") if used else ("", "")
-    return figure, {
-        "en": f"Effects with 95% {kind} intervals{en}, n = {result.n_used:,}. Squares are direct, circles "
-        f"single chains, diamonds sums; the interval of a hollow mark holds zero.{left['en']}",
-        "zh": f"效应及 95% {kind} 区间{zh}，n = {result.n_used:,}。方块为直接效应，圆点为单条链，"
-        f"菱形为合计；空心标记的区间包含零。{left['zh']}",
-    }
+    told = {"interval": kind, "n": result.n_used}
+    return figure, joined(
+        _(
+            "Effects with 95% {interval} intervals ({draws:,} bootstrap samples), n = {n:,}.",
+            draws=used,
+            **told,
+        )
+        if used
+        else _("Effects with 95% {interval} intervals, n = {n:,}.", **told),
+        _(
+            "Squares are direct, circles single chains, diamonds sums; the interval of a hollow mark holds zero."
+        ),
+        left,
+    )
+
+
+def _labelled(words: str, kind: str, study: Study) -> Sentence:
+    """An effect with its kind, where the chain does not show it."""
+    name = named_effect(study, words)
+    if kind == "direct":
+        return _("{effect} (direct)", effect=name)
+    if kind == "indirect":
+        return _("{effect} (total indirect)", effect=name)
+    return _("{effect} (total)", effect=name) if kind == "total" else name
 
 
 @stage
@@ -571,11 +502,15 @@ def plot_distributions(
             f"{number(row.est, 2)} [{number(row.ci_low, 2)}, {number(row.ci_high, 2)}]",
             fontsize=9,
         )
-    return figure, {
-        "en": f"{len(drawn):,} bootstrap values of each effect, n = {fit.n_used:,}: the solid line is the estimate, the bar "
-        f"below its 95% interval, the dashed line zero.{left['en']}",
-        "zh": f"各效应的 {len(drawn):,} 个自助值，n = {fit.n_used:,}：实线为估计值，底部横条为 95% 区间，虚线为零。{left['zh']}",
-    }
+    return figure, joined(
+        _(
+            "{draws:,} bootstrap values of each effect, n = {n:,}: the solid line is the estimate, the bar below its 95% interval, the "
+            "dashed line zero.",
+            draws=len(drawn),
+            n=fit.n_used,
+        ),
+        left,
+    )
 
 
 def _wanted(model: sem.Model, study: Study, name: str) -> list[Effect]:
@@ -624,43 +559,11 @@ def _effects(
     fit: sem.Fit, draws: Resampled | None, study: Study, model: str, standardised: bool
 ) -> pd.DataFrame:
     """Every kind of interval of every effect asked for, then of the contrasts of the study's hypotheses."""
-    wanted = _wanted(fit.model, study, model)
-    std = values(fit.model, wanted, fit.theta[None], True)[0]
-    table = inference(
-        fit,
-        lambda theta: values(fit.model, wanted, theta, standardised),
-        [(e.name, e.kind, s) for e, s in zip(wanted, std, strict=True)],
-        *(draws.both if draws else ()),
-    )
-    pairs = _compared(fit.model, study, model)
-    return (
-        pd.concat([table, _contrasted(fit, draws, pairs, True)], ignore_index=True)
-        if pairs
-        else table
-    )
-
-
-def _contrasted(
-    fit: sem.Fit,
-    draws: Resampled | None,
-    chosen: Sequence[tuple[Effect, Effect]],
-    standardised: bool,
-) -> pd.DataFrame:
-    """First less second effect of each pair."""
-
-    def gap(theta: np.ndarray, standardised: bool) -> np.ndarray:
-        first, second = (
-            values(fit.model, side, theta, standardised) for side in zip(*chosen, strict=True)
-        )
-        return first - second
-
-    labels = [
-        (f"{a.name} > {b.name}", "contrast", s)
-        for (a, b), s in zip(chosen, gap(fit.theta[None], True)[0], strict=True)
-    ]
-    return inference(
-        fit, lambda theta: gap(theta, standardised), labels, *(draws.both if draws else ())
-    )
+    table = estimated(fit, _wanted(fit.model, study, model), standardised, *_both(draws))
+    if pairs := _compared(fit.model, study, model):
+        apart = contrasted(fit, pairs, True, *_both(draws))
+        return pd.concat([table, apart], ignore_index=True)
+    return table
 
 
 def _largest(table: pd.DataFrame, most: int, kind: str = "") -> tuple[pd.DataFrame, Text]:
@@ -668,27 +571,10 @@ def _largest(table: pd.DataFrame, most: int, kind: str = "") -> tuple[pd.DataFra
     table = (table[table["kind"] == kind] if kind else table).drop_duplicates(BEST)
     left = len(table) - most
     keep = table["std"].abs().sort_values(ascending=False, kind="stable").index[:most]
-    return table.loc[keep].sort_index(), {
-        "en": f" {left} smaller ones are not drawn." if left > 0 else "",
-        "zh": f"另有 {left} 个较小的未画出。" if left > 0 else "",
-    }
-
-
-def _sure(table: pd.DataFrame) -> pd.Series:
-    """Which intervals leave out zero."""
-    return (table["ci_low"] > 0) | (table["ci_high"] < 0)
-
-
-def _type(row: dict) -> str:
-    """The kind of mediation from the two intervals."""
-    direct, indirect = (
-        row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0 for name in ("direct", "indirect")
+    undrawn = n_(
+        "{n:,} smaller one is not drawn.", "{n:,} smaller ones are not drawn.", max(left, 0)
     )
-    if np.isnan(row["direct"]):
-        return "not testable" if indirect else "none"
-    if direct and indirect:
-        return "partial" if row["direct"] * row["indirect"] > 0 else "competitive"
-    return "full" if indirect else "direct only" if direct else "none"
+    return table.loc[keep].sort_index(), undrawn if left > 0 else joined("")
 
 
 def _colour(name: str, study: Study) -> str:
@@ -701,43 +587,50 @@ def _said(table: pd.DataFrame, study: Study) -> Text:
     """How many indirect effects are beyond doubt, and the largest."""
     best = table[table["kind"] == "specific"].drop_duplicates(BEST)
     if best.empty:
-        return {
-            "en": "No effect asked for runs through a mediator.",
-            "zh": "所求效应均不经由中介。",
-        }
+        return _("No effect asked for runs through a mediator.")
     if best["std"].isna().all():
-        return {
-            "en": f"None of {plural(len(best), 'specific indirect effect')} has a size: the solution gives no standardised values.",
-            "zh": f"{len(best)} 个特定间接效应均无法确定大小：该解给不出标准化值。",
-        }
-    sure = _sure(best).sum()
+        return n_(
+            "None of {n:,} specific indirect effect has a size: the solution gives no standardised values.",
+            "None of {n:,} specific indirect effects has a size: the solution gives no standardised values.",
+            len(best),
+        )
     top = best.loc[best["std"].abs().idxmax()]
-    limits = f"[{number(top['ci_low'])}, {number(top['ci_high'])}]"
-    return {
-        "en": f"The 95% interval leaves out zero in {sure} of {plural(len(best), 'specific indirect effect')}. The "
-        f"largest runs {named_effect(study, top['effect'])['en']}: {number(top['est'])} {limits}, standardised "
-        f"{number(top['std'], 2)}.",
-        "zh": f"{len(best)} 个特定间接效应中有 {sure} 个的 95% 区间不含零。最大的是{named_effect(study, top['effect'])['zh']}："
-        f"{number(top['est'])} {limits}，标准化为 {number(top['std'], 2)}。",
-    }
+    return joined(
+        n_(
+            "The 95% interval leaves out zero in {sure} of {n:,} specific indirect effect.",
+            "The 95% interval leaves out zero in {sure} of {n:,} specific indirect effects.",
+            len(best),
+            sure=int(clear(best).sum()),
+        ),
+        _(
+            "The largest runs {effect}: {est} [{low}, {high}], standardised {std}.",
+            effect=named_effect(study, top["effect"]),
+            est=number(top["est"]),
+            low=number(top["ci_low"]),
+            high=number(top["ci_high"]),
+            std=number(top["std"], 2),
+        ),
+    )
+
+
+def _pairs(table: pd.DataFrame, study: Study) -> list[Sentence]:
+    """The pairs of constructs of a table, by their names."""
+    return [
+        joined(named(study, row.start), named(study, row.end), between=" → ")
+        for row in table.itertuples()
+    ]
 
 
 def _mediated(table: pd.DataFrame, study: Study) -> Text:
-    """One clause a kind."""
+    """One sentence a kind."""
     if table.empty:
-        return {"en": "No pair of constructs has a mediator.", "zh": "没有带中介的构念对。"}
-    said: dict[str, list[str]] = {"en": [], "zh": []}
-    for kind, rows in table.groupby("type", sort=False):
-        for at, (language, comma, colon) in enumerate((("en", ", ", ": "), ("zh", "、", "："))):
-            pairs = comma.join(
-                f"{study.name(row.start, language)} → {study.name(row.end, language)}"
-                for row in rows.itertuples()
-            )
-            said[language].append(f"{KINDS[kind][at]}{colon}{pairs}")
-    return {
-        "en": ". ".join(clause[0].upper() + clause[1:] for clause in said["en"]) + ".",
-        "zh": "；".join(said["zh"]) + "。",
-    }
+        return _("No pair of constructs has a mediator.")
+    return joined(
+        *(
+            _("{kind}: {pairs}.", kind=KINDS[kind], pairs=_pairs(rows, study))
+            for kind, rows in table.groupby("type", sort=False)
+        )
+    )
 
 
 def _proportions(table: pd.DataFrame, n: int) -> Iterable[Text]:
@@ -745,16 +638,15 @@ def _proportions(table: pd.DataFrame, n: int) -> Iterable[Text]:
     if table.empty:
         return
     if table["proportion"].isna().any():
-        yield {
-            "en": "The proportion mediated is missing where the model has no direct path, direct and indirect effect "
-            "have opposite signs, or the total may be zero: there it has no meaning.",
-            "zh": "模型没有直接路径、直接与间接效应异号，或总效应可能为零时，中介比例没有意义，故缺失。",
-        }
+        yield _(
+            "The proportion mediated is missing where the model has no direct path, direct and indirect effect have opposite signs, "
+            "or the total may be zero: there it has no meaning."
+        )
     if table["proportion"].notna().any() and n < 500:
-        yield {
-            "en": f"With {n} respondents the proportion mediated is unstable (500 or more are advised): read its interval.",
-            "zh": f"样本仅 {n} 人，中介比例不稳定（建议 500 人以上）：请看其区间。",
-        }
+        yield _(
+            "With {n} respondents the proportion mediated is unstable (500 or more are advised): read its interval.",
+            n=n,
+        )
 
 
 def _warnings(fit: sem.Fit, draws: Resampled | None, table: pd.DataFrame) -> tuple[Text, ...]:
@@ -765,11 +657,11 @@ def _warnings(fit: sem.Fit, draws: Resampled | None, table: pd.DataFrame) -> tup
     else:
         if draws.cluster:
             out.append(
-                {
-                    "en": f"The bootstrap resamples whole clusters ({draws.cluster}), so BCa and percentile intervals do not take "
-                    "their respondents as independent.",
-                    "zh": f"自助法整群重抽样（{draws.cluster}），因此 BCa 与百分位区间不把同一群的受访者视为独立。",
-                }
+                _(
+                    "The bootstrap resamples whole clusters ({cluster}), so BCa and percentile intervals do not take their respondents as "
+                    "independent.",
+                    cluster=draws.cluster,
+                )
             )
         out += _draw_warnings(draws)
         lost = (
@@ -779,55 +671,62 @@ def _warnings(fit: sem.Fit, draws: Resampled | None, table: pd.DataFrame) -> tup
         )
         if lost:
             out.append(
-                {
-                    "en": f"In {lost} draws an effect does not exist (a variance is negative); these were left out.",
-                    "zh": f"有 {lost} 次重抽样的效应不存在（方差为负），已剔除。",
-                }
+                n_(
+                    "In {n:,} draw an effect does not exist (a variance is negative); it was left out.",
+                    "In {n:,} draws an effect does not exist (a variance is negative); these were left out.",
+                    int(lost),
+                )
             )
     if "ci_low" in table and table["ci_low"].isna().any():
         out.append(
-            {
-                "en": "Some intervals are missing: this solution, or these draws, do not determine an error.",
-                "zh": "部分区间缺失：该解或这些抽样不能确定误差。",
-            }
+            _(
+                "Some intervals are missing: this solution, or these draws, do not determine an error."
+            )
         )
     return tuple(out)
 
 
 def _draw_warnings(draws: Resampled) -> tuple[Text, ...]:
     """Failed and improper refits."""
-    found, out = draws.bootstrap, []
-    count = f"{len(found):,}"
-    if found.failed:
-        many = found.failed > len(found) / 20
+    found = draws.bootstrap
+    out: list[Text] = []
+    if found.failed > len(found) / 20:
         out.append(
-            {
-                "en": f"Bootstrap samples without an optimum, left out: {found.failed} of {count}"
-                + (": more than 1 in 20, so the intervals may be wrong." if many else "."),
-                "zh": f"{count} 次重抽样中有 {found.failed} 次没有最优解，已剔除"
-                + ("：超过二十分之一，区间可能有误。" if many else "。"),
-            }
+            _(
+                "Bootstrap samples without an optimum, left out: {failed} of {draws:,}: more than 1 in 20, so the intervals may be wrong.",
+                failed=found.failed,
+                draws=len(found),
+            )
+        )
+    elif found.failed:
+        out.append(
+            _(
+                "Bootstrap samples without an optimum, left out: {failed} of {draws:,}.",
+                failed=found.failed,
+                draws=len(found),
+            )
         )
     if found.improper:
         out.append(
-            {
-                "en": f"{found.improper} of {count} bootstrap solutions are improper (such as a negative variance); kept.",
-                "zh": f"{count} 次重抽样中有 {found.improper} 次的解不恰当（如方差为负），予以保留。",
-            }
+            _(
+                "{improper} of {draws:,} bootstrap solutions are improper (such as a negative variance); kept.",
+                improper=found.improper,
+                draws=len(found),
+            )
         )
     if draws.jackknife is None:
         out.append(
-            {
-                "en": f"No BCa interval: more than {MOST_LEFT_OUT:,} leave-one-out refits would be needed.",
-                "zh": f"没有 BCa 区间：需要 {MOST_LEFT_OUT:,} 次以上的逐一剔除拟合。",
-            }
+            _(
+                "No BCa interval: more than {most:,} leave-one-out refits would be needed.",
+                most=MOST_LEFT_OUT,
+            )
         )
     elif draws.jackknife.failed:
         out.append(
-            {
-                "en": f"{draws.jackknife.failed} of {len(draws.jackknife):,} leave-one-out samples have no optimum; BCa "
-                "uses the rest.",
-                "zh": f"{len(draws.jackknife):,} 个逐一剔除样本中有 {draws.jackknife.failed} 个没有最优解；BCa 依据其余样本。",
-            }
+            _(
+                "{failed} of {samples:,} leave-one-out samples have no optimum; BCa uses the rest.",
+                failed=draws.jackknife.failed,
+                samples=len(draws.jackknife),
+            )
         )
     return tuple(out)

@@ -52,7 +52,7 @@ def option_shares(answers: pd.Series, low: float, high: float) -> pd.DataFrame:
     count, step = round(high - low) + 1, 1.0
     if count > 11:
         count, step = BANDS, (high - low) / BANDS
-        option = np.clip(((x - low) // step).astype(int), 0, BANDS - 1)
+        option = ((x - low) // step).astype(int).clip(0, BANDS - 1)
     else:
         option = (x - low).round().astype(int)
     shares = option.value_counts().reindex(range(count), fill_value=0) / max(len(x), 1)

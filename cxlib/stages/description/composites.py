@@ -41,7 +41,7 @@ def correlations(data: pd.DataFrame, study: Study) -> Result:
         frame,
         [
             (a, b)
-            for a, b in combinations(frame, 2)
+            for a, b in combinations(map(str, frame), 2)
             if b not in study.constructs[a].of and a not in study.constructs[b].of
         ],
     ).rename(columns={"a": "construct_a", "b": "construct_b"})
@@ -86,9 +86,11 @@ def plot_correlations(
     if pairs["r"].isna().all():
         return theme.blank(NO_PAIR, language)
     codes = list(dict.fromkeys([*pairs["construct_a"], *pairs["construct_b"]]))
-    wide = pairs.pivot_table(["r", "p_holm"], "construct_b", "construct_a", sort=False)
     grid, p = (
-        wide[value].reindex(index=codes[1:], columns=codes[:-1]) for value in ("r", "p_holm")
+        pairs.pivot_table(value, "construct_b", "construct_a", sort=False).reindex(
+            index=codes[1:], columns=codes[:-1]
+        )
+        for value in ("r", "p_holm")
     )
     small = len(codes) > 12
     cell = 0.42 if small else 0.62
@@ -120,7 +122,7 @@ def plot_correlations(
 
 def _top(pairs: pd.DataFrame) -> pd.Series:
     """The strongest correlation."""
-    return pairs.loc[pairs["r"].abs().idxmax()]
+    return pairs.iloc[int(pairs["r"].abs().argmax())]
 
 
 def _named(pair: pd.Series, study: Study) -> Sentence:

@@ -64,7 +64,7 @@ def items(data: pd.DataFrame, study: Study) -> Result:
     warnings = (
         (_("No spread in {items}: skew and kurtosis do not exist.", items=flat),) if flat else ()
     )
-    best, worst = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
+    best, worst = (table.iloc[int(at)] for at in (table["mean"].argmax(), table["mean"].argmin()))
     text = _(
         "Means run from {low} ({lowest}) to {high} ({highest}); {crowded}; {odd}.",
         low=number(worst["mean"], 2),
@@ -169,10 +169,10 @@ def _profiled(table: pd.DataFrame, respondents: int, study: Study) -> Sentence:
             n=respondents,
             columns=n_("{n:,} column", "{n:,} columns", table["column"].nunique()),
         )
-    off = table.loc[table["difference"].abs().idxmax()]
+    off = table.iloc[int(table["difference"].abs().argmax())]
     tests = table.drop_duplicates("column").set_index("column")["p"]
     missed = [
-        _("{column} ({p})", column=_column(study, name), p=p_text(p))
+        _("{column} ({p})", column=_column(study, str(name)), p=p_text(p))
         for name, p in tests.items()
         if p < 0.05
     ]
@@ -241,7 +241,7 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
 
 def _normal(found: distributions.Normality) -> Sentence:
     """Mardia's kurtosis, and what the tests say together."""
-    kurtosis = found.table.set_index("statistic").loc["mardia_kurtosis"]
+    kurtosis = found.table[found.table["statistic"] == "mardia_kurtosis"].iloc[0]
     # where the Henze–Zirkler statistic is 1 whatever the data, it says nothing
     normal = bool((found.table["p"].iloc[: 2 if found.saturated else 3] >= 0.05).all())
     return _(
@@ -319,7 +319,8 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
         grouping, level, construct, n, mean, sd, ci_low, ci_high; the first rows (grouping "all") are everybody.
     """
     frame = scores(data, study)
-    chosen = constructs or [c for c in frame if study.role(c) == "satisfaction"] or list(frame)
+    codes = list(map(str, frame))
+    chosen = constructs or [c for c in codes if study.role(c) == "satisfaction"] or codes
     table = pd.DataFrame(
         [
             (grouping, level, code, *distributions.t_interval(frame.loc[index, code]))
@@ -382,7 +383,9 @@ def _widest(table: pd.DataFrame, study: Study, construct: str) -> Sentence:
             mean=end["mean"],
             n=end["n"],
         )
-        for end in (widest.loc[widest["mean"].idxmax()], widest.loc[widest["mean"].idxmin()])
+        for end in (
+            widest.iloc[int(at)] for at in (widest["mean"].argmax(), widest["mean"].argmin())
+        )
     ]
     return _(
         "Among groups of at least {least}, {construct} differs most by {grouping}: {ends}. Whether that is more than "
@@ -431,13 +434,19 @@ def plot_likert(
     names, groups = list(chosen["item"].unique()), chosen["construct"].nunique()
     figure, axes = pyplot.subplots(figsize=(9.5, 1.3 + 0.42 * len(names) + 0.5 * groups))
     ends, left, right = _bars(axes, chosen, study, language)
-    for end in ends.itertuples():
+    for end in ends.to_dict("records"):
         for x, share, side, colour in (
-            (left - 0.02, end.low, "right", theme.MUTED),
-            (right + 0.02, end.high, "left", theme.INK),
+            (left - 0.02, end["low"], "right", theme.MUTED),
+            (right + 0.02, end["high"], "left", theme.INK),
         ):
             axes.text(
-                x, end.place, f"{100 * share:.0f} %", ha=side, va="center", fontsize=8, color=colour
+                x,
+                end["place"],
+                f"{100 * share:.0f} %",
+                ha=side,
+                va="center",
+                fontsize=8,
+                color=colour,
             )
     axes.set_yticks(ends["place"], ends["label"], fontsize=8, linespacing=theme.LEADING)
     axes.set(ylim=(ends["place"].max() + 0.95, -0.7), xlim=(left - 0.12, right + 0.12), xticks=[])
@@ -459,11 +468,11 @@ def _bars(
     """
     y, ends, left, right = 0.0, [], 0.0, 0.0
     for code, part in shares.groupby("construct", sort=False):
-        colour = theme.ROLES[study.role(code)]
+        colour = theme.ROLES[study.role(str(code))]
         axes.text(
             0,
             y,
-            study.name(code, language),
+            study.name(str(code), language),
             color=colour,
             weight="bold",
             ha="center",
@@ -486,7 +495,7 @@ def _bars(
                 edgecolor="white",
                 linewidth=0.4,
             )
-            label = theme.fold(_labelled(item, study)[language], 58, most=2)
+            label = theme.fold(_labelled(str(item), study)[language], 58, most=2)
             ends.append((item, y, label, share[:below].sum(), share[-below:].sum()))
             y += 1
         y += 0.35
@@ -544,10 +553,11 @@ def _answers(shares: pd.DataFrame, ends: pd.DataFrame, study: Study) -> Sentence
     )
 
 
-def _ramp(count: int, colour: str) -> list[tuple[float, ...]]:
+def _ramp(count: int, colour: str) -> list[tuple[float, float, float]]:
     """Option colours from dark grey over near white to the role's colour."""
     from matplotlib.colors import to_rgb
 
     low, high, pale = (np.array(to_rgb(c)) for c in (theme.INK, colour, "#F1F1F1"))
     steps = np.linspace(-1, 1, count)
-    return [tuple(pale + (0.75 * (low - pale) * -s if s < 0 else (high - pale) * s)) for s in steps]
+    mixed = [pale + (0.75 * (low - pale) * -s if s < 0 else (high - pale) * s) for s in steps]
+    return [(red, green, blue) for red, green, blue in mixed]

@@ -116,6 +116,7 @@ def cfa(
 
 
 @makes("cfa_fit", "measure value")
+@makes("cfa_half_fit", "measure value")
 @stage
 def fit_table(fit: Fit) -> Result:
     """How well the model reproduces the covariances (columns measure, value).

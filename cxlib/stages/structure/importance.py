@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 COLUMNS = "outcome predictor weight ci_low ci_high share rank"
 
 
-@makes("drivers", COLUMNS, open=True)
+@makes("drivers", COLUMNS, more="rank_1 rank_{k}")
 def drivers(
     data: pd.DataFrame,
     study: Study,
