@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _FUNCTIONS = {"open_run": "run.folder", "load": "study.schema"}
 STAGES = {
-    "reading": "cxlib.responses.reading",
-    "cleaning": "cxlib.responses.cleaning",
-    "missing": "cxlib.stages.missing",
+    "reading": "cxlib.responses",
+    "cleaning": "cxlib.stages.cleaning.cleaning",
+    "missing": "cxlib.stages.cleaning.missing",
     "power": "cxlib.stages.power",
     "description": "cxlib.stages.description.description",
     "reliability": "cxlib.stages.reliability",

@@ -132,3 +132,16 @@ def test_the_engine_works_without_the_rest():
         "cxlib.core.syntax",
         "cxlib.core.words",
     }
+
+
+def the_map() -> list[str]:
+    """One line a module: where it stands and the first line it says of itself."""
+    return [
+        f"- `{path.relative_to(ROOT / 'cxlib').as_posix()}`: {ast.get_docstring(ast.parse(path.read_text('utf-8'))).splitlines()[0]}"
+        for path in MODULES
+    ]
+
+
+def test_the_map_of_the_house_is_true():
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    assert [line for line in page.splitlines() if line.startswith("- `")] == the_map()

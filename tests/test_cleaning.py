@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from survey import reference, write
 
 from cxlib.core.errors import DataError
-from cxlib.responses import cleaning, reading
+from cxlib.responses import reading
+from cxlib.stages.cleaning import cleaning
+from cxlib.statistics import careless
+from cxlib.study.conditions import where
 from cxlib.study.schema import load
 
 GAP = np.nan
@@ -273,7 +276,7 @@ def test_conditions(condition, rows):
             "end": pd.to_datetime(["2026-01-03", "2026-01-01", None, "2026-01-03"]),
         }
     )
-    assert np.flatnonzero(cleaning.where(frame, condition)).tolist() == rows
+    assert np.flatnonzero(where(frame, condition)).tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -290,17 +293,17 @@ def test_conditions(condition, rows):
 )
 def test_conditions_only_compare(condition):
     with pytest.raises(DataError, match="cannot be read"):
-        cleaning.where(pd.DataFrame({"x": [1.0]}), condition)
+        where(pd.DataFrame({"x": [1.0]}), condition)
 
 
 def test_a_condition_on_a_column_that_is_not_there_names_it():
     with pytest.raises(DataError, match="'y > 1': there is no column 'y'"):
-        cleaning.where(pd.DataFrame({"x": [1.0]}), "y > 1")
+        where(pd.DataFrame({"x": [1.0]}), "y > 1")
 
 
 def test_longest_run_passes_over_gaps():
     frame = pd.DataFrame([[1, 1, 2, 2, 2], [3, GAP, 3, 3, 1], [1, 2, 3, 4, 5], [GAP] * 5, [7] * 5])
-    assert cleaning.longstring(frame).tolist() == [3, 3, 1, 0, 5]
+    assert careless.longstring(frame).tolist() == [3, 3, 1, 0, 5]
 
 
 def test_a_straight_run_is_measured_in_the_administered_order(tmp_path):
@@ -319,22 +322,22 @@ def test_a_straight_run_is_measured_in_the_administered_order(tmp_path):
 def test_variability_within_a_row():
     frame = honest(20)[ITEMS]
     frame.loc[0] = 4.0
-    np.testing.assert_allclose(cleaning.irv(frame), frame.to_numpy().std(axis=1, ddof=1))
-    assert cleaning.irv(frame)[0] == 0
+    np.testing.assert_allclose(careless.irv(frame), frame.to_numpy().std(axis=1, ddof=1))
+    assert careless.irv(frame)[0] == 0
 
 
 def test_even_odd_consistency_row_by_row():
     frame = honest(40)[ITEMS].assign(a4=lambda f: 8 - f["a4"])
     frame.loc[3, ["b1", "b3"]] = GAP
     frame.loc[4] = 5.0
-    found = cleaning.even_odd(frame, SCALES)
+    found = careless.even_odd(frame, SCALES)
     for row in (0, 1, 2, 20):
         odd = [frame.loc[row, items[0::2]].mean() for items in SCALES.values()]
         even = [frame.loc[row, items[1::2]].mean() for items in SCALES.values()]
         r = np.corrcoef(odd, even)[0, 1]
         assert found[row] == pytest.approx(max(2 * r / (1 + r), -1), rel=1e-9)
     assert np.isnan(found[3]) and np.isnan(found[4])
-    assert cleaning.even_odd(frame, {"A": SCALES["A"], "B": SCALES["B"]}).isna().all()
+    assert careless.even_odd(frame, {"A": SCALES["A"], "B": SCALES["B"]}).isna().all()
 
 
 @pytest.mark.parametrize("name", ["ecsi", "hs"])
@@ -343,15 +346,15 @@ def test_mahalanobis_is_that_of_psych(name):
     frame = (
         reading.read(load("ecsi")).frame if name == "ecsi" else reference("hs").loc[:, "x1":"x9"]
     )
-    np.testing.assert_allclose(cleaning.mahalanobis(frame)["mahalanobis"], wanted, rtol=1e-9)
+    np.testing.assert_allclose(careless.mahalanobis(frame)["mahalanobis"], wanted, rtol=1e-9)
 
 
 def test_mahalanobis_of_an_incomplete_row_uses_what_it_answered():
     frame = reference("hs").loc[:, "x1":"x9"]
     gapped = frame.head(5).copy()
     gapped.loc[:, ["x2", "x7"]] = GAP
-    found = cleaning.mahalanobis(gapped, frame)
-    wanted = cleaning.mahalanobis(frame.drop(columns=["x2", "x7"])).head(5)
+    found = careless.mahalanobis(gapped, frame)
+    wanted = careless.mahalanobis(frame.drop(columns=["x2", "x7"])).head(5)
     pd.testing.assert_frame_equal(found, wanted, rtol=1e-9)
 
 
@@ -359,7 +362,9 @@ def test_distances_that_do_not_exist_are_said(study):
     frame = honest(40).assign(a2=lambda f: f["a1"])
     told = cleaning.clean(frame, study)
     assert told.screening.table["mahalanobis"].isna().all()
-    assert any("mahalanobis could not be computed for 40 rows" in w["en"] for w in told.warnings)
+    assert any(
+        "Mahalanobis distance could not be computed for 40 rows" in w["en"] for w in told.warnings
+    )
     assert any("Items a1 and a2 have identical answers" in w["en"] for w in told.warnings)
 
 

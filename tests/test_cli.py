@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cxlib.responses.reading import locate
+from cxlib.responses.formats import locate
 from cxlib.study.schema import find, load
 
 
@@ -169,9 +169,11 @@ def test_data_no_model_can_be_fitted_to_end_in_a_report_that_says_why(
     ("pair", "words"),
     [
         ("n_bot=500", "no chosen notebook has this parameter"),
-        ("n_boot=many", "a whole number is wanted"),
-        ("n_boot=1", "at least 100 is wanted"),
-        ("seed=-1", "at least 0 is wanted"),
+        ("n_boot=many", "a whole number"),
+        ("n_boot=1", "at least 100"),
+        ("seed=-1", "at least 0"),
+        ("estimator=FOO", "ML, MLR, WLSMV"),
+        ("missing=pairwise", "listwise, fiml, mi"),
         ("n_boot", "write it as name=value"),
         ("study=vas", "no chosen notebook has this parameter"),
     ],
@@ -352,11 +354,11 @@ def test_a_refusal_in_words_is_told_in_its_words(study, tmp_path):
         "--only",
         "01,08",
         "--set",
-        "group=nosuch",
+        "interactions=CUSA ~ nosuch * PERQ",
         "--set",
         "n_boot=100",
     )
-    refused(done, "'nosuch' is not a grouping column", code=1)
+    refused(done, "'nosuch' is not", code=1)
     assert "ValueError" not in done.stderr and "did not foresee" not in done.stderr
 
 

@@ -106,8 +106,9 @@ def test_one_level():
 def test_nine_levels():
     found = compared(groups_of(**{f"l{k}": 110 for k in range(9)}))
     assert found.large == () and len(found.groups) == 9
-    assert "'the group' has 9 groups; a ladder of more than 8 cannot be read. Merge levels" in words(
-        groups.sizes(found)
+    assert (
+        "'the group' has 9 groups; a ladder of more than 8 cannot be read. Merge levels"
+        in words(groups.sizes(found))
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import reference, write
 
-from cxlib.stages import missing
+from cxlib.stages.cleaning import missing
 
 HS = [f"x{i}" for i in range(1, 10)]
 

@@ -11,8 +11,9 @@ import tokenize
 import nbformat
 import pytest
 
-from cxlib.run.folder import notebook_folder
-from cxlib.run.notebooks import declared, notebooks
+from cxlib.run.files import notebook_folder
+from cxlib.run.notebooks import notebooks
+from cxlib.run.parameters import OWN, declared
 
 ALL = notebooks()
 FILES = [(language, name) for language in ("en", "zh") for name in ALL]
@@ -53,6 +54,21 @@ def parameters(language, notebook):
     ]
     assert len(found) == 1
     return found[0]
+
+
+def literals(source):
+    """The names a cell assigns, each with its value and the comment that stands beside it."""
+    read = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    beside = {
+        token.start[0]: token.string.removeprefix("#").strip()
+        for token in read
+        if token.type == tokenize.COMMENT
+    }
+    found = {}
+    for node in ast.parse(source).body:
+        helps = [beside[at] for at in range(node.lineno, node.end_lineno + 1) if at in beside]
+        found[node.targets[0].id] = (ast.literal_eval(node.value), " ".join(helps))
+    return found
 
 
 def without_comments(source):
@@ -172,17 +188,42 @@ def test_the_two_languages_name_the_same_tables_and_sources(notebook):
 
 @pytest.mark.parametrize(("language", "notebook"), FILES)
 def test_parameters_are_plain_literals_with_help(language, notebook):
-    assert all("#" in line for line in lines(parameters(language, notebook)))
-    found = declared(notebook)
+    found = literals(parameters(language, notebook).source)
     assert list(found)[:4] == ["study", "out", "language", "seed"]
-    assert all(isinstance(value, str | int | float | bool) for value in found.values())
+    assert all(isinstance(value, str | int | float | bool) for value, _help in found.values())
+    assert all(help_ for _value, help_ in found.values())
+
+
+@pytest.mark.parametrize(("language", "notebook"), FILES)
+def test_parameters_are_those_of_the_table_with_its_defaults_and_its_help(language, notebook):
+    """What `--set`, `--help` and the check of the first cell go by is what the reader sees."""
+    table = {
+        name: (language if name == "language" else one.default, one.help[language])
+        for name, one in declared(notebook).items()
+    }
+    found = literals(parameters(language, notebook).source)
+    assert list(found) == list(table)
+    for name, (value, help_) in found.items():
+        assert type(value) is type(table[name][0])
+        assert (value, help_) == table[name]
+
+
+def test_the_table_names_every_notebook_and_no_other():
+    assert sorted(OWN) == ALL
+
+
+@pytest.mark.parametrize("notebook", ALL)
+def test_a_default_is_a_value_that_the_notebook_takes(notebook):
+    for name, one in declared(notebook).items():
+        assert one.takes(one.default), name
 
 
 @pytest.mark.parametrize(("language", "notebook"), FILES)
 def test_it_opens_the_run_and_closes_with_versions_and_an_exercise(language, notebook):
     sources = [cell.source for cell in cells(language, notebook, "code")]
-    assert "run = cxlib.open_run(study, out, language, seed)" in sources[1]
-    assert sources[-1] == f'run.close("{notebook}")'
+    opening = f'run = cxlib.open_run(study, out, language, seed, "{notebook}", globals())'
+    assert opening in sources[1]
+    assert sources[-1] == "run.close()"
     prose = "\n".join(cell.source for cell in cells(language, notebook, "markdown"))
     for words in CLOSING[language]:
         assert words in prose

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from survey import write
 
 from cxlib.core.errors import DataError
-from cxlib.responses import cells, reading
+from cxlib.responses import cells, items, reading
+from cxlib.responses.joins import joins
 from cxlib.study.schema import Column, load
 
 SCALES = {"Q": ["q1", "q2"], "S": ["s1"]}
@@ -800,7 +801,7 @@ def joined(tmp_path):
 def test_linked_tables_are_typed_and_counted_against_the_responses(joined):
     data = reading.read(joined).frame
     assert reading.linked(joined, "tickets").frame["error"].tolist() == [1, 0, 1]
-    assert reading.joins(joined, data).table.to_numpy().tolist() == [
+    assert joins(joined, data).table.to_numpy().tolist() == [
         ["firms", "firm", 2, 2, 3, 0],
         ["tickets", "resp", 3, 2, 3, 2],
     ]
@@ -811,7 +812,7 @@ def test_linked_tables_that_cannot_be_joined_are_refused(joined):
     with pytest.raises(DataError, match=r"no table 'log'\. Declared: firms, tickets"):
         reading.linked(joined, "log")
     with pytest.raises(DataError, match="joined by 'firm', which is not a column"):
-        reading.joins(joined, reading.read(joined).frame.drop(columns="firm"))
+        joins(joined, reading.read(joined).frame.drop(columns="firm"))
     pd.DataFrame({"firm": ["F1", "F1"], "size": [1, 2]}).to_csv(
         joined.folder / "firms.csv", index=False
     )
@@ -824,16 +825,16 @@ def test_linked_tables_that_cannot_be_joined_are_refused(joined):
 def test_items_that_cannot_load_on_a_factor_are_named(tmp_path):
     study = write(tmp_path, SCALES)
     frame = pd.DataFrame({"q1": [1.0, 2, 3], "q2": [1.0, 2, 3], "s1": [4.0, 4, 4]})
-    told = sorted(note["en"] for note in reading.check_items(frame, study))
+    told = sorted(note["en"] for note in items.check_items(frame, study))
     assert told[0].startswith("Item s1 has the same answer") and told[1].startswith(
         "Items q1 and q2 have identical answers"
     )
-    assert reading.check_items(frame.assign(q2=[3.0, 1, 2], s1=[1.0, 1, 2]), study) == ()
+    assert items.check_items(frame.assign(q2=[3.0, 1, 2], s1=[1.0, 1, 2]), study) == ()
 
 
 def test_an_item_nobody_answered_is_not_called_constant(tmp_path):
     frame = pd.DataFrame({"q1": [np.nan] * 3, "q2": [1.0, 2, 3], "s1": [4.0, np.nan, 4]})
-    told = [note["en"] for note in reading.check_items(frame, write(tmp_path, SCALES))]
+    told = [note["en"] for note in items.check_items(frame, write(tmp_path, SCALES))]
     assert len(told) == 2
     assert told[0].startswith("Item q1 has no answer in any row") and told[1].startswith(
         "Item s1 has the same answer"
@@ -849,16 +850,16 @@ def test_scales_whose_ends_nobody_uses_are_told_as_they_were_answered(tmp_path):
             "s1": np.tile([1.0, 7], 25),
         }
     )
-    told = reading.check_items(narrow, study)
+    told = items.check_items(narrow, study)
     assert len(told) == 1 and told[0]["en"].startswith(
         "Q: declared 1–7, observed 1–5 over all items."
     )
     turned = narrow.assign(q2=8 - narrow["q2"])
     turned.attrs["recoded"] = ["q2"]
-    assert reading.check_items(turned, study) == told
-    assert reading.check_items(narrow.head(49), study) == ()
+    assert items.check_items(turned, study) == told
+    assert items.check_items(narrow.head(49), study) == ()
     for name in ("ecsi", "vas"):
-        assert reading.check_items(reading.read(load(name)).frame, load(name)) == ()
+        assert items.check_items(reading.read(load(name)).frame, load(name)) == ()
 
 
 def test_the_key_is_there_only_where_it_is_declared(tmp_path):
@@ -871,7 +872,7 @@ def test_the_key_is_there_only_where_it_is_declared(tmp_path):
 def test_joins_count_rows_before_and_after_and_never_add_respondents():
     study = load("vas")
     data = reading.read(study).frame.head(300)
-    table = reading.joins(study, data).table.set_index("table")
+    table = joins(study, data).table.set_index("table")
     assert set(table.index) == set(study.tables)
     log = reading.linked(study, "service_log").frame
     assert table.loc["service_log", "rows"] == len(log)
@@ -882,5 +883,5 @@ def test_joins_count_rows_before_and_after_and_never_add_respondents():
 
 def test_a_study_without_linked_tables_says_so():
     study = load("ecsi")
-    joined = reading.joins(study, reading.read(study).frame)
+    joined = joins(study, reading.read(study).frame)
     assert joined.table.empty and "no linked tables" in joined.text["en"]

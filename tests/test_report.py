@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
@@ -19,7 +20,7 @@ import pytest
 from cxlib.core import theme
 from cxlib.core.result import Result
 from cxlib.run import failures, report
-from cxlib.run.folder import notebook_folder, open_run
+from cxlib.run.folder import open_run
 from cxlib.study.schema import load
 
 ANSWER = {"en": "Yes: quality moves value.\nn = 250.", "zh": "是：质量影响价值。\nn = 250。"}
@@ -41,14 +42,16 @@ def plot(*, language="en"):
 
 @pytest.fixture
 def run(tmp_path):
-    opened = open_run("ecsi", str(tmp_path / "run"))
+    opened = open_run("ecsi", str(tmp_path / "run"), notebook="03_reliability")
     warning = ({"en": "Alpha of PERV rests on two items.", "zh": "PERV 只有两题。"},)
     text = {"en": "All scales hold.", "zh": "量表均可用。"}
     opened.show(
         "reliability",
         Result(pd.DataFrame({"construct": ["PERV"], "alpha": [0.82]}), text, 250, "alpha", warning),
     )
+    opened = replace(opened, notebook="06_structure")
     opened.show("path_diagram", plot())
+    opened = replace(opened, notebook="05_measurement")
     doubt = ({"en": "Not to be trusted.", "zh": "不可信。"},)
     opened.show(
         "cfa_fit",
@@ -62,16 +65,17 @@ def run(tmp_path):
             "verdict": ["supported", "withheld"], "notebook": ["06_structure", "06_structure"],
         }
     )  # fmt: skip
+    opened = replace(opened, notebook="14_report")
     opened.show("hypotheses", Result(rows, {"en": "One of two.", "zh": "两个中的一个。"}, 250))
     return opened
 
 
 def build(run, language="en"):
-    return report.build(run.folder, notebook_folder(language), run.study, language, ANSWER)
+    return report.build(run.folder, run.study, language, ANSWER)
 
 
 def test_a_table_without_columns_does_not_stop_the_report(run):
-    run.show(
+    replace(run, notebook="05_measurement").show(
         "validity",
         Result(pd.DataFrame(), {"en": "There is no pair.", "zh": "没有构念对。"}, 250),
     )
@@ -185,7 +189,7 @@ def test_the_chinese_report_is_chinese(run):
 
 def test_simulated_data_are_named_before_anything_else(run):
     study = load("ecsi").model_copy(update={"origin": "simulated"})
-    page = report.build(run.folder, notebook_folder("en"), study, "en", ANSWER)
+    page = report.build(run.folder, study, "en", ANSWER)
     assert page.index("SIMULATED DATA") < page.index("Yes: quality moves value.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from r_tables import r_table
 from sem_reference import GROUPED, MODELS, SYNTAX, key, of
 
 from cxlib.sem import ModelError, parse, replicate
@@ -29,6 +30,16 @@ def test_counts_are_lavaans(name):
     fit = of("fit", name).set_index("measure")["value"]
     assert model.df == fit["df"]
     assert model.npar - (model.table["exo"] == 1).sum() == fit["npar"]
+
+
+@pytest.mark.parametrize("syntax", r_table("labels")["syntax"].unique())
+def test_a_label_shared_with_a_fixed_number_fixes_what_lavaan_fixes(syntax):
+    rows = r_table("labels").query("syntax == @syntax")
+    model = parse(syntax)
+    fixed = {key(*row) for row in rows.loc[rows["free"] == 0, ["lhs", "op", "rhs"]].to_numpy()}
+    ours = model.table[model.table["free"] == 0]
+    assert {key(*row) for row in ours[["lhs", "op", "rhs"]].to_numpy()} == fixed
+    assert (ours["value"] == 1).all() and model.df == rows["df"].iloc[0]
 
 
 def test_first_indicator_is_fixed_unless_told_otherwise():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import erf, sqrt
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from cxlib import sem
 from cxlib.core.errors import TruthError
-from cxlib.responses import cleaning, reading
+from cxlib.responses import reading
 from cxlib.sem.model import parse
 from cxlib.simulation import simulate
 from cxlib.simulation.truth import population
+from cxlib.stages.cleaning import cleaning
 from cxlib.study import schema as study
 from cxlib.study.conditions import where
 
@@ -358,8 +360,9 @@ def test_linked_tables_belong_to_respondents_and_run_forward_in_time(vas, arrive
     ({"columns": {"age": {"poisson": 2, "from": {"SA": 1.1}}}}, "Make them smaller"),
 ])  # fmt: skip
 def test_a_truth_that_cannot_be_is_refused_with_the_reason(vas, changes, message):
-    with pytest.raises(TruthError, match=message):
+    with pytest.raises(TruthError, match=message) as refused:
         simulate.simulate(with_truth(vas, **changes), n=12)
+    assert re.search(r"[\u4e00-\u9fff]", refused.value["zh"])
 
 
 def test_a_study_without_a_truth_says_so():

@@ -91,7 +91,7 @@ def test_every_notebook_finishes_and_says_what_the_data_do_not_allow(name, tmp_p
     rows, sizes, change, declared = SURVEYS[name]
     study = a_survey(tmp_path, rows, sizes, change, **declared)
     monkeypatch.setattr(theme, "render", lambda picture: (b"png", b"svg", b"pdf"))
-    monkeypatch.setattr("cxlib.run.folder.report.word", lambda page: b"docx")
+    monkeypatch.setattr("cxlib.run.report.word", lambda page: b"docx")
     run = walk(study, tmp_path / "out", "zh" if rows < 10 else "en")
     assert {path.stem for path in (run.folder / "notes").glob("done_*.json")} == {
         f"done_{name}" for name in notebooks()

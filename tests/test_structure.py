@@ -53,7 +53,7 @@ def fits(data, mobi) -> dict:
 def test_parameters_are_those_of_lavaan(fits, mobi, model):
     theirs = r("parameters").query("model == @model and op != ':='").drop(columns="model")
     ours = structure.parameters(fits[model], mobi).table
-    assert list(ours) == structure.COLUMNS
+    assert list(ours) == structure.PARAMETERS.split()
     both = ours.merge(theirs, on=["lhs", "op", "rhs"], suffixes=("", "_r"), validate="1:1")
     assert len(both) == len(ours) == len(theirs)
     np.testing.assert_allclose(both["est"], both["est_r"], atol=1e-7)
@@ -194,10 +194,9 @@ def test_without_a_residual_variance_r2_and_f2_are_empty_and_say_why(fits, mobi)
 
 def test_the_note_of_the_status_is_in_the_language_of_the_run(data, mobi):
     fits = {"main": structure.sem_fit(data, mobi), "other": ValueError("…")}
-    assert [structure.status(fits, language).table["note"][1] for language in ("en", "zh")] == [
-        "It cannot be fitted: …",
-        "无法拟合：…",
-    ]
+    for language, word in (("en", "cannot be fitted"), ("zh", "无法拟合")):
+        note = structure.status(fits, language).table["note"][1]
+        assert word in note and note.endswith("…")
 
 
 def test_one_model_has_no_other_beside_it(fits, mobi):

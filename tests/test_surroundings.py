@@ -12,7 +12,7 @@ import pytest
 
 from cxlib.run import folder as run
 from cxlib.run import surroundings
-from cxlib.run.folder import ROOT
+from cxlib.run.files import ROOT
 
 HOMES = (
     "MPLCONFIGDIR",

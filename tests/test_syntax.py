@@ -225,7 +225,7 @@ def test_the_engine_reads_models_without_another_package():
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         ).stdout.split()
     )
-    code = "import sys, cxlib.syntax; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    code = "import sys, cxlib.core.syntax; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     assert not {"numpy", "pandas", "pydantic"} & set(
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

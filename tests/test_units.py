@@ -12,7 +12,7 @@ from cxlib.sem.discrepancy import definite
 from cxlib.sem.invariance import fit_level, levels, score_tests
 from cxlib.sem.restrictions import likelihood_ratios
 from cxlib.sem.solution import describe
-from cxlib.stages import missing
+from cxlib.stages.cleaning import missing
 from cxlib.stages.description import description
 from cxlib.statistics import careless, consistency
 

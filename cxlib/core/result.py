@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cxlib.core import display
+from cxlib.core.tables import Table, makes
 from cxlib.core.words import _, joined, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["Picture", "Result", "Table", "Text", "block", "makes", "nothing", "relied", "together"]
 Text = Mapping[str, str]
 """The same sentence in each language, most often a :class:`cxlib.core.words.Sentence`."""
 
@@ -87,33 +88,3 @@ def nothing(columns: Sequence[str], why: Text, notes: tuple[Text, ...] = ()) -> 
     return Result(
         pd.DataFrame(columns=list(columns)), why, 0, _("not computed"), together(notes, why)
     )
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the run folder: the contract between the stage that makes it and whoever reads it.
-
-    name : as under tables/; `*` stands for a name of the study (a model, a grouping)
-    columns : those it always has
-    more : those it has when they are asked for
-    open : whether further columns are names of the study (constructs, items, factors)
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    more: tuple[str, ...] = ()
-    open: bool = False
-
-
-def makes(name: str, columns: str, *, more: str = "", open: bool = False) -> Callable[[F], F]:
-    """Declare, beside the function, a table that a run writes from what it returns; may stand several times.
-
-    The names of the columns are words of one string: ``@makes("mcar", "chisq df p patterns")``.
-    """
-
-    def declare(function: F) -> F:
-        table = Table(name, tuple(columns.split()), tuple(more.split()), open)
-        function.tables = (table, *getattr(function, "tables", ()))  # type: ignore[attr-defined]
-        return function
-
-    return declare

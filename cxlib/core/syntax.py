@@ -387,33 +387,7 @@ class _Statement:
     def _term(self, tokens: list[tuple[str, str, int]]) -> tuple[str, str, float | None, bool, int]:
         """(name or "1", label, value, freed, line) of one term of the right-hand side."""
         line, text = tokens[-1][2], "".join(text for _kind, text, _line in tokens)
-        called = re.match(rf"({NAME.pattern})\(", text)
-        if called and called[1] == "start":
-            raise self._error(
-                _(
-                    "'{text}': starting values are chosen by the estimation and do not change its result. Leave start() out.",
-                    text=text,
-                ),
-                line,
-            )
-        if called and called[1] == "c":
-            raise self._error(
-                _(
-                    "'{text}': values by group are not written in a model; which parameters are equal in groups is tested in the notebook on "
-                    "groups. Write one label or number.",
-                    text=text,
-                ),
-                line,
-            )
-        if called:
-            raise self._error(
-                _(
-                    "'{text}': {name}() is not read. Allowed before '*': a number, a label, or NA.",
-                    text=text,
-                    name=called[1],
-                ),
-                line,
-            )
+        self._refuse_calls(text, line)
         *marks, last = _parted(tokens)
         if len(marks) > 1:
             raise self._error(
@@ -451,6 +425,36 @@ class _Statement:
                 line,
             )
         return last[0][1], label, value, freed, line
+
+    def _refuse_calls(self, text: str, line: int) -> None:
+        """start(), c() and the like, each with what to write instead."""
+        called = re.match(rf"({NAME.pattern})\(", text)
+        if called and called[1] == "start":
+            raise self._error(
+                _(
+                    "'{text}': starting values are chosen by the estimation and do not change its result. Leave start() out.",
+                    text=text,
+                ),
+                line,
+            )
+        if called and called[1] == "c":
+            raise self._error(
+                _(
+                    "'{text}': values by group are not written in a model; which parameters are equal in groups is tested in the notebook on "
+                    "groups. Write one label or number.",
+                    text=text,
+                ),
+                line,
+            )
+        if called:
+            raise self._error(
+                _(
+                    "'{text}': {name}() is not read. Allowed before '*': a number, a label, or NA.",
+                    text=text,
+                    name=called[1],
+                ),
+                line,
+            )
 
     def _mark(
         self, tokens: list[tuple[str, str, int]], text: str, line: int

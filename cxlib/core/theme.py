@@ -17,6 +17,7 @@ from cxlib.core.result import Picture, Text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
+    from matplotlib.typing import RcKeyType
 
 ROLES = {
     "expectation": "#7F7F7F",
@@ -130,7 +131,7 @@ def _register() -> None:
     fontManager.ttflist[:0] = [regular, replace(regular, weight=700)]
 
 
-def theme(language: str = "en") -> dict[str, Any]:
+def theme(language: str = "en") -> dict[RcKeyType, Any]:
     """The rcParams of every figure."""
     import seaborn
 

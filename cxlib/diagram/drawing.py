@@ -6,7 +6,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -265,7 +265,7 @@ def _two(value: float) -> str:
     return number(round(value, 2) + 0.0, 2)
 
 
-def _coefficient(row: tuple, marks: str) -> str:
+def _coefficient(row: Any, marks: str) -> str:
     """The label of a path."""
     if marks == "stars":
         return _two(row.std) + "*" * sum(row.p < bound for bound in (0.05, 0.01, 0.001))

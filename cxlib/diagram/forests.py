@@ -32,21 +32,21 @@ def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
     labels : sequence of str
         One a line.
     """
-    for row in rows.itertuples():
+    for row in rows.to_dict("records"):
         axes.plot(
-            [row.ci_low, row.ci_high],
-            [row.place, row.place],
-            color=row.colour,
+            [row["ci_low"], row["ci_high"]],
+            [row["place"], row["place"]],
+            color=row["colour"],
             linewidth=2,
             alpha=0.6,
         )
         axes.plot(
-            row.est,
-            row.place,
-            row.mark,
-            color=row.colour,
+            row["est"],
+            row["place"],
+            row["mark"],
+            color=row["colour"],
             markersize=6,
-            markerfacecolor="white" if row.hollow else row.colour,
+            markerfacecolor="white" if row["hollow"] else row["colour"],
         )
     axes.axvline(0, color=theme.MUTED, linewidth=1)
     axes.set_yticks(range(len(labels)), labels)
@@ -57,14 +57,15 @@ def forest(axes: Axes, rows: pd.DataFrame, labels: Sequence[str]) -> None:
 def labelled(axes: Axes, rows: pd.DataFrame, language: str) -> None:
     """Draw rows (label, est, ci_low, ci_high, colour, heading) from the top down; a heading has no estimate."""
     known = rows.dropna(subset="est")
-    forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"])
-    for tick, row in zip(axes.get_yticklabels(), rows.itertuples(), strict=True):
-        if row.heading:
-            tick.set(fontweight="bold", color=row.colour)
-        elif pd.isna(row.est):
+    forest(axes, known.assign(place=known.index, mark="o", hollow=False), rows["label"].tolist())
+    ticks = axes.get_yticklabels()
+    for at, (tick, row) in enumerate(zip(ticks, rows.to_dict("records"), strict=True)):
+        if row["heading"]:
+            tick.set(fontweight="bold", color=row["colour"])
+        elif pd.isna(row["est"]):
             axes.annotate(
                 _("not estimable")[language],
-                (0.01, row.Index),
+                (0.01, at),
                 xycoords=axes.get_yaxis_transform(),
                 va="center",
                 color=theme.MUTED,
@@ -72,11 +73,11 @@ def labelled(axes: Axes, rows: pd.DataFrame, language: str) -> None:
             )
         else:
             axes.annotate(
-                number(row.est, 2),
-                (1.015, row.Index),
+                number(row["est"], 2),
+                (1.015, at),
                 xycoords=axes.get_yaxis_transform(),
                 va="center",
-                color=row.colour,
+                color=row["colour"],
                 fontsize="small",
                 fontweight="bold",
                 annotation_clip=False,
@@ -115,13 +116,13 @@ def by_construct(
     """
     from matplotlib import pyplot
 
-    blocks = [
+    blocks: list[pd.DataFrame] = [
         pd.concat(
             [
-                pd.DataFrame({"label": [study.name(code, language)], "heading": True}),
+                pd.DataFrame({"label": [study.name(str(code), language)], "heading": True}),
                 part.assign(label=part["item"], heading=False),
             ]
-        ).assign(colour=theme.ROLES[study.role(code)])
+        ).assign(colour=theme.ROLES[study.role(str(code))])
         for code, part in rows.groupby("construct", sort=False)
     ]
     before = np.cumsum([0, *map(len, blocks)])

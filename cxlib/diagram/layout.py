@@ -92,7 +92,8 @@ def arrange(nodes: dict[str, Node], arrows: list[Arrow], stretch: float = 1.0) -
     links = _links(nodes, arrows)
     columns, stacks = _columns([node for node in nodes.values() if node.shape != "item"], links)
     where = {node: at for at, column in enumerate(columns) for node in column}
-    widest, tallest = np.max([[0.3, 0.18], *(a.size for a in arrows if a.kind == "path")], axis=0)
+    sizes: list[np.ndarray] = [a.size for a in arrows if a.kind == "path"]
+    widest, tallest = np.max([np.array([0.3, 0.18]), *sizes], axis=0)
     chains = []
     for a, b, _ in links:
         lanes = {Node("", "", "", "lane", h=tallest): at for at in range(where[a] + 1, where[b])}
@@ -272,8 +273,8 @@ def _set_heights(
                     for some in near
                 ]
             )
-            weight = np.array([0.05 + sum(w for _, w in some) for some in near])
-            best = isotonic_regression(wish - offset, weights=weight, increasing=False).x + offset
+            weights = np.array([0.05 + sum(w for _, w in some) for some in near])
+            best = isotonic_regression(wish - offset, weights=weights, increasing=False).x + offset
             for node, y in zip(column, best, strict=True):
                 node.y = y
 

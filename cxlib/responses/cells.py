@@ -25,7 +25,7 @@ BLANK = frozenset(WRITTEN["blank"])
 FLAGS = dict.fromkeys(WRITTEN["yes"], 1.0) | dict.fromkeys(WRITTEN["no"], 0.0)
 THOUSANDS = re.compile(r"(?<!\d)[1-9]\d{0,2}(,\d{3})+(?!\d)")
 NUMBERED = re.compile(
-    r"(\d+)(?:\s*[-–—=.、:)]\s*|\s+)(\D.*)"
+    r"(\d+)(?:\s*[-–—=.\u3001:)]\s*|\s+)(\D.*)"
 )  # a code and its words in one answer: 5-very satisfied
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 
@@ -181,7 +181,7 @@ def comma_note(cells: pd.Series, name: str) -> tuple[Text, ...]:
 
 
 def _number(cell: object, column: Column, point: str = "") -> float:
-    """ "1天", "24小时", "1,440 min" in the declared unit; NaN where it cannot be read."""
+    """ "1 d", "24h", "1,440 min" in the declared unit; NaN where it cannot be read."""
     read = isinstance(cell, str) and NUMBER.fullmatch(re.sub(r"(?<=\d),(?=\d)", point, cell))
     if not read:
         return np.nan

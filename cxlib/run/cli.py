@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from cxlib.core.errors import Mistake
 from cxlib.core.syntax import uncommented
 from cxlib.core.words import Sentence, _, joined, languages
-from cxlib.run import surroundings
+from cxlib.run import parameters, surroundings
 from cxlib.study.schema import Study
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; a user's mistake ends in a message and exit code 2, a failed run in 1, Ctrl-C in 130, `kill` in 143."""
     surroundings.open_streams()
-    options = _parser().parse_args(arguments)
-    language = getattr(options, "language", "en")
+    language = _asked(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(language).parse_args(arguments)
     try:
         surroundings.writable_folders()
         _stop_when_told()
@@ -47,73 +49,128 @@ def _stop_when_told() -> None:
             signal.signal(told, stop)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(language: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cxlib", description="From a customer-experience survey to a defensible answer."
+        prog="cxlib",
+        description=_("From a customer-experience survey to a defensible answer.")[language],
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the notebooks of a study and write its report")
-    run.add_argument("study", help="a study under data/ (such as ecsi), a folder, or a study.yml")
-    run.add_argument("--out", default="", metavar="DIR", help="the run folder (default runs/<id>)")
+    commands = parser.add_subparsers(required=True, metavar=_("COMMAND")[language])
+    _add_run(commands, language)
+    _add_check(commands, language)
+    _add_simulate(commands, language)
+    return parser
+
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def _add_run(commands: Commands, language: str) -> None:
+    run = commands.add_parser(
+        "run",
+        help=_("run the notebooks of a study and write its report")[language],
+        epilog=parameters.explained()[language],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument(
+        "study", help=_("a study under data/ (such as ecsi), a folder, or a study.yml")[language]
+    )
+    run.add_argument(
+        "--out",
+        default="",
+        metavar=_("DIR")[language],
+        help=_("the run folder (default runs/<id>)")[language],
+    )
     run.add_argument(
         "--only",
         metavar="03,05",
-        help="only these notebooks; what they need and is not there is computed",
+        help=_("only these notebooks; what they need and is not there is computed")[language],
     )
     run.add_argument("--language", default="en", choices=languages())
     run.add_argument(
         "--set",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
+        metavar=_("NAME=VALUE")[language],
         dest="pairs",
-        help="set a parameter in every chosen notebook that declares it; may be repeated",
+        help=_("set a parameter in every chosen notebook that declares it; may be repeated")[
+            language
+        ],
     )
     run.add_argument(
-        "--jobs", type=_count, default=2, metavar="N", help="notebooks at a time (default 2)"
+        "--jobs",
+        type=_count(language),
+        default=2,
+        metavar="N",
+        help=_("notebooks at a time (default 2)")[language],
     )
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument("--quiet", action="store_true", help=_("no progress bar")[language])
     run.add_argument(
         "--timings",
         action="store_true",
-        help="say where the time went: each notebook's start-up, drawing and slowest cells",
+        help=_("say where the time went: each notebook's start-up, drawing and slowest cells")[
+            language
+        ],
     )
     run.set_defaults(command=_run)
+
+
+def _add_check(commands: Commands, language: str) -> None:
     check = commands.add_parser(
-        "check", help="check a study file and its data, without running anything"
+        "check",
+        help=_("check a study file and its data, without running anything")[language],
     )
     check.add_argument("study")
     check.add_argument("--language", default="en", choices=languages())
     check.set_defaults(command=_check)
+
+
+def _add_simulate(commands: Commands, language: str) -> None:
     simulate = commands.add_parser(
-        "simulate", help="draw responses from the truth a simulated study declares"
+        "simulate",
+        help=_("draw responses from the truth a simulated study declares")[language],
     )
     simulate.add_argument("study")
+    simulate.add_argument("--language", default="en", choices=languages())
     simulate.add_argument(
         "-n",
-        type=_count,
+        type=_count(language),
         default=None,
-        help="respondents before cleaning (default: as the study declares)",
+        help=_("respondents before cleaning (default: as the study declares)")[language],
     )
-    simulate.add_argument("--seed", type=int, default=None, help="default: as the study declares")
+    simulate.add_argument(
+        "--seed", type=int, default=None, help=_("default: as the study declares")[language]
+    )
     simulate.add_argument(
         "--out",
         default="",
-        metavar="DIR",
-        help="where to write the files (default: beside the study file)",
+        metavar=_("DIR")[language],
+        help=_("where to write the files (default: beside the study file)")[language],
     )
     simulate.set_defaults(command=_simulate)
-    return parser
 
 
-def _count(text: str) -> int:
+def _asked(arguments: Sequence[str]) -> str:
+    """The language that a command line asks for, before it is read as a whole: help is written in it."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--language", default="en", choices=languages())
     try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
-    return value
+        return str(parser.parse_known_args(arguments)[0].language)
+    except argparse.ArgumentError:  # told when the line is read as a whole
+        return "en"
+
+
+def _count(language: str) -> Callable[[str], int]:
+    """What reads a whole number from 1 up, and refuses anything else in words."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < 1:
+            raise argparse.ArgumentTypeError(
+                _("'{text}' is not a whole number from 1 up", text=text)[language]
+            )
+        return int(text)
+
+    return count
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -136,7 +193,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.timings:
         from cxlib.run.timings import listed
 
-        print(listed(folder))
+        print(listed(folder, options.language))
     print(
         *(f"cxlib: {failure.text[options.language]}" for failure in failed),
         sep="\n",
@@ -147,8 +204,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from cxlib.responses.cleaning import clean
-    from cxlib.responses.reading import joins, read
+    from cxlib.responses.joins import joins
+    from cxlib.responses.reading import read
+    from cxlib.stages.cleaning.cleaning import clean
     from cxlib.study.schema import load
 
     study = load(options.study)

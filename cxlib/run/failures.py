@@ -8,13 +8,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-SHOWN = re.compile(r'run\.show\(\s*(f?)"(\w+)')
+from cxlib.core.errors import Mistake
+from cxlib.core.result import Text
+from cxlib.core.words import Sentence, _, joined
+from cxlib.run import index
+from cxlib.run.files import write_json
+
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"^(?:File )?(\S+?\.(?:py|ipynb)):\d+", re.MULTILINE)
 DIED = "DeadKernelError"
+
+
+class RunError(Mistake, RuntimeError):
+    """A run that cannot start or did not finish; the message names notebook, cell and cause."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +32,13 @@ class Failure:
     """A notebook that did not finish.
 
     notebook : its name
-    text : what failed, why and what to do, in both languages
+    text : what failed, why and what to do, in every language
     cell : the cell in which it failed, counted from 1 in the kept copy; None if it was not started
     error, detail : the exception's name and message, for whoever mends it
     """
 
     notebook: str
-    text: Mapping[str, str]
+    text: Text
     cell: int | None = None
     error: str = ""
     detail: str = ""
@@ -50,49 +60,84 @@ def failure(notebook: str, error: Exception, executed: Path) -> Failure:
         str(getattr(error, "evalue", error)),
     )
     cell = error.cell_index + 1 if hasattr(error, "cell_index") else _reached(executed)
-    at = {"en": f", cell {cell}", "zh": f"的第 {cell} 个单元格"} if cell else {"en": "", "zh": ""}
-    kept = f"notebooks/{notebook}.ipynb"
+    return Failure(notebook, _why(notebook, error, name, detail, cell), cell, name, detail)
+
+
+def _why(notebook: str, error: Exception, name: str, detail: str, cell: int | None) -> Sentence:
+    """The sentence of a failure: the kernel died, the suite refused in words of its own, or it broke."""
     if name == DIED:
-        text = {
-            "en": f"The process that computed {notebook} ended{at['en'].replace(', cell', ' in cell')} without a word, most often for want of memory. The other "
-            "results stand. Close other programs, or run it alone with --jobs 1 and fewer draws (--set n_boot=500).",
-            "zh": f"计算 {notebook} 的进程{at['zh'].replace('的第', '在第')}意外终止，多因内存不足。其他结果不受影响。请关闭其他程序，或用 --jobs 1 "
-            "单独运行并减少抽样次数（--set n_boot=500）。",
-        }
-    elif _told(getattr(error, "traceback", ())):
-        text = {
-            "en": f"{notebook} stopped{at['en'].replace(', cell', ' in cell')}: {detail} The other results stand.",
-            "zh": f"{notebook} {at['zh'].replace('的第', '在第')}停止，其他结果不受影响。原因（英文）：{detail}",
-        }
-    else:
-        text = {
-            "en": f"The suite failed in {notebook}{at['en']}, for a reason it did not foresee ({name}): the fault is its own, not the study's. "
-            f"The other results stand. Please report it with {kept}, which holds the details.",
-            "zh": f"程序在 {notebook}{at['zh']}出错，原因未曾预料（{name}）：这是程序的缺陷，不是研究的问题。其他结果不受影响。"
-            f"请连同 {kept}（其中有详细信息）一起报告。",
-        }
-    return Failure(notebook, text, cell, name, detail)
+        died = (
+            _(
+                "The process that computed {notebook} ended in cell {cell} without a word, most often for want of memory.",
+                notebook=notebook,
+                cell=cell,
+            )
+            if cell
+            else _(
+                "The process that computed {notebook} ended without a word, most often for want of memory.",
+                notebook=notebook,
+            )
+        )
+        return joined(
+            died,
+            _(
+                "The other results stand. Close other programs, or run it alone with --jobs 1 and fewer draws (--set n_boot=500)."
+            ),
+        )
+    if _told(getattr(error, "traceback", ())):
+        return (
+            _(
+                "{notebook} stopped in cell {cell}: {detail} The other results stand.",
+                notebook=notebook,
+                cell=cell,
+                detail=detail,
+            )
+            if cell
+            else _(
+                "{notebook} stopped: {detail} The other results stand.",
+                notebook=notebook,
+                detail=detail,
+            )
+        )
+    broke = (
+        _(
+            "The suite failed in {notebook}, cell {cell}, for a reason it did not foresee ({name}): the fault is its own, not the study's.",
+            notebook=notebook,
+            cell=cell,
+            name=name,
+        )
+        if cell
+        else _(
+            "The suite failed in {notebook}, for a reason it did not foresee ({name}): the fault is its own, not the study's.",
+            notebook=notebook,
+            name=name,
+        )
+    )
+    return joined(
+        broke,
+        _(
+            "The other results stand. Please report it with {file}, which holds the details.",
+            file=f"notebooks/{notebook}.ipynb",
+        ),
+    )
 
 
 def skipped(notebook: str, needed: str) -> Failure:
     """A notebook that was not started because one that it needs has failed."""
     return Failure(
         notebook,
-        {
-            "en": f"{notebook} was not run, because it needs {needed}, which failed. Mend that first.",
-            "zh": f"{notebook} 未运行：它需要 {needed}，而后者失败了。请先解决后者的问题。",
-        },
+        _(
+            "{notebook} was not run, because it needs {needed}, which failed. Mend that first.",
+            notebook=notebook,
+            needed=needed,
+        ),
     )
 
 
 def note(folder: Path, found: Failure) -> None:
     """Write a failure to the run folder."""
-    from cxlib.run.folder import write
-
-    write(
-        folder / "notes" / f"failed_{found.notebook}.json",
-        json.dumps(asdict(found), ensure_ascii=False, indent=1).encode(),
-    )
+    written = {**vars(found), "text": dict(found.text)}
+    write_json(folder / "notes" / f"failed_{found.notebook}.json", written)
 
 
 def failures(folder: Path) -> dict[str, Failure]:
@@ -102,7 +147,7 @@ def failures(folder: Path) -> dict[str, Failure]:
     return {one.notebook: one for one in found}
 
 
-def detail(found: Mapping[str, Failure]) -> dict[str, dict]:
+def detail(found: Mapping[str, Failure]) -> dict[str, dict[str, Any]]:
     """What run.json keeps of each failure."""
     return {
         name: {"cell": one.cell, "error": one.error, "detail": one.detail, "text": one.text["en"]}
@@ -110,29 +155,13 @@ def detail(found: Mapping[str, Failure]) -> dict[str, dict]:
     }
 
 
-def shown(notebook: Path, there: Iterable[str]) -> list[str]:
-    """The tables and figures, of those that are there, which a notebook shows, in its order."""
-    cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    code, names = (
-        "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"),
-        list[str](),
-    )
-    for open_ended, name in SHOWN.findall(
-        code
-    ):  # f"likert_{role}" stands for all that begin with likert_
-        names += [n for n in there if n.startswith(name)] if open_ended else [name]
-    return [name for name in dict.fromkeys(names) if name in there]
-
-
 def clear(folder: Path, notebook: str, *, wholly: bool = True) -> None:
     """Remove what an earlier run left of a notebook, so that it is never taken for what this run found.
 
     Unless `wholly`, its executed copy and the note that it failed stay.
     """
-    from cxlib.run.folder import NOTEBOOKS
-
+    names = {one.name for one in index.entries(folder, notebook)}
     files = [path for part in ("tables", "figures") for path in (folder / part).glob("*.*")]
-    names = set(shown(NOTEBOOKS / f"{notebook}.ipynb", {path.stem for path in files}))
     gone = [path for path in files if path.stem in names]
     gone += [
         folder / "notes" / f"{name}.json"
@@ -146,6 +175,7 @@ def clear(folder: Path, notebook: str, *, wholly: bool = True) -> None:
     }.get(notebook, [])
     for path in gone:
         path.unlink(missing_ok=True)
+    index.clear(folder, notebook)
 
 
 def _reached(executed: Path) -> int | None:

@@ -1,6 +1,6 @@
 """A run: one study, one folder, the notebooks that fill it.
 
-`open_run` is what a notebook calls; what the command line calls is :func:`cxlib.run.folder.notebooks.execute`.
+`open_run` is what a notebook calls; what the command line calls is :func:`cxlib.run.notebooks.execute`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import html
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -25,13 +24,16 @@ import numpy as np
 import pandas as pd
 
 from cxlib.core import display, theme
-from cxlib.core.errors import DataError, Impossible, Mistake
+from cxlib.core.absent import absent as refused
+from cxlib.core.errors import DataError, Impossible, Mistake, ModelError
 from cxlib.core.result import Picture, Result, Text, block
-from cxlib.core.words import _, languages
+from cxlib.core.words import _, joined
+from cxlib.responses.formats import locate
+from cxlib.run import execution, files, index, parameters, report
+from cxlib.run.failures import RunError, failures
+from cxlib.run.files import ROOT, read_json, write, write_json
 from cxlib.study.schema import Study, load
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = ROOT / "notebooks"
 PACKAGES = (
     "numpy",
     "pandas",
@@ -46,16 +48,8 @@ PACKAGES = (
 )
 
 
-class RunError(Mistake, RuntimeError):
-    """A run that cannot start or did not finish; the message names notebook, cell and cause."""
-
-
 class NoTable(Mistake, FileNotFoundError):
     """No notebook of this run has left the table."""
-
-
-class UnknownLanguage(Mistake, ValueError):
-    """The suite does not speak this language."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +70,7 @@ class Run:
     folder: Path
     language: str = "en"
     seed: int = 2026
+    notebook: str = ""
     started: float = field(default_factory=time.time, repr=False)
 
     def rng(self, task: str) -> np.random.Generator:
@@ -97,18 +92,15 @@ class Run:
         if isinstance(what, Picture):
             return self._show_picture(name, what)
         if isinstance(what, pd.DataFrame):
-            what = Result(what, {"en": "", "zh": ""}, 0)
+            what = Result(what, joined(), 0)
         return self._show_result(name, what, rows)
 
     def attempt(self, stage: Callable, *args: Any, **kwargs: Any) -> Any:
         """What a stage gives, or, if the data do not allow it, an empty result that says why."""
-        from cxlib.core.absent import absent
-        from cxlib.sem import ModelError
-
         try:
             return stage(*args, **kwargs)
         except (Impossible, DataError, ModelError) as error:
-            return absent(error)
+            return refused(error)
 
     def _show_result(self, name: str, result: Result, rows: int) -> Shown:
         write(
@@ -122,20 +114,24 @@ class Run:
             n=result.n_used,
             method=result.method if isinstance(result.method, str) else dict(result.method),
         )
+        self._enter(name, "table")
         return Shown(block(result, self.language, rows))
 
     def _show_picture(self, name: str, picture: Picture) -> Shown:
-        files = theme.render(picture)
-        for kind, content in zip(theme.FORMATS, files, strict=True):
+        drawn = theme.render(picture)
+        for kind, content in zip(theme.FORMATS, drawn, strict=True):
             write(self.folder / "figures" / f"{name}.{kind}", content)
         self._note(f"figure_{name}", text=dict(picture.text))
-        return Shown(display.embed(files[0], picture.text[self.language]))
+        self._enter(name, "figure")
+        return Shown(display.embed(drawn[0], picture.text[self.language]))
+
+    def _enter(self, name: str, kind: index.Kind) -> None:
+        """Give what is shown its place in the report; what a script shows has none."""
+        if self.notebook:
+            index.add(self.folder, self.notebook, self.language, name, kind)
 
     def _note(self, name: str, **content: Any) -> None:
-        write(
-            self.folder / "notes" / f"{name}.json",
-            json.dumps(content, ensure_ascii=False, indent=1).encode(),
-        )
+        write_json(self.folder / "notes" / f"{name}.json", content)
 
     def save_data(self, data: pd.DataFrame) -> None:
         """Write the cleaned responses for the notebooks that follow."""
@@ -167,8 +163,7 @@ class Run:
 
     def note(self, name: str) -> dict:
         """The sentence, warnings and n that belong to a table or figure; empty if there are none."""
-        path = self.folder / "notes" / f"{name}.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return files.note(self.folder, name)
 
     def need(self, *notebooks: str, strict: bool = True) -> Shown:
         """Make sure that earlier notebooks have run; run those that have not, with this run's parameters, and say so.
@@ -180,9 +175,6 @@ class Run:
         RunError
             One of them failed, unless `strict` is False.
         """
-        from cxlib.run.failures import failures
-        from cxlib.run.notebooks import declared, execute_one  # the graph builds on this module
-
         absent = [
             name
             for name in notebooks
@@ -190,9 +182,9 @@ class Run:
         ]
         failed = failures(self.folder)
         if strict and (broken := [name for name in absent if name in failed]):
-            raise RunError(failed[broken[0]].text[self.language])
+            raise RunError(failed[broken[0]].text)
         absent = [name for name in absent if name not in failed]
-        given = json.loads((self.folder / "run.json").read_text("utf-8")).get("parameters", {})
+        given = read_json(self.folder / "run.json").get("parameters", {})
         given |= {
             "study": study_argument(self.study),
             "out": str(self.folder),
@@ -201,8 +193,9 @@ class Run:
         }
         for name in absent:
             try:
-                execute_one(
-                    name, self.folder, {k: v for k, v in given.items() if k in declared(name)}
+                own = parameters.declared(name)
+                execution.execute_one(
+                    name, self.folder, {k: v for k, v in given.items() if k in own}
                 )
             except RunError:
                 if strict:
@@ -210,10 +203,7 @@ class Run:
         if not absent:
             return Shown("")
         said = self.say(
-            {
-                "en": f"Computed here because it was not there yet: {', '.join(absent)}.",
-                "zh": f"此前尚未运行，已在此补算：{', '.join(absent)}。",
-            }
+            _("Computed here because it was not there yet: {notebooks}.", notebooks=absent)
         )
         return Shown(f"<p><em>{said}</em></p>")
 
@@ -229,37 +219,43 @@ class Run:
 
     def write_report(self, answer: Text) -> Shown:
         """Write report.html and report.docx from what the run folder holds."""
-        from cxlib.run import report
-
-        page = report.build(
-            self.folder, notebook_folder(self.language), self.study, self.language, answer
-        )
+        page = report.build(self.folder, self.study, self.language, answer)
         write(self.folder / "report.html", page.encode())
         write(self.folder / "report.docx", report.word(page))
         return Shown(
             "<p>report.html, report.docx</p>"
         )  # names only: the run folder is moved when the run is complete
 
-    def close(self, notebook: str) -> Shown:
-        """Note that a notebook has finished, and show what it was computed with."""
+    def close(self) -> Shown:
+        """Note that the notebook has finished, and show what it was computed with."""
         used = versions()
-        self._note(f"done_{notebook}", seconds=round(time.time() - self.started, 2))
-        listed = " · ".join(f"{k} {v}" for k, v in used.items())
-        origin = self.say(ORIGIN[self.study.origin])
-        title = html.escape(self.study.title[self.language])
-        return Shown(f"<p><small>{title} — {origin}. seed {self.seed} · {listed}</small></p>")
+        if self.notebook:
+            self._note(f"done_{self.notebook}", seconds=round(time.time() - self.started, 2))
+        said = _(
+            "{title} — {origin}. seed {seed} · {versions}",
+            title=self.study.title,
+            origin=ORIGIN[self.study.origin],
+            seed=self.seed,
+            versions=" · ".join(f"{name} {version}" for name, version in used.items()),
+        )
+        return Shown(f"<p><small>{html.escape(self.say(said))}</small></p>")
 
 
 ORIGIN = {
-    "real": {"en": "real data", "zh": "真实数据"},
-    "simulated": {
-        "en": "SIMULATED data: a demonstration, not evidence",
-        "zh": "模拟数据：仅作演示，不构成证据",
-    },
+    "real": _("real data"),
+    "simulated": _("SIMULATED data: a demonstration, not evidence"),
 }
+"""Where the answers come from, as every output says it."""
 
 
-def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) -> Run:
+def open_run(
+    study: str,
+    out: str = "",
+    language: str = "en",
+    seed: int = 2026,
+    notebook: str = "",
+    values: Mapping[str, Any] | None = None,
+) -> Run:
     """Open the run folder of a study, or start it.
 
     Parameters
@@ -271,24 +267,27 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
     language : {"en", "zh"}
     seed : int
         Everything random in the run follows from it.
+    notebook : str
+        The notebook that opens it, whose place in the report everything has that it shows.
+    values : mapping
+        Where the notebook's other parameters stand, its ``globals()``; see :mod:`cxlib.run.parameters`.
 
     Returns
     -------
     Run
 
+    Raises
+    ------
+    RunError
+        A parameter has a value with which the notebook cannot work.
+
     Notes
     -----
     A folder that holds results of another version of the study or its data is started anew.
     """
-    if language not in languages():
-        raise UnknownLanguage(
-            _(
-                "language='{language}' is not known. Allowed: {names}.",
-                language=language,
-                names=languages(),
-            )
-        )
+    parameters.check(notebook, {"language": language, "seed": seed})
     loaded = load(study)
+    parameters.check(notebook, values or {}, loaded)
     folder = Path(out).resolve() if out else ROOT / "runs" / loaded.id
     identity = {
         "study": loaded.id,
@@ -297,10 +296,7 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
         "seed": seed,
     }
     file = folder / "run.json"
-    if (
-        file.is_file()
-        and {k: json.loads(file.read_text("utf-8")).get(k) for k in identity} != identity
-    ):
+    if file.is_file() and {k: read_json(file).get(k) for k in identity} != identity:
         for part in ("notes", "tables", "figures", "notebooks"):
             shutil.rmtree(folder / part, ignore_errors=True)
         for part in ("responses.parquet", "report.html", "report.docx", "run.json"):
@@ -312,14 +308,12 @@ def open_run(study: str, out: str = "", language: str = "en", seed: int = 2026) 
             "system": f"{platform.system()} {platform.machine()}",
             "versions": versions(),
         }
-        write(file, json.dumps(made, ensure_ascii=False, indent=1).encode())
-    return Run(loaded, folder, language, seed)
+        write_json(file, made)
+    return Run(loaded, folder, language, seed, notebook)
 
 
 def fingerprint(study: Study) -> str:
     """A hash of the study file and of every file it reads."""
-    from cxlib.responses.reading import locate
-
     digest = hashlib.sha256(study.digest.encode())
     beside = [study.folder / table.file for table in study.tables.values()] + sorted(
         study.folder.glob("*.csv")
@@ -338,14 +332,6 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("cxlib", *PACKAGES)},
     }
-
-
-def stamp(folder: Path, **parts: Mapping[str, Any]) -> None:
-    """Add to what run.json already says."""
-    content = json.loads((folder / "run.json").read_text("utf-8"))
-    for name, part in parts.items():
-        content[name] = {**content.get(name, {}), **part}
-    write(folder / "run.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
 
 
 def commit() -> str:
@@ -368,11 +354,6 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def notebook_folder(language: str) -> Path:
-    """Where the notebooks of a language are: English beside the folders of the others."""
-    return NOTEBOOKS if language == "en" else NOTEBOOKS / language
-
-
 def study_argument(study: Study) -> str:
     """How to name the study to a notebook: by id if it ships with the suite, else by path."""
     return (
@@ -380,11 +361,3 @@ def study_argument(study: Study) -> str:
         if study.path == ROOT / "data" / study.folder.name / "study.yml"
         else str(study.path)
     )
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(content)
-    os.replace(part, path)

@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cxlib
 
@@ -174,16 +174,19 @@ def manager(plain: type, warm: Warm | None) -> type:
         return plain
     from jupyter_client.provisioning import LocalProvisioner
 
+    source = warm
+
     class Forking(LocalProvisioner):
         async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
             if LAUNCHER not in cmd or cmd[0] != sys.executable:
                 return await super().launch_kernel(cmd, **kwargs)
             arguments, folder = cmd[cmd.index(LAUNCHER) + 1 :], str(kwargs.get("cwd") or Path.cwd())
             try:
-                self.process = warm.fork(arguments, kwargs.get("env") or os.environ, folder)
+                forked = source.fork(arguments, kwargs.get("env") or os.environ, folder)
             except OSError:
                 return await super().launch_kernel(cmd, **kwargs)
-            self.pid = self.pgid = self.process.pid  # it leads a group of its own
+            self.process = cast(Any, forked)
+            self.pid = self.pgid = forked.pid  # it leads a group of its own
             self.cwd = folder
             return self.connection_info
 

@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cxlib.core.words import _, c_, listed
-from cxlib.run import kernels
-from cxlib.run.folder import (
-    NOTEBOOKS,
-    ROOT,
-    Run,
-    RunError,
-    notebook_folder,
-    open_run,
-    stamp,
-    study_argument,
-    write,
-)
+from cxlib.core.words import _
+from cxlib.responses.reading import read
+from cxlib.run import failures, kernels, parameters
+from cxlib.run.execution import execute_one
+from cxlib.run.failures import RunError
+from cxlib.run.files import NOTEBOOKS, ROOT, stamp, write
+from cxlib.run.folder import Run, open_run, study_argument
 from cxlib.study.schema import load
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 FIRST, FREE, LAST = "01_cleaning", "00_study", "14_report"
 """What all but `FREE` need, what needs nothing, and what is told at the end, come what may."""
-OWN_OPTIONS = ("study", "out", "language")
-LEAST = {"seed": 0, "n_factors": 0, "n_boot": 100, "reps": 50, "n_permutations": 0}
-"""The smallest values that make sense."""
-KINDS = {
-    bool: c_("parameter", "true or false"),
-    int: c_("parameter", "a whole number"),
-    float: c_("parameter", "a number"),
-    str: c_("parameter", "a text"),
-}
-"""The kinds of parameters, in words."""
 
 
 def notebooks() -> list[str]:
     """The names of the notebooks, in order."""
     return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-
-
-def declared(notebook: str) -> dict[str, Any]:
-    """The parameters a notebook declares in its cell tagged `parameters`, with their defaults."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
-    source = next(
-        "".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])
-    )
-    return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign)
-    }
 
 
 def choose(only: str | None) -> list[str]:
@@ -89,69 +62,6 @@ def choose(only: str | None) -> list[str]:
     return sorted(set(chosen))
 
 
-def settings(pairs: list[str], chosen: list[str]) -> dict[str, Any]:
-    """Check `--set name=value` against what the chosen notebooks declare, by name and by type.
-
-    Raises
-    ------
-    RunError
-        Naming the allowed parameters, or the type that is wanted.
-    """
-    allowed: dict[str, Any] = {}
-    for name in chosen:
-        allowed |= {k: v for k, v in declared(name).items() if k not in OWN_OPTIONS}
-    out = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise RunError(
-                _("--set {pair}: write it as name=value, for example --set seed=1.", pair=pair)
-            )
-        if name not in allowed:
-            known = [
-                _("{name} ({kind}, default {value})", name=k, kind=KINDS[type(v)], value=repr(v))
-                for k, v in sorted(allowed.items())
-            ]
-            raise RunError(
-                _(
-                    "--set {name}: no chosen notebook has this parameter. Allowed: {known}.",
-                    name=name,
-                    known=listed(known),
-                )
-            )
-        out[name] = _typed(name, text, allowed[name])
-    return out
-
-
-def _typed(name: str, text: str, default: Any) -> Any:
-    kind = type(default)
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        value = kind(text)
-    except (KeyError, ValueError):
-        raise RunError(
-            _(
-                "--set {name}={text}: {kind} is wanted, such as {value}.",
-                name=name,
-                text=text,
-                kind=KINDS[kind],
-                value=repr(default),
-            )
-        ) from None
-    if name in LEAST and value < LEAST[name]:
-        raise RunError(
-            _(
-                "--set {name}={text}: at least {least} is wanted, such as {value}.",
-                name=name,
-                text=text,
-                least=LEAST[name],
-                value=repr(default),
-            )
-        )
-    return value
-
-
 def execute(
     study: str,
     *,
@@ -166,7 +76,7 @@ def execute(
 
     Everything is written to a staging folder that replaces the run folder when all notebooks have ended, so a run
     that is interrupted leaves the earlier one as it was.  A notebook that fails stops only those that need it; the
-    report is written all the same, says what is missing, and :func:`cxlib.run.folder.failures.failures` lists it.
+    report is written all the same, says what is missing, and :func:`cxlib.run.failures.failures` lists it.
 
     Returns
     -------
@@ -178,27 +88,24 @@ def execute(
     RunError
         What was asked cannot be started.
     """
-    from cxlib.responses.reading import read
-    from cxlib.run import failures
-
     loaded = load(study)
     read(loaded)  # a mistake in the data is told before fifteen notebooks start
     chosen = choose(only)
-    given = settings(pairs or [], chosen)
+    given = parameters.given(pairs or [], chosen, loaded)
     final = Path(out).resolve() if out else ROOT / "runs" / loaded.id
     stage = _stage(final)
     try:
         if only and final.is_dir():
             shutil.copytree(final, stage, dirs_exist_ok=True)
-        seed = given.get("seed", declared(chosen[0])["seed"])
-        run = open_run(study, str(stage), language, seed)
+        seed = given.get("seed", parameters.declared(LAST)["seed"].default)
+        run = open_run(study, str(stage), language, int(seed))
         stamp(stage, parameters=given)
         begun = time.time()
         values = {"study": study_argument(loaded), "out": str(stage), "language": language, **given}
         seconds = _in_order(
             chosen,
             stage,
-            lambda name: {k: v for k, v in values.items() if k in declared(name)},
+            lambda name: {k: v for k, v in values.items() if k in parameters.declared(name)},
             jobs,
             progress,
         )
@@ -222,19 +129,13 @@ def execute(
 
 def _report_without_notebook(run: Run, chosen: list[str]) -> None:
     """The report where 14 did not finish or was not asked for, so that a failure is never told by an old report."""
-    from cxlib.run.failures import clear
-
-    clear(run.folder, LAST, wholly=False)
+    failures.clear(run.folder, LAST, wholly=False)
     run.write_report(
-        {
-            "en": "The hypotheses were not judged: the last notebook (14) did not finish.",
-            "zh": "未能对假设作出判断：最后一个笔记本（14）未能完成。",
-        }
+        _("The hypotheses were not judged: the last notebook (14) did not finish.")
         if LAST in chosen
-        else {
-            "en": "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only.",
-            "zh": "未对假设作出判断：本次没有要求运行最后一个笔记本（14）。请不带 --only 重新运行。",
-        }
+        else _(
+            "The hypotheses were not judged: the last notebook (14) was not asked for. Run the study without --only."
+        )
     )
 
 
@@ -277,25 +178,18 @@ def _stage(final: Path) -> Path:
 
 
 def _in_order(
-    chosen: list[str], stage: Path, parameters: Callable[[str], Mapping], jobs: int, progress: bool
+    chosen: list[str],
+    stage: Path,
+    values: Callable[[str], Mapping[str, Any]],
+    jobs: int,
+    progress: bool,
 ) -> dict[str, float]:
     """Execute the graph and note what fails; on Ctrl-C stop the kernels that still run."""
     from tqdm import tqdm
 
-    from cxlib.run.failures import clear, note, skipped
-
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(
-            name, "1"
-        )  # many small problems: one thread each is several times faster
-    waves = [
-        [n for n in chosen if n == FIRST],
-        [n for n in chosen if n not in (FIRST, LAST)],
-        [n for n in chosen if n == LAST],
-    ]
-    seconds: dict[str, float] = {}
-    open_: dict[Future, tuple[str, float]] = {}
-    failed: set[str] = set()
+        # many small problems: one thread each is several times faster
+        os.environ.setdefault(name, "1")
     bar = tqdm(
         total=len(chosen),
         disable=not progress,
@@ -304,33 +198,16 @@ def _in_order(
         dynamic_ncols=True,
     )
     pool, warm = ThreadPoolExecutor(max(jobs, 1)), kernels.start()
+    walk = _Walk(
+        stage, jobs, bar, lambda name: pool.submit(_in_thread, name, stage, values(name), warm)
+    )
     try:
-        for wave in waves:
-            queue = list(wave)
-            if FIRST in failed:
-                for name in [name for name in queue if name not in (FREE, LAST)]:
-                    queue.remove(name)
-                    clear(stage, name)
-                    note(stage, skipped(name, FIRST))
-                    bar.update()
-            while queue or open_:
-                while queue and len(open_) < jobs:
-                    name = queue.pop(0)
-                    open_[pool.submit(_in_thread, name, stage, parameters(name), warm)] = (
-                        name,
-                        time.time(),
-                    )
-                bar.set_postfix_str(" ".join(name for name, _start in open_.values()))
-                done, _rest = wait(open_, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in done:
-                    name, start = open_.pop(future)
-                    if future.exception() is not None:  # its cause is noted in the run folder
-                        failed.add(name)
-                    seconds[name] = round(time.time() - start, 2)
-                    bar.update()
+        walk.through([n for n in chosen if n == FIRST])
+        walk.through([n for n in chosen if n not in (FIRST, LAST)])
+        walk.through([n for n in chosen if n == LAST])
     except BaseException:
         _stop_kernels()
-        while wait(open_, timeout=0.2).not_done:  # a thread may have been about to start one
+        while wait(walk.running, timeout=0.2).not_done:  # one may have been about to start
             _stop_kernels()
         raise
     finally:
@@ -338,94 +215,59 @@ def _in_order(
         if warm:
             warm.close()
         bar.close()
-    return dict(sorted(seconds.items()))
+    return dict(sorted(walk.seconds.items()))
+
+
+@dataclass
+class _Walk:
+    """The notebooks of a run on their way: those that run, those that failed, and how long each took."""
+
+    stage: Path
+    jobs: int
+    bar: tqdm[Any]
+    start: Callable[[str], Future[None]]
+    running: dict[Future[None], tuple[str, float]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def through(self, wave: list[str]) -> None:
+        """Run notebooks side by side until all have ended; those that need a failed one are skipped."""
+        queue = [name for name in wave if not self._skipped(name)]
+        while queue or self.running:
+            while queue and len(self.running) < self.jobs:
+                name = queue.pop(0)
+                self.running[self.start(name)] = (name, time.time())
+            self.bar.set_postfix_str(" ".join(name for name, _start in self.running.values()))
+            done, _rest = wait(self.running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._ended(future)
+
+    def _skipped(self, name: str) -> bool:
+        if FIRST not in self.failed or name in (FREE, LAST):
+            return False
+        failures.clear(self.stage, name)
+        failures.note(self.stage, failures.skipped(name, FIRST))
+        self.bar.update()
+        return True
+
+    def _ended(self, future: Future[None]) -> None:
+        name, start = self.running.pop(future)
+        if future.exception() is not None:  # its cause is noted in the run folder
+            self.failed.add(name)
+        self.seconds[name] = round(time.time() - start, 2)
+        self.bar.update()
 
 
 def _in_thread(
-    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None
+    name: str, folder: Path, values: Mapping[str, Any], warm: kernels.Warm | None
 ) -> None:
     """One notebook in a thread of the pool, whose event loop is closed behind it."""
     from jupyter_core.utils import ensure_event_loop
 
     try:
-        execute_one(name, folder, parameters, warm)
+        execute_one(name, folder, values, warm)
     finally:
         ensure_event_loop().close()
-
-
-def execute_one(
-    name: str, folder: Path, parameters: Mapping[str, Any], warm: kernels.Warm | None = None
-) -> None:
-    """One notebook through papermill, its kernel forked if there is a warm process; its copy is put in place when it has ended, whole or not.
-
-    Raises
-    ------
-    RunError
-        It failed; why is noted in the run folder, and what an earlier run left of it is gone.
-    """
-    import logging
-    import tempfile
-
-    import papermill
-
-    from cxlib.run.failures import clear, failure, note
-
-    logging.getLogger("papermill").setLevel(
-        logging.CRITICAL
-    )  # what a kernel died of is told by the failure
-    clear(folder, name)
-    target = folder / "notebooks" / f"{name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
-        source, part = (
-            notebook_folder(parameters.get("language", "en")) / f"{name}.ipynb",
-            Path(work) / "out.ipynb",
-        )
-        try:
-            papermill.execute_notebook(
-                str(source),
-                str(part),
-                dict(parameters),
-                progress_bar=False,
-                log_output=False,
-                cwd=str(source.parent),
-                kernel_name="python3",
-                config=_transport(Path(work)),
-                kernel_manager_class=kernels.manager(_quiet_kernels(), warm),
-            )
-        except Exception as error:  # a cell that raises, a kernel that dies or does not start: all end in a sentence
-            found = failure(name, error, part)
-            note(folder, found)
-            raise RunError(found.text["en"]) from None
-        finally:
-            if part.is_file():
-                write(target, part.read_bytes())
-
-
-def _transport(work: Path) -> Any:
-    """Reach the kernel through sockets in a folder of its own, not over the network, where the system has such and the path fits."""
-    import zmq
-    from traitlets.config import Config
-
-    address = str(work / "kernel")
-    if (
-        sys.platform == "win32" or len(os.fsencode(f"{address}-5")) > zmq.IPC_PATH_MAX_LEN
-    ):  # a kernel has five sockets
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "ip": address}})
-
-
-def _quiet_kernels() -> type:
-    """Kernels that do not log to the terminal that they were told to stop; what a cell raises is told by papermill."""
-    from jupyter_client.manager import AsyncKernelManager
-
-    class QuietKernelManager(AsyncKernelManager):
-        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-            return super().format_kernel_cmd(
-                [*(extra_arguments or []), "--IPKernelApp.log_level=50"]
-            )
-
-    return QuietKernelManager
 
 
 def _stop_kernels() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+
+from cxlib.core.words import _
 
 
 def cells(folder: Path) -> pd.DataFrame:
@@ -66,18 +69,31 @@ def notebooks(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["notebook", "seconds", "start_up", "drawing", "other"])
 
 
-def listed(folder: Path, slowest: int = 3) -> str:
+def listed(folder: Path, language: str = "en", slowest: int = 3) -> str:
     """The times of a run as lines of text: a notebook, then its slowest cells."""
     spent = cells(folder)
-    head = f"{'notebook':<20}{'seconds':>9}{'start-up':>10}{'drawing':>9}{'other':>8}"
-    lines = [head]
+    words = (_("notebook"), _("seconds"), _("start-up"), _("drawing"), _("other"))
+    first, *others = (word[language] for word in words)
+    lines = [first + " " * (20 - _width(first))]
+    for word, width in zip(others, (9, 10, 9, 8), strict=True):
+        lines[0] += " " * (width - _width(word)) + word
     for row in notebooks(folder).itertuples():
         lines.append(
             f"{row.notebook:<20}{row.seconds:9.1f}{row.start_up:10.1f}{row.drawing:9.1f}{row.other:8.1f}"
         )
         most = spent[spent["notebook"] == row.notebook].nlargest(slowest, "seconds")
         lines += [
-            f"    cell {cell.cell:>3}{cell.seconds:8.1f}  {cell.line[:90]}"
+            _(
+                "    cell {cell:>3}{seconds:8.1f}  {line}",
+                cell=cell.cell,
+                seconds=cell.seconds,
+                line=str(cell.line)[:90],
+            )[language]
             for cell in most.itertuples()
         ]
     return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """The columns of a terminal that a text takes: two for a Chinese character."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)

@@ -1,4 +1,9 @@
-"""The engine room: model, estimate, fit measures, resampling, groups, ordinal data."""
+"""The engine room: model, estimate, fit measures, resampling, groups, ordinal data.
+
+It knows no study, no stage and no picture: numbers go in, a :class:`~cxlib.sem.result.Fit` comes out, and what must be
+known before believing it stands in its warnings, as sentences that are data.  scipy's functions are imported where they
+are used: to load them takes longer than a small fit.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,7 @@ _HOME = {
     "DataError": "samples",
     "fit_measures": "measures",
     "reported": "measures",
-    "difference": "robust",
+    "difference": "nested",
     "polychoric": "polychorics",
     "ordinal_alpha": "polychorics",
     "Polychoric": "polychorics",

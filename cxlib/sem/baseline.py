@@ -26,10 +26,9 @@ def baseline(fit: Fit) -> tuple[float, int]:
         return fit.n_used * null.value(at), len(fit.sample) * df
     if fit.missing == "mi":
         alone = np.eye(p) + np.outer(*[np.isin(fit.model.observed, x)] * 2) > 0
-        null = [part._replace(cov=part.cov * alone) for part in fit.sample]
-        return d3(fit, null, [baseline(copy)[0] for copy in fit.imputed], len(null) * df), len(
-            null
-        ) * df
+        parts = [part._replace(cov=part.cov * alone) for part in fit.sample]
+        df *= len(parts)
+        return d3(fit, parts, [baseline(copy)[0] for copy in fit.imputed], df), df
     for sample in fit.sample:
         log_x = np.linalg.slogdet(sample.cov.loc[x, x].to_numpy())[1] if x else 0.0
         log_y = np.log(np.diag(sample.cov.loc[rest, rest])).sum()

@@ -28,6 +28,11 @@ class Moments(NamedTuple):
     mean: pd.Series | None
     n: int
 
+    @property
+    def centre(self) -> pd.Series:
+        """The means, NaN where they are not known."""
+        return pd.Series(np.nan, self.cov.columns) if self.mean is None else self.mean
+
 
 class Places(NamedTuple):
     """Where parameters sit: ∂Σ = c(uv' + vu') and ∂μ = s·u, u and v columns of D, s entry of (η, 1, 0)."""
@@ -84,7 +89,7 @@ class Discrepancy:
         self.s = [sample.cov.loc[names, names].to_numpy(float) for sample in samples]
         self.log_s = [np.linalg.slogdet(s)[1] for s in self.s]
         self.mean = [
-            sample.mean[names].to_numpy(float) if model.means else np.zeros(len(names))
+            sample.centre[names].to_numpy(float) if model.means else np.zeros(len(names))
             for sample in samples
         ]
 
@@ -218,7 +223,10 @@ class Within:
     """F of fewer numbers α at θ = complete(α), to be minimised; `basis` turns F's derivatives into those by α."""
 
     def __init__(
-        self, function: Discrepancy, complete: Callable[[np.ndarray], np.ndarray], basis: np.ndarray
+        self,
+        function: Discrepancy | Within,
+        complete: Callable[[np.ndarray], np.ndarray],
+        basis: np.ndarray,
     ):
         """Of a function of all numbers (npar); basis: npar × fewer."""
         self.function, self.complete, self.basis = function, complete, basis

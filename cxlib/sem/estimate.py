@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,9 @@ from cxlib.sem.fiml import Patterns, account, objective, saturated
 from cxlib.sem.imputation import impute, pool
 from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.ordinal import fit_ordinal
-from cxlib.sem.result import Fit, methods
-from cxlib.sem.samples import moments_of, numeric, present, usable
+from cxlib.sem.polychorics import Missing as Choice
+from cxlib.sem.result import Estimator, Fit, Missing, methods
+from cxlib.sem.samples import moments_of, numeric, present, same_groups, same_length, usable
 from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
 
@@ -37,8 +38,8 @@ def fit(
     means: bool = False,
     group: str | None = None,
     start: np.ndarray | None = None,
-    estimator: Literal["ML", "MLR", "WLSMV"] = "ML",
-    missing: Literal["listwise", "fiml", "mi", "pairwise"] = "listwise",
+    estimator: Estimator = "ML",
+    missing: Missing = "listwise",
     rng: np.random.Generator | None = None,
     imputations: int = 20,
     cluster: str | None = None,
@@ -112,7 +113,7 @@ def fit(
         return replace(found, warnings=(*found.warnings, independent))
     _available(estimator, missing, means, rng, imputations)
     if estimator == "WLSMV":
-        return fit_ordinal(data, model, group=group, missing=missing, start=start)
+        return fit_ordinal(data, model, group=group, missing=cast(Choice, missing), start=start)
     full = missing == "fiml"
     model = _with_intercepts(model, means, full or bool(cluster), several=bool(group))
     rows = _rows(data, model, group, cluster, missing)
@@ -270,7 +271,8 @@ def fit_moments(
     R: ``lavaan::sem(model, sample.cov = S, sample.nobs = n, sample.cov.rescale = FALSE)``.
     """
     several = not isinstance(covariances, pd.DataFrame)
-    covariances, sizes = (list(covariances), list(n)) if several else ([covariances], [n])
+    covariances = [covariances] if isinstance(covariances, pd.DataFrame) else list(covariances)
+    sizes = np.atleast_1d(np.asarray(n))
     averages = [None] * len(sizes) if means is None else list(means) if several else [means]
     if not isinstance(model, Model):
         model = parse(model, means is not None)
@@ -344,14 +346,7 @@ def _estimable(model: Model, samples: Sequence[Moments], start: np.ndarray | Non
                 len(model.observed),
             )
         )
-    if len(samples) != model.n_groups:
-        raise ModelError(
-            _(
-                "The model has {groups} groups but the data have {own}.",
-                groups=model.n_groups,
-                own=len(samples),
-            )
-        )
+    same_groups(model, len(samples))
     if not model.npar:
         raise ModelError(
             _(
@@ -368,13 +363,6 @@ def _estimable(model: Model, samples: Sequence[Moments], start: np.ndarray | Non
                 df=model.df,
             )
         )
-    if start is not None and np.shape(start) != (model.npar,):
-        raise ModelError(
-            _(
-                "start= has shape {shape}, but the model has {free} free numbers.",
-                shape=str(np.shape(start)),
-                free=model.npar,
-            )
-        )
+    same_length(start, model)
     for sample in samples:
         usable(sample, model)

@@ -101,7 +101,7 @@ def d3(fit: Fit, implied: Sequence[Moments], chisq: Sequence[float], df: int) ->
     def deviance(own: Moments, to: Moments) -> float:
         cov, off = (
             to.cov.to_numpy(),
-            (own.mean - to.mean).to_numpy() if fit.model.means else np.zeros(1),
+            (own.centre - to.centre).to_numpy() if fit.model.means else np.zeros(1),
         )
         return np.linalg.slogdet(cov)[1] + np.trace(
             np.linalg.solve(cov, own.cov.to_numpy() + np.outer(off, off))
@@ -115,4 +115,4 @@ def d3(fit: Fit, implied: Sequence[Moments], chisq: Sequence[float], df: int) ->
         for copy in fit.imputed
     ]
     m, pooled = len(ratio), float(np.mean(ratio))
-    return pooled / (1 + (m + 1) / (df * (m - 1)) * (np.mean(chisq) - pooled)) if df else 0.0
+    return pooled / (1 + (m + 1) / (df * (m - 1)) * (float(np.mean(chisq)) - pooled)) if df else 0.0

@@ -10,7 +10,7 @@ from cxlib.sem.discrepancy import Moments
 
 
 def cfi(
-    chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0
+    chisq: float, df: float, base: float, base_df: float, c: float = 1.0, base_c: float = 1.0
 ) -> float:
     """Comparative fit of a χ² with expectation c·df under the model, against the baseline's."""
     excess = max(chisq - c * df, 0.0)
@@ -19,14 +19,14 @@ def cfi(
 
 
 def tli(
-    chisq: float, df: int, base: float, base_df: int, c: float = 1.0, base_c: float = 1.0
+    chisq: float, df: float, base: float, base_df: float, c: float = 1.0, base_c: float = 1.0
 ) -> float:
     """Tucker-Lewis index of a χ² with expectation c·df under the model."""
     whole = (base - base_c * base_df) * df
     return 1 - (chisq - c * df) * base_df / whole if whole else 1.0
 
 
-def incremental(chisq: float, df: int, base: float, base_df: int) -> dict[str, float]:
+def incremental(chisq: float, df: float, base: float, base_df: float) -> dict[str, float]:
     """What compares χ² with the baseline's, by name."""
     return {
         "cfi": cfi(chisq, df, base, base_df),
@@ -37,7 +37,9 @@ def incremental(chisq: float, df: int, base: float, base_df: int) -> dict[str, f
     }
 
 
-def approximation(chisq: float, df: float, n: int, groups: int, c: float = 1.0) -> dict[str, float]:
+def approximation(
+    chisq: float, df: float, n: float, groups: float, c: float = 1.0
+) -> dict[str, float]:
     """RMSEA of a χ² with expectation c·df under the model, its 90 % interval, and p of RMSEA ≤ .05 (none without df)."""
     low, high = rmsea_interval(chisq / c, df, n, groups)
     close = 1 - _noncentral(chisq / c, df, n * df * 0.05**2 / (groups * c)) if df else np.nan
@@ -50,7 +52,14 @@ def approximation(chisq: float, df: float, n: int, groups: int, c: float = 1.0) 
 
 
 def corrected(
-    chisq: float, df: int, base: float, base_df: int, n: int, groups: int, c: float, base_c: float
+    chisq: float,
+    df: float,
+    base: float,
+    base_df: float,
+    n: float,
+    groups: float,
+    c: float,
+    base_c: float,
 ) -> dict[str, float]:
     """Robust CFI, TLI and RMSEA of two χ² with expectations c·df and base_c·base_df."""
     found = {
@@ -62,7 +71,7 @@ def corrected(
 
 
 def rmsea_interval(
-    chisq: float, df: float, n: int, groups: int = 1, level: float = 0.90
+    chisq: float, df: float, n: float, groups: float = 1, level: float = 0.90
 ) -> tuple[float, float]:
     """Confidence limits of the RMSEA: noncentralities at which χ² is the upper or lower tail point."""
     from scipy.optimize import brentq

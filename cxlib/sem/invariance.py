@@ -9,9 +9,10 @@ doi:10.1007/s11336-016-9506-0): where they are equal the responses of the other 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial as partial_of
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ from cxlib.sem.estimate import fit as fit_model
 from cxlib.sem.measures import fit_measures
 from cxlib.sem.model import COLUMNS, Model, ModelError, number, parse, replicate
 from cxlib.sem.modification import score_test
-from cxlib.sem.result import Fit, tested
-from cxlib.sem.robust import difference
+from cxlib.sem.nested import difference
+from cxlib.sem.result import Estimator, Fit, Missing, tested
 
 Place = tuple[str, str, str, int]
 """A parameter of one group: lhs, op, rhs, group (0, 1, …)."""
@@ -129,8 +130,8 @@ def fit_level(
     freed: Collection[Place] = (),
     paths: Collection[tuple[str, str]] = (),
     *,
-    estimator: str = "ML",
-    missing: str = "listwise",
+    estimator: Estimator = "ML",
+    missing: Missing = "listwise",
     cluster: str | None = None,
     start: Fit | None = None,
 ) -> Fit:
@@ -359,61 +360,65 @@ def partial(
         level), then the columns of :func:`compare` and outcome: "holds", "freed next", or why the search ended.
     """
     model = parse(model, means=True) if isinstance(model, str) else model
-    steps, freed, fits = [], set(), {}
-    settings = {"estimator": estimator, "missing": missing, "cluster": cluster}
-    plan = levels(model, estimator == "WLSMV")
-    for level, equal in plan.items():
-        before, step, top = (list(fits.values()) or [None])[-1], 0, {}
+    steps: list[dict] = []
+    freed: set[Place] = set()
+    fits: dict[str, Fit] = {}
+    fitted = partial_of(
+        fit_level, data, model, group, estimator=estimator, missing=missing, cluster=cluster
+    )
+    for level, equal in levels(model, estimator == "WLSMV").items():
+        before, step = list(fits.values())[-1] if fits else None, 0
+        top: dict[str, Any] = {}
         freed |= {
             (item, "~1", "", place)
-            for _, op, item, place in freed
+            for _lhs, op, item, place in freed
             if op == "=~" and "intercepts" in equal
         }
         while True:
             fits[level] = (
-                known[level]
-                if level in known and not freed
-                else fit_level(data, model, group, equal, freed, start=before, **settings)
+                known[level] if level in known and not freed else fitted(equal, freed, start=before)
             )
-            change = (
-                compare({"before": before, level: fits[level]} if before else {level: fits[level]})
-                .iloc[-1]
-                .to_dict()
+            change = _change(before, level, fits[level])
+            held = holds(change, criterion, alpha)
+            outcome, top_next = (
+                ("holds" if held else "does not hold", {})
+                if held or not before
+                else _next(fits[level], equal, freed, alpha)
             )
-            row = {
-                "level": level,
-                "step": step,
-                **top,
-                **{name: change[name] for name in change if name != "level"},
-            }
-            steps.append(row)
-            if holds(change, criterion, alpha) or not before:
-                row["outcome"] = "holds" if holds(change, criterion, alpha) else "does not hold"
+            steps.append({"level": level, "step": step, **top, **change, "outcome": outcome})
+            if outcome != "freed next":
                 break
-            if estimator == "WLSMV":
-                row["outcome"] = "not searched"
-                break
-            found = score_tests(fits[level], equal[-1:])
-            found["p_adjusted"] = np.minimum(found["p"] * len(found), 1)
-            found = found[[_anchored(model, freed, row) for row in found.itertuples()]]
-            if found.empty or found["p_adjusted"].iloc[0] >= alpha:
-                row["outcome"] = "no anchors left" if found.empty else "no significant score test"
-                break
-            row["outcome"], step = "freed next", step + 1
-            top = found.iloc[0][
-                ["lhs", "op", "rhs", "group", "kind", "mi", "p_adjusted", "epc"]
-            ].to_dict()
-            freed |= {tuple(top[name] for name in ("lhs", "op", "rhs", "group"))}
-        if steps[-1]["outcome"] != "holds":
+            top, step = top_next, step + 1
+            freed |= {(top["lhs"], top["op"], top["rhs"], top["group"])}
+        if outcome != "holds":
             break
     first = ["level", "step", "lhs", "op", "rhs", "group", "mi", "p_adjusted", "epc"]
-    return (
-        fits,
-        freed,
-        pd.DataFrame(steps).reindex(
-            columns=[*dict.fromkeys([*first, *(n for s in steps for n in s)])]
-        ),
-    )
+    columns = dict.fromkeys([*first, *(name for row in steps for name in row)])
+    return fits, freed, pd.DataFrame(steps).reindex(columns=[*columns])
+
+
+def _change(before: Fit | None, level: str, fit: Fit) -> dict[str, float]:
+    """What a level changes against the one before it, as in :func:`compare`."""
+    fits = {"before": before, level: fit} if before else {level: fit}
+    row = compare(fits).iloc[-1].to_dict()
+    return {name: row[name] for name in row if name != "level"}
+
+
+def _next(
+    fit: Fit, equal: Sequence[str], freed: Collection[Place], alpha: float
+) -> tuple[str, dict]:
+    """What to free next at a level that does not hold, or why there is nothing."""
+    if fit.estimator == "WLSMV":
+        return "not searched", {}
+    found = score_tests(fit, equal[-1:])
+    found["p_adjusted"] = np.minimum(found["p"] * len(found), 1)
+    found = found[[_anchored(fit.model, freed, row) for row in found.itertuples()]]
+    if found.empty:
+        return "no anchors left", {}
+    if found["p_adjusted"].iloc[0] >= alpha:
+        return "no significant score test", {}
+    told = ["lhs", "op", "rhs", "group", "kind", "mi", "p_adjusted", "epc"]
+    return "freed next", found.iloc[0][told].to_dict()
 
 
 def latent_means(fit: Fit) -> pd.DataFrame:
@@ -530,7 +535,7 @@ def carried(values: np.ndarray, old: Model, new: Model) -> np.ndarray:
     return np.bincount(free, mine)[1:] / np.bincount(free)[1:]
 
 
-def _anchored(model: Model, freed: Collection[Place], row: NamedTuple) -> bool:
+def _anchored(model: Model, freed: Collection[Place], row: Any) -> bool:
     """Whether the construct keeps enough equal indicators if this one is freed."""
     loads = model.table[model.table["op"] == "=~"]
     if row.kind in ("residuals", "disturbances"):

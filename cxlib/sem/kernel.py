@@ -101,7 +101,8 @@ class Compiled:
 
         F is infinite where Σ is not positive definite.  The samples come from :meth:`prepare`.
         """
-        total, local, size = 0.0, [], sum(sample.n for sample in samples)
+        total, size = np.zeros(theta.shape[1]), sum(sample.n for sample in samples)
+        local: list[np.ndarray] = []
         for group, x, sample in zip(self.groups, self._entries(theta), samples, strict=True):
             value, gradient = (_diagonal if group.diagonal else _dense)(group, x, sample)
             share = sample.n / size
@@ -181,7 +182,8 @@ def compile(model: Model, dense: bool = False) -> Compiled:
     dense : work with Σ itself even if Θ is diagonal: slower, but exact also where a residual variance is
     next to 0.
     """
-    constants, groups, owners = [], [], []
+    constants: list[float] = []
+    groups, owners = [], []
     for number in range(model.n_groups):
         group, owner, fixed = _group(model, number, model.npar + len(constants), dense)
         constants.extend(fixed)
@@ -211,16 +213,7 @@ def _group(
     p, m, latent = len(model.observed), len(model.state), len(model.latent)
     loads, theta, psi = by["lambda"], by["theta"], by["psi"]
     residual = {*theta["row"], *theta["col"]}
-    exact = {at: (model.observed.index(model.state[at]), 1.0) for at in range(latent, m)}
-    for at, mine in loads.groupby("col"):
-        item, value = int(mine["row"].iloc[0]), float(mine["value"].iloc[0])
-        if (
-            len(mine) == 1
-            and not np.isnan(value)
-            and item not in residual
-            and (loads["row"] == item).sum() == 1
-        ):
-            exact[at] = item, value
+    exact = _exact(model, loads, residual)
     taken = [item for item, _ in exact.values()]
     diagonal = bool(
         not dense
@@ -237,13 +230,10 @@ def _group(
         unit[[item for item, _ in list(exact.values())[: m - latent]], np.arange(latent, m)] = 1
         exact, taken = {}, []
     soft = [at for at in range(m) if at not in exact]
-    first = dict(zip(loads["row"][::-1], loads["col"][::-1], strict=True)) if diagonal else {}
-    order = np.array(
-        [*sorted(set(range(p)) - set(taken), key=lambda item: (first.get(item, m), item)), *taken],
-        dtype=int,
-    )
+    order = _order(p, m, loads if diagonal else loads[:0], taken)
     item_at, state_at = np.argsort(order), np.argsort([*soft, *exact])
-    parts, owner, fixed = {}, [], []
+    parts, owner = {}, []
+    fixed: list[float] = []
     for name, rows in by.items():
         row = (state_at if name in ("beta", "psi", "alpha") else item_at)[rows["row"].to_numpy(int)]
         col = (item_at if name == "theta" else state_at)[rows["col"].to_numpy(int)]
@@ -256,10 +246,6 @@ def _group(
         parts[name] = _Part(take, row[sort], col[sort])
     paths = np.zeros((m, m))
     paths[parts["beta"].row, parts["beta"].col] = 1
-    label = np.arange(m)
-    for _ in range(m):
-        for a, b in zip(parts["psi"].row, parts["psi"].col, strict=True):
-            label[a] = label[b] = min(label[a], label[b])
     scale = np.array([1.0] * (p - len(exact)) + [1 / value for _, value in exact.values()])
     group = _Group(
         parts,
@@ -272,10 +258,44 @@ def _group(
         diagonal,
         not np.linalg.matrix_power(paths, m).any(),
         model.means,
-        tuple(_span(np.flatnonzero(label == value)) for value in np.unique(label)),
+        _blocks(parts["psi"], m),
         _loadings(parts["lambda"], len(soft), p - len(exact)),
     )
     return group, np.concatenate(owner), fixed
+
+
+def _exact(model: Model, loads: pd.DataFrame, residual: set[int]) -> dict[int, tuple[int, float]]:
+    """The states that are an observed variable: which, and its loading."""
+    latent = len(model.latent)
+    exact = {
+        at: (model.observed.index(model.state[at]), 1.0) for at in range(latent, len(model.state))
+    }
+    for at, mine in loads.groupby("col"):
+        item, value = int(mine["row"].iloc[0]), float(mine["value"].iloc[0])
+        if (
+            len(mine) == 1
+            and not np.isnan(value)
+            and item not in residual
+            and (loads["row"] == item).sum() == 1
+        ):
+            exact[at] = item, value
+    return exact
+
+
+def _order(items: int, states: int, loads: pd.DataFrame, last: list[int]) -> np.ndarray:
+    """Items by the first state they load on, then those that are states themselves."""
+    first = dict(zip(loads["row"][::-1], loads["col"][::-1], strict=True))
+    rest = sorted(set(range(items)) - set(last), key=lambda item: (first.get(item, states), item))
+    return np.array([*rest, *last], dtype=int)
+
+
+def _blocks(psi: _Part, states: int) -> tuple[slice | np.ndarray, ...]:
+    """States whose disturbances covary, directly or through others."""
+    label = np.arange(states)
+    for _ in range(states):
+        for a, b in zip(psi.row, psi.col, strict=True):
+            label[a] = label[b] = min(label[a], label[b])
+    return tuple(_span(np.flatnonzero(label == value)) for value in np.unique(label))
 
 
 def _loadings(part: _Part, states: int, items: int) -> _Loadings:
@@ -345,44 +365,24 @@ def _paths(group: _Group, x: dict) -> np.ndarray:
 
 def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.ndarray]]:
     """F and its gradient at every entry, Θ diagonal: everything at the size of the states."""
-    soft, items, m, by = group.states, group.items, group.size[1], group.loadings
-    (_, row, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
-    lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(row)
-    paths, disturbance, negative, log_psi = (
-        _paths(group, x),
-        _symmetric(psi, x["psi"], m),
-        (theta < 0).sum(axis=0),
-        0.0,
-    )
+    soft, items, by = group.states, group.items, group.loadings
+    (_, rows, col), beta, psi = group.parts["lambda"], group.parts["beta"], group.parts["psi"]
+    lam, theta, s, row = x["lambda"], x["theta"], sample.cov, _span(rows)
+    paths = _paths(group, x)
     total, log_paths = (
-        _inverse(paths, symmetric=False)[:2] if group.means or not group.recursive else (None, 0.0)
+        _inverse(paths, symmetric=False)[:2]
+        if group.means or not group.recursive
+        else (np.empty((0, 0, 0)), np.zeros(()))
     )
     if group.means:
         average, delta = _means(group, x, total, sample.mean)
         s = s + delta[:, None] * delta
-    precision, t, weight = np.zeros_like(paths), np.empty_like(paths), lam / theta[row]
-    for block in group.blocks:
-        at = (block, block) if isinstance(block, slice) else np.ix_(block, block)
-        precision[at], log_block, negative_block = _inverse(disturbance[at])
-        t[block], log_psi, negative = (
-            _product(precision[at], paths[block]),
-            log_psi + log_block,
-            negative + negative_block,
-        )
+    precision, t, log_psi, negative = _disturbances(group, x["psi"], paths)
+    weight, negative = lam / theta[row], negative + (theta < 0).sum(axis=0)
     n = np.einsum("kir,kjr->ijr", paths, t)
     n[by.cell] += by.to_cell @ (weight[by.first] * lam[by.second])
     inverse, log_n, negative_n = _inverse(n[:soft, :soft])
-    # b = E(x v'), v the linear form whose product with N⁻¹ is the posterior mean; u = E(v v').
-    b, u, y = np.empty((len(s), soft, len(sample.n))), np.empty_like(inverse), np.empty_like(lam)
-    for at, (loads, which) in enumerate(by.by_state):
-        np.einsum("ikr,kr->ir", s[:, which], weight[loads], out=b[:, at])
-    if soft < m:
-        b -= _product(s[:, items:], n[soft:, :soft])
-    for at, (loads, which) in enumerate(by.by_state):
-        np.einsum("kr,klr->lr", weight[loads], b[which], out=u[at])
-        y[loads] = np.einsum("klr,lr->kr", b[which], inverse[at])
-    if soft < m:
-        u -= _product(n[:soft, soft:], b[items:])
+    b, u, y = _forms(group, s, n, inverse, weight)
     a = _product(inverse, u)
     moment, own = np.empty_like(paths), np.einsum("iir->ir", s)[:items]
     moment[:soft, :soft] = inverse + _product(a, inverse)
@@ -421,6 +421,39 @@ def _diagonal(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[
         ]
         gradient = _with_means(group, gradient, -2 * np.vstack(push), x, average, total)
     return np.where(negative_n == negative, value, np.inf), gradient
+
+
+def _forms(
+    group: _Group, s: np.ndarray, n: np.ndarray, inverse: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """b = E(x v') and u = E(v v'), v the linear form whose product with N⁻¹ is the posterior mean; y = E(x η') at the loadings."""
+    soft, items, m = group.states, group.items, group.size[1]
+    b, u, y = np.empty((len(s), soft, s.shape[2])), np.empty_like(inverse), np.empty_like(weight)
+    for at, (loads, which) in enumerate(group.loadings.by_state):
+        np.einsum("ikr,kr->ir", s[:, which], weight[loads], out=b[:, at])
+    if soft < m:
+        b -= _product(s[:, items:], n[soft:, :soft])
+    for at, (loads, which) in enumerate(group.loadings.by_state):
+        np.einsum("kr,klr->lr", weight[loads], b[which], out=u[at])
+        y[loads] = np.einsum("klr,lr->kr", b[which], inverse[at])
+    if soft < m:
+        u -= _product(n[:soft, soft:], b[items:])
+    return b, u, y
+
+
+def _disturbances(
+    group: _Group, psi: np.ndarray, paths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ψ⁻¹, T = Ψ⁻¹(I−B), log|Ψ| and the number of its negative eigenvalues, block by block."""
+    disturbance = _symmetric(group.parts["psi"], psi, group.size[1])
+    precision, t = np.zeros_like(paths), np.empty_like(paths)
+    log_psi, negative = np.zeros(psi.shape[1]), np.zeros(psi.shape[1], dtype=int)
+    for block in group.blocks:
+        at = (block, block) if isinstance(block, slice) else np.ix_(block, block)
+        precision[at], log_block, negative_block = _inverse(disturbance[at])
+        t[block] = _product(precision[at], paths[block])
+        log_psi, negative = log_psi + log_block, negative + negative_block
+    return precision, t, log_psi, negative
 
 
 def _dense(group: _Group, x: dict, sample: Sample) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -514,7 +547,7 @@ def matrices(model: Model, theta: np.ndarray, group: int = 0) -> dict[str, np.nd
         "nu": (p,),
         "alpha": (m,),
     }
-    out = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
+    out: dict[str, np.ndarray] = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
     for at, name in enumerate(model.state[len(model.latent) :], len(model.latent)):
         out["lambda"][:, model.observed.index(name), at] = 1
     for name, rows in model.table[model.table["group"] == group].groupby("matrix"):

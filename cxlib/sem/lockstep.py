@@ -116,80 +116,103 @@ def refit(compiled: Compiled, samples: Resamples, start: np.ndarray) -> Refits:
     start : ndarray, (npar,)
         The estimate in the full sample, or the truth the samples were simulated from.
     """
-    model, total = compiled.model, len(samples)
-    theta = np.repeat(start[:, None], total, axis=1)
-    value, gradient, finished = (
-        np.full(total, np.nan),
-        np.full(theta.shape, np.nan),
-        np.zeros(total, dtype=bool),
-    )
-
-    number, first, second = _units(model)
-
-    def stretch(now):
-        """How much larger variances and covariances are than at the start: 1/∂²F changes by the square."""
-        out = np.ones_like(now)
-        out[number] = np.sqrt(
-            np.clip(now[first] * now[second] / (start[first] * start[second])[:, None], 0.1, 10)
-        )
-        return out
-
-    def work(lanes, metric, limit, leave=0.0, chunk=CHUNK, engine=compiled):
-        """Descend with these lanes and say which are unfinished."""
-        for at in range(0, len(lanes), chunk):
-            some = lanes[at : at + chunk]
-            data = engine.prepare(samples.take(some))
-            now = _own_metric(engine, theta[:, some], data) if metric is None else metric
-            theta[:, some], value[some], gradient[:, some], finished[some] = _descend(
-                engine, data, theta[:, some], now, limit, leave, stretch
-            )
-        return lanes[~finished[lanes]]
-
-    def rescue(lanes, engine, rounds=8):
-        """Descend with a metric of each lane's own, renewed every round."""
-        for _ in range(rounds):
-            lanes = work(
-                lanes, None, 40, chunk=min(CHUNK, 1 + 1_000_000 // model.npar**2), engine=engine
-            )
-        return lanes
-
+    model, work = compiled.model, _Work(compiled, samples, start)
     with np.errstate(all="ignore"):
-        pooled, todo = samples.take(), np.arange(total)
+        pooled, todo = samples.take(), np.arange(len(samples))
         share = [one.n[0] / sum(other.n[0] for other in pooled) for one in pooled]
-        curvature = compiled.hessian(start, compiled.prepare(pooled))
-        sound = definite(curvature)
-        if sound:
-            metric = inverted(curvature)
-            left = work(todo[:PILOT], metric, 60)
-            if sound := len(left) < 0.2 * min(PILOT, total):
-                todo = work(
-                    np.concatenate([left, work(todo[PILOT:], metric, 60, leave=0.15)]), metric, 60
-                )
+        sound, todo = _from_the_estimate(work, pooled, start, todo)
         if len(todo):
-            frames = [
-                Moments(
-                    pd.DataFrame(one.cov[:, :, 0], model.observed, model.observed),
-                    pd.Series(one.mean[:, 0], model.observed),
-                    0,
-                )
-                for one in pooled
-            ]
-            cold = starting_values(model, frames)
+            cold = starting_values(model, [_moments(one, model) for one in pooled])
             scale = 1 / np.einsum("rii->i", information(model, cold[None], share))
             engine = compiled.dense if sound else compiled
             for begin in (start, cold) if sound else (cold, start):
-                theta[:, todo] = begin[:, None]
-                todo = rescue(
-                    work(todo, scale[:, None], 30, engine=engine) if begin is cold else todo, engine
-                )
+                work.theta[:, todo] = begin[:, None]
+                if begin is cold:
+                    todo = work.descend(todo, scale[:, None], 30, engine=engine)
+                todo = work.rescue(todo, engine)
         # Next to θ = 0 the form with 1/θ loses digits: such a lane goes on with Σ itself.
         unit = np.sqrt(np.einsum("rii->i", information(model, start[None], share)))
-        doubtful = finished & ((np.abs(gradient) / unit[:, None]).max(axis=0) > EXACT)
+        doubtful = work.finished & ((np.abs(work.gradient) / unit[:, None]).max(axis=0) > EXACT)
         if doubtful.any():
-            rescue(np.flatnonzero(doubtful), compiled.dense, rounds=2)
-        proper = compiled.proper(theta)
-    status = np.where(finished, np.where(proper, "converged", "improper"), "failed")
-    return Refits(np.where(finished, theta, np.nan).T, value, np.abs(gradient).max(axis=0), status)
+            work.rescue(np.flatnonzero(doubtful), compiled.dense, rounds=2)
+        proper = compiled.proper(work.theta)
+    status = np.where(work.finished, np.where(proper, "converged", "improper"), "failed")
+    theta = np.where(work.finished, work.theta, np.nan).T
+    return Refits(theta, work.value, np.abs(work.gradient).max(axis=0), status)
+
+
+class _Work:
+    """Refits under way: where every lane stands, F and its gradient there, and which lanes are finished."""
+
+    def __init__(self, compiled: Compiled, samples: Resamples, start: np.ndarray):
+        total = len(samples)
+        self.compiled, self.samples, self.start = compiled, samples, start
+        self.theta = np.repeat(start[:, None], total, axis=1)
+        self.value = np.full(total, np.nan)
+        self.gradient = np.full(self.theta.shape, np.nan)
+        self.finished = np.zeros(total, dtype=bool)
+        self.units = _units(compiled.model)
+
+    def stretch(self, now: np.ndarray) -> np.ndarray:
+        """How much larger variances and covariances are than at the start: 1/∂²F changes by the square."""
+        (number, first, second), out = self.units, np.ones_like(now)
+        unit = (self.start[first] * self.start[second])[:, None]
+        out[number] = np.sqrt(np.clip(now[first] * now[second] / unit, 0.1, 10))
+        return out
+
+    def descend(
+        self,
+        lanes: np.ndarray,
+        metric: np.ndarray | None,
+        limit: int,
+        leave: float = 0.0,
+        chunk: int = CHUNK,
+        engine: Compiled | None = None,
+    ) -> np.ndarray:
+        """Descend with these lanes and say which are unfinished; without a metric each has its own."""
+        engine = engine or self.compiled
+        for at in range(0, len(lanes), chunk):
+            some = lanes[at : at + chunk]
+            data = engine.prepare(self.samples.take(some))
+            now = _own_metric(engine, self.theta[:, some], data) if metric is None else metric
+            (
+                self.theta[:, some],
+                self.value[some],
+                self.gradient[:, some],
+                self.finished[some],
+            ) = _descend(engine, data, self.theta[:, some], now, limit, leave, self.stretch)
+        return lanes[~self.finished[lanes]]
+
+    def rescue(self, lanes: np.ndarray, engine: Compiled, rounds: int = 8) -> np.ndarray:
+        """Descend with a metric of each lane's own, renewed every round."""
+        chunk = min(CHUNK, 1 + 1_000_000 // engine.model.npar**2)
+        for _ in range(rounds):
+            lanes = self.descend(lanes, None, 40, chunk=chunk, engine=engine)
+        return lanes
+
+
+def _from_the_estimate(
+    work: _Work, pooled: Sequence[Sample], start: np.ndarray, todo: np.ndarray
+) -> tuple[bool, np.ndarray]:
+    """Descend from the full-sample estimate with the Hessian there, if a pilot shows that it helps; what is left to do."""
+    curvature = work.compiled.hessian(start, work.compiled.prepare(pooled))
+    if not definite(curvature):
+        return False, todo
+    metric = inverted(curvature)
+    left = work.descend(todo[:PILOT], metric, 60)
+    if len(left) >= 0.2 * min(PILOT, len(todo)):
+        return False, todo
+    left = np.concatenate([left, work.descend(todo[PILOT:], metric, 60, leave=0.15)])
+    return True, work.descend(left, metric, 60)
+
+
+def _moments(sample: Sample, model: Model) -> Moments:
+    """The first lane of a sample as moments of the model's variables."""
+    return Moments(
+        pd.DataFrame(sample.cov[:, :, 0], model.observed, model.observed),
+        pd.Series(sample.mean[:, 0], model.observed),
+        0,
+    )
 
 
 def _units(model: Model) -> np.ndarray:
@@ -252,17 +275,14 @@ def _descend(
     """
     shared, diagonal = metric.ndim == 2, metric.shape[1] == 1
     memory = MEMORY[diagonal or not shared]
-
-    def first(g):
-        if not shared:
-            return np.einsum("abr,br->ar", metric, g)
-        return metric * g * gauge if diagonal else gauge * (metric @ (gauge * g))
-
     lanes = theta.shape[1]
     value, gradient = compiled.value(theta, data)
     result = [theta.copy(), value.copy(), gradient.copy(), np.zeros(lanes, dtype=bool)]
-    active, gone, gauge, pairs = np.arange(lanes), np.zeros(lanes, dtype=bool), np.ones(lanes), []
-    direction = -first(gradient)
+    active: np.ndarray = np.arange(lanes)
+    gone: np.ndarray = np.zeros(lanes, dtype=bool)
+    gauge: np.ndarray = np.ones(lanes)
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    direction = -_measured(gradient, metric, gauge)
     slope, step = np.einsum("qr,qr->r", gradient, direction), np.ones(lanes)
     for _ in range(limit):
         s = step * direction
@@ -282,21 +302,16 @@ def _descend(
         step = np.where(good, 1.0, step / 2)
         stop = (finished | (step < 1e-9)) & ~gone
         if stop.any():
-            for target, source in zip(result, (theta, value, gradient, finished), strict=True):
-                target[..., active[stop]] = source[..., stop]
+            _keep(result, (theta, value, gradient, finished), active, stop)
             gone = gone | stop
             if len(gone) - gone.sum() <= leave * lanes:
                 break
             if gone.mean() > 0.1:  # moving lanes together costs more than a few idle ones
                 keep = ~gone
-                active, value, slope, step = (one[keep] for one in (active, value, slope, step))
-                theta, gradient, direction, gone = (
-                    theta[:, keep],
-                    gradient[:, keep],
-                    direction[:, keep],
-                    gone[keep],
+                active, value, slope, step, theta, gradient, direction, gone, gauge = (
+                    one[..., keep]
+                    for one in (active, value, slope, step, theta, gradient, direction, gone, gauge)
                 )
-                gauge = gauge[..., keep]
                 metric = metric if shared else metric[:, :, keep]
                 data = [Sample(*(part[..., keep] for part in one)) for one in data]
                 pairs = [(s[:, keep], y[:, keep], weight[keep]) for s, y, weight in pairs]
@@ -305,19 +320,45 @@ def _descend(
             gauge = np.where(weight > 0, 1 / (weight * np.einsum("qr,qr->r", y, metric * y)), gauge)
         elif len(pairs) == 1:
             gauge = stretch(theta)
-        ahead, parts, scratch = gradient.copy(), [], np.empty_like(gradient)
-        for s, y, weight in reversed(pairs):
-            parts.append(weight * np.einsum("qr,qr->r", s, ahead))
-            ahead -= np.multiply(parts[-1], y, out=scratch)
-        ahead = first(ahead)
-        for (s, y, weight), part in zip(pairs, reversed(parts), strict=True):
-            ahead += np.multiply(part - weight * np.einsum("qr,qr->r", y, ahead), s, out=scratch)
-        downhill = np.einsum("qr,qr->r", gradient, ahead)
-        back = downhill <= 0
-        if back.any():
-            ahead = np.where(back, first(gradient), ahead)
-            downhill = np.einsum("qr,qr->r", gradient, ahead)
-        direction, slope = -ahead, -downhill
-    for target, source in zip(result[:3], (theta, value, gradient), strict=True):
-        target[..., active[~gone]] = source[..., ~gone]
+        direction, slope = _downhill(pairs, gradient, metric, gauge)
+    _keep(result[:3], (theta, value, gradient), active, ~gone)
     return result
+
+
+def _keep(
+    result: Sequence[np.ndarray], now: Sequence[np.ndarray], active: np.ndarray, which: np.ndarray
+) -> None:
+    """Write what some of the active lanes have reached to their places in the result."""
+    for target, source in zip(result, now, strict=True):
+        target[..., active[which]] = source[..., which]
+
+
+def _measured(gradient: np.ndarray, metric: np.ndarray, gauge: np.ndarray) -> np.ndarray:
+    """The metric of :func:`_descend` times a gradient."""
+    if metric.ndim == 3:
+        return np.einsum("abr,br->ar", metric, gradient)
+    if metric.shape[1] == 1:
+        return metric * gradient * gauge
+    return gauge * (metric @ (gauge * gradient))
+
+
+def _downhill(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    gradient: np.ndarray,
+    metric: np.ndarray,
+    gauge: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The way down and its slope: minus the gradient times the inverse Hessian that the last steps tell, from the metric on."""
+    ahead, parts, scratch = gradient.copy(), [], np.empty_like(gradient)
+    for s, y, weight in reversed(pairs):
+        parts.append(weight * np.einsum("qr,qr->r", s, ahead))
+        ahead -= np.multiply(parts[-1], y, out=scratch)
+    ahead = _measured(ahead, metric, gauge)
+    for (s, y, weight), part in zip(pairs, reversed(parts), strict=True):
+        ahead += np.multiply(part - weight * np.einsum("qr,qr->r", y, ahead), s, out=scratch)
+    slope = np.einsum("qr,qr->r", gradient, ahead)
+    back = slope <= 0
+    if back.any():
+        ahead = np.where(back, _measured(gradient, metric, gauge), ahead)
+        slope = np.einsum("qr,qr->r", gradient, ahead)
+    return -ahead, -slope

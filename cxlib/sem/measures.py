@@ -7,9 +7,9 @@ import pandas as pd
 
 from cxlib.sem.baseline import baseline, baseline_scaling, independence
 from cxlib.sem.discrepancy import Discrepancy, inverted
-from cxlib.sem.fiml import Patterns
+from cxlib.sem.fiml import FullInformation, Patterns
 from cxlib.sem.indices import approximation, cfi, corrected, incremental, srmr, tli
-from cxlib.sem.ordinal import ordinal_measures
+from cxlib.sem.ordinal import OrdinalFit, ordinal_measures
 from cxlib.sem.result import Fit
 from cxlib.sem.robust import estimated
 
@@ -41,7 +41,7 @@ def fit_measures(fit: Fit) -> pd.DataFrame:
 
     R: ``lavaan::fitMeasures(fit)``.
     """
-    if fit.estimator == "WLSMV":
+    if isinstance(fit, OrdinalFit):
         return ordinal_measures(fit)
     from scipy.special import chdtrc
 
@@ -111,7 +111,7 @@ def _saturated(fit: Fit) -> float:
     x, function, total = list(fit.model.fixed_x), fit.discrepancy(), 0.0
     for group, sample in enumerate(fit.sample):
         whole = part(sample.cov.to_numpy())
-        if fit.missing == "fiml":
+        if isinstance(function, FullInformation):
             rows = fit.patterns[group]
             whole = rows.share @ (
                 function.saturated[group] + rows.seen.sum(axis=1) * np.log(2 * np.pi)
@@ -133,7 +133,10 @@ def _gfi(fit: Fit) -> float:
         given = inverse @ given
         wrong, whole = np.trace(miss @ miss) / 2, np.trace(given @ given) / 2
         if implied.mean is not None:
-            delta, mean = (sample.mean - implied.mean).to_numpy(), np.where(x, 0.0, sample.mean)
+            delta, mean = (
+                (sample.centre - implied.centre).to_numpy(),
+                np.where(x, 0.0, sample.centre),
+            )
             wrong, whole = wrong + delta @ inverse @ delta, whole + mean @ inverse @ mean
         total += sample.n / fit.n_used * (1 - wrong / whole)
     return float(total)

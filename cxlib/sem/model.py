@@ -8,6 +8,7 @@ that take part in a regression (their loading is 1, their residual 0).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -140,55 +141,9 @@ def parse(syntax: str, means: bool = False) -> Model:
     R: ``lavaan::sem(syntax, data)``; its table ``lavaan::parTable(fit)``.
     """
     terms = _identified(read(syntax))
-    loadings, paths, covariances = (
-        [(t.lhs, t.rhs) for t in terms if t.op == op and t.rhs != "1"] for op in ("=~", "~", "~~")
-    )
-    given = {t.lhs for t in terms if t.rhs == "1"}
-    latent = tuple(dict.fromkeys(a for a, _ in loadings))
-    indicators, outcomes, predictors = (
-        {b for _, b in loadings},
-        {a for a, _ in paths},
-        {b for _, b in paths},
-    )
-    named = dict.fromkeys(
-        [*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths), *names(terms)]
-    )
-    observed = tuple(n for n in named if n not in latent)
-    structural = outcomes | predictors | set(latent)
-    while (
-        grown := {n for pair in covariances if len(structural & set(pair)) == 1 for n in pair}
-        - structural
-    ):
-        structural |= grown
-    state = latent + tuple(n for n in observed if n in structural)
-
+    latent, observed, state = _variables(terms)
     rows = [_row(t.lhs, t.op, t.rhs, state, t.label, t.value) for t in terms]
-    have = {frozenset((a, b)) for a, b in covariances}
-    mentioned = {n for pair in covariances for n in pair} | given
-    exogenous = [n for n in state if n not in outcomes | indicators]
-    fixed_x = [n for n in exogenous if n not in latent and n not in mentioned]
-    count, shared = Counter(a for a, _ in loadings), Counter(b for _, b in loadings)
-    single = {b for a, b in loadings if count[a] == 1 and shared[b] == 1 and b not in latent}
-    for name in (*(n for n in observed if n not in fixed_x), *latent):
-        if frozenset((name,)) not in have:
-            rows.append(_row(name, "~~", name, state, value=0.0 if name in single else None))
-    terminal = [
-        n for n in (*latent, *observed) if n in outcomes and n not in predictors | indicators
-    ]
-    for pair in (
-        *combinations([n for n in exogenous if n in latent], 2),
-        *combinations(terminal, 2),
-    ):
-        if frozenset(pair) not in have:
-            rows.append(_row(pair[0], "~~", pair[1], state))
-    for position, name in enumerate(fixed_x):
-        rows.extend({**_row(name, "~~", other, state), "exo": 1} for other in fixed_x[position:])
-    if means or given:
-        rows.extend(
-            {**_row(name, "~", "1", state), "exo": int(name in fixed_x)}
-            for name in observed
-            if name not in given
-        )
+    rows += _defaults(terms, latent, observed, state, means)
     table = pd.DataFrame(rows)
     index = {
         "observed": {n: i for i, n in enumerate(observed)},
@@ -200,6 +155,76 @@ def parse(syntax: str, means: bool = False) -> Model:
             for matrix, name in zip(table["matrix"], table[end], strict=True)
         ]
     return Model(observed, latent, state, number(table)[list(COLUMNS)], syntax)
+
+
+def _pairs(terms: Sequence[Term], op: str) -> list[tuple[str, str]]:
+    """Both sides of every relation of a kind, in the order written."""
+    return [(t.lhs, t.rhs) for t in terms if t.op == op and t.rhs != "1"]
+
+
+def _variables(
+    terms: Sequence[Term],
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The latent and observed variables and the states, in the order of the matrices."""
+    loadings, paths = _pairs(terms, "=~"), _pairs(terms, "~")
+    latent = tuple(dict.fromkeys(a for a, _ in loadings))
+    named = dict.fromkeys(
+        [*(b for _, b in loadings), *(a for a, _ in paths), *(b for _, b in paths), *names(terms)]
+    )
+    observed = tuple(n for n in named if n not in latent)
+    structural = {name for pair in paths for name in pair} | set(latent)
+    while (
+        grown := {
+            n for pair in _pairs(terms, "~~") if len(structural & set(pair)) == 1 for n in pair
+        }
+        - structural
+    ):
+        structural |= grown
+    return latent, observed, latent + tuple(n for n in observed if n in structural)
+
+
+def _defaults(
+    terms: Sequence[Term],
+    latent: tuple[str, ...],
+    observed: tuple[str, ...],
+    state: tuple[str, ...],
+    means: bool,
+) -> list[dict]:
+    """The rows that lavaan adds to what is written: variances, covariances of what nothing explains, intercepts."""
+    loadings, covariances = _pairs(terms, "=~"), _pairs(terms, "~~")
+    outcomes, predictors = ({pair[side] for pair in _pairs(terms, "~")} for side in (0, 1))
+    indicators, given = {b for _, b in loadings}, {t.lhs for t in terms if t.rhs == "1"}
+    have = {frozenset(pair) for pair in covariances}
+    mentioned = {n for pair in covariances for n in pair} | given
+    exogenous = [n for n in state if n not in outcomes | indicators]
+    fixed_x = [n for n in exogenous if n not in latent and n not in mentioned]
+    count, shared = Counter(a for a, _ in loadings), Counter(b for _, b in loadings)
+    single = {b for a, b in loadings if count[a] == 1 and shared[b] == 1 and b not in latent}
+    rows = [
+        _row(name, "~~", name, state, value=0.0 if name in single else None)
+        for name in (*(n for n in observed if n not in fixed_x), *latent)
+        if frozenset((name,)) not in have
+    ]
+    terminal = [
+        n for n in (*latent, *observed) if n in outcomes and n not in predictors | indicators
+    ]
+    rows += [
+        _row(a, "~~", b, state)
+        for a, b in (
+            *combinations([n for n in exogenous if n in latent], 2),
+            *combinations(terminal, 2),
+        )
+        if frozenset((a, b)) not in have
+    ]
+    for position, name in enumerate(fixed_x):
+        rows.extend({**_row(name, "~~", other, state), "exo": 1} for other in fixed_x[position:])
+    if means or given:
+        rows.extend(
+            {**_row(name, "~", "1", state), "exo": int(name in fixed_x)}
+            for name in observed
+            if name not in given
+        )
+    return rows
 
 
 def number(table: pd.DataFrame) -> pd.DataFrame:

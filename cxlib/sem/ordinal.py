@@ -23,7 +23,7 @@ from cxlib.sem.model import Model, ModelError, parse, replicate
 from cxlib.sem.polychorics import BOUND, Missing, Polychoric, ordinal_alpha, polychoric, unchosen
 from cxlib.sem.responses import Responses, unit_variances
 from cxlib.sem.result import Fit, tested
-from cxlib.sem.samples import present
+from cxlib.sem.samples import present, same_groups, same_length
 from cxlib.sem.solution import describe
 from cxlib.sem.start import starting_values
 
@@ -110,95 +110,27 @@ def fit_ordinal(
     R: ``lavaan::sem(model, data, group = group, ordered = TRUE, estimator = "WLSMV")``.
     """
     model = model if isinstance(model, Model) else parse(model)
-    present([*model.observed, *([group] if group else [])], data.columns)
-    names, labels = list(model.observed), ("",)
-    notes: list[Said] = []
-    parts = [data[names]]
-    if group is not None:
-        labels = tuple(str(level) for level in sorted(data[group].dropna().unique()))
-        parts = [
-            data.loc[data[group] == level, names] for level in sorted(data[group].dropna().unique())
-        ]
-        model = replicate(model, len(parts)) if model.n_groups == 1 else model
-        _comparable(parts, labels, missing, model.means)
-    if len(parts) != model.n_groups:
-        raise ModelError(
-            _(
-                "The model has {groups} groups but the data have {own}.",
-                groups=model.n_groups,
-                own=len(parts),
-            )
-        )
+    model, parts, labels = _parts(data, model, group, missing)
     unit = unit_variances(model)
-    if start is not None and np.shape(start) != (model.npar,):
-        raise ModelError(
-            _(
-                "start= has shape {shape}, but the model has {free} free numbers.",
-                shape=str(np.shape(start)),
-                free=model.npar,
-            )
-        )
-    items = tuple(polychoric(part, missing) for part in parts)
+    same_length(start, model)
+    items, notes = tuple(polychoric(part, missing) for part in parts), []
     for one, label in zip(items, labels, strict=True):
         _weighable(one, label)
         notes += [_of(note, label) for note in one.warnings]
     function = Responses(model, items, unit)
-    reduced = function.reduced()
-    first = (
-        starting_values(model, list(function.samples))
-        if start is None
-        else np.asarray(start, float)
-    )
-    if not np.isfinite(reduced.value(first[function.rest])):
-        raise ModelError(
-            _(
-                "At the starting values no residual variances make the variances of the responses 1. Look for a loading "
-                "fixed at 0 or, if you gave start=, give another."
-            )
-        )
-    found, decrement = minimise(reduced, first[function.rest])
-    theta = function.complete(found)
+    theta, decrement = _minimised(function, start)
     base = describe(_Normal(function), theta, decrement, notes, labels, (), "ML", "listwise")
-
-    number, vcov, size, count = (
-        model.table["free"].to_numpy(int),
-        np.full([model.npar] * 2, np.nan),
-        function.n - len(items),
-        len(function.rest),
-    )
-    spread = [
-        np.diag(one.gamma)[: len(one.thresholds)] / w / size
-        for w, one in zip(function.weight, items, strict=True)
-    ]
-    if np.isfinite(base.condition):
-        whole, follow = function.sandwich(theta)[1] / size, function.follow(theta)[:, function.rest]
-        vcov = follow @ whole[:count, :count] @ follow.T
-        spread = [np.diag(whole)[count:]] * len(items) if model.means else spread
+    vcov, spread = _uncertainty(function, theta, np.isfinite(base.condition))
+    number = model.table["free"].to_numpy(int)
     se = np.where(
         (number > 0) & ~np.isin(number - 1, function.unit),
         np.sqrt(np.maximum(np.diag(vcov), 0))[number - 1],
         np.nan,
     )
     rows = [base.parameters.assign(se=se)]
-    for at, (one, label, est) in enumerate(
-        zip(items, labels, function.thresholds(theta), strict=True)
-    ):
-        sd = np.sqrt(np.diag(base.implied[at].cov))[
-            pd.Index(names).get_indexer(one.thresholds["item"])
-        ]
-        rows.append(
-            pd.DataFrame(
-                {
-                    "lhs": one.thresholds["item"],
-                    "op": "|",
-                    "rhs": one.thresholds["threshold"],
-                    "est": est,
-                    "se": np.sqrt(spread[at]),
-                    "std": est / sd,
-                    "label": "",
-                }
-            ).assign(**{"group": label} if group else {})
-        )
+    for at, est in enumerate(function.thresholds(theta)):
+        own = _thresholds(items[at], est, spread[at], base.implied[at].cov)
+        rows.append(own.assign(group=labels[at]) if group else own)
     implied = tuple(
         Moments(cov / np.sqrt(np.outer(*[np.diag(cov)] * 2)), None, n) for cov, _, n in base.implied
     )
@@ -211,6 +143,78 @@ def fit_ordinal(
         "implied": implied,
     }
     return OrdinalFit(**known, polychorics=items, unit=unit)
+
+
+def _parts(
+    data: pd.DataFrame, model: Model, group: str | None, missing: str
+) -> tuple[Model, list[pd.DataFrame], tuple[str, ...]]:
+    """The model in as many groups as there are, the answers of each and its label."""
+    present([*model.observed, *([group] if group else [])], data.columns)
+    names = list(model.observed)
+    labels: tuple[str, ...] = ("",)
+    parts = [data[names]]
+    if group is not None:
+        levels = sorted(data[group].dropna().unique())
+        labels = tuple(str(level) for level in levels)
+        parts = [data.loc[data[group] == level, names] for level in levels]
+        model = replicate(model, len(parts)) if model.n_groups == 1 else model
+        _comparable(parts, labels, missing, model.means)
+    same_groups(model, len(parts))
+    return model, parts, labels
+
+
+def _minimised(function: Responses, start: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """The best free numbers, and how far from an optimum they are."""
+    reduced = function.reduced()
+    first = (
+        starting_values(function.model, list(function.samples))
+        if start is None
+        else np.asarray(start, float)
+    )
+    if not np.isfinite(reduced.value(first[function.rest])):
+        raise ModelError(
+            _(
+                "At the starting values no residual variances make the variances of the responses 1. Look for a loading "
+                "fixed at 0 or, if you gave start=, give another."
+            )
+        )
+    found, decrement = minimise(reduced, first[function.rest])
+    return function.complete(found), decrement
+
+
+def _uncertainty(
+    function: Responses, theta: np.ndarray, identified: bool
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Covariances of the free numbers, and variances of the thresholds of each group."""
+    size, count, items = function.n - len(function.items), len(function.rest), function.items
+    vcov = np.full([len(theta)] * 2, np.nan)
+    spread = [
+        np.diag(one.gamma)[: len(one.thresholds)] / w / size
+        for w, one in zip(function.weight, items, strict=True)
+    ]
+    if identified:
+        whole, follow = function.sandwich(theta)[1] / size, function.follow(theta)[:, function.rest]
+        vcov = follow @ whole[:count, :count] @ follow.T
+        spread = [np.diag(whole)[count:]] * len(items) if function.model.means else spread
+    return vcov, spread
+
+
+def _thresholds(
+    items: Polychoric, est: np.ndarray, spread: np.ndarray, implied: pd.DataFrame
+) -> pd.DataFrame:
+    """The thresholds of one group as rows of the table of parameters."""
+    sd = np.sqrt(np.diag(implied))[implied.columns.get_indexer(items.thresholds["item"])]
+    return pd.DataFrame(
+        {
+            "lhs": items.thresholds["item"],
+            "op": "|",
+            "rhs": items.thresholds["threshold"],
+            "est": est,
+            "se": np.sqrt(spread),
+            "std": est / sd,
+            "label": "",
+        }
+    )
 
 
 def ordinal_measures(fit: OrdinalFit) -> pd.DataFrame:
@@ -290,7 +294,11 @@ class _Normal(Discrepancy):
 
     def __init__(self, whole: Responses):
         super().__init__(whole.model, whole.samples)
-        self.value = whole.value
+        self.whole = whole
+
+    def value(self, theta: np.ndarray) -> float:
+        """The F that was minimised."""
+        return self.whole.value(theta)
 
     def information(self, theta: np.ndarray) -> np.ndarray:
         """Expected Hessian; its diagonal is raised by less than counts, so that it can always be inverted."""

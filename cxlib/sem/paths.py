@@ -125,7 +125,8 @@ def between(model: Model, start: str, end: str) -> list[Effect]:
                     names=listed(model.state),
                 )
             )
-    drawn, unfinished = edges(model), [(start,)]
+    drawn = edges(model)
+    unfinished: list[tuple[str, ...]] = [(start,)]
     out: list[Effect] = []
     while unfinished:
         chain = unfinished.pop(0)

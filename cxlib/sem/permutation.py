@@ -144,7 +144,7 @@ def _places(fits: Mapping[str, Fit], chisq: pd.DataFrame, null: np.ndarray) -> P
             for level, fit in fits.items()
         }
     ).where(chisq.notna())
-    rows, before = [], 0.0
+    rows, before = [], np.zeros(())
     for level, fit in fits.items():
         misfit = np.vstack(
             [

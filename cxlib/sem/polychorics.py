@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -139,9 +139,9 @@ def unchosen(parts: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, object]]
     ]
 
 
-def merge_unchosen(parts: Mapping[str, pd.DataFrame]) -> dict[str, dict[object, object]]:
+def merge_unchosen(parts: Mapping[str, pd.DataFrame]) -> dict[str, dict[Any, Any]]:
     """Item → answer → the answer to merge it into, until every group gave every answer: the neighbour nearer the middle, the outermost first."""
-    into: dict[str, dict[object, object]] = {}
+    into: dict[str, dict[Any, Any]] = {}
     while gaps := unchosen({label: part.replace(into) for label, part in parts.items()}):
         item = gaps[0][1]
         given = sorted(

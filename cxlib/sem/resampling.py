@@ -265,7 +265,7 @@ def intervals(
     tail = np.array([(1 - level) / 2, (1 + level) / 2])
     draws = draws[np.isfinite(draws).all(axis=1)]
     share = np.tile(tail, (draws.shape[1], 1))
-    if kind == "bca":
+    if kind == "bca" and jack is not None:
         jack = jack[np.isfinite(jack).all(axis=1)]
         z0 = ndtri(((draws < estimate).mean(axis=0) + (draws <= estimate).mean(axis=0)) / 2)[
             :, None
@@ -341,36 +341,8 @@ def _rows(
     data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None
 ) -> _Rows:
     """The rows of the fit as units that can be drawn."""
-    if fit.estimator == "WLSMV":
-        raise ArgumentError(
-            _(
-                "Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust "
-                "standard errors, or fit with estimator='ML' or 'MLR'."
-            )
-        )
     model, several = fit.model, fit.model.n_groups > 1
-    if several != (group is not None):
-        raise ArgumentError(
-            _(
-                "The fit has {n} groups but group= is empty. Name the column of its groups.",
-                n=model.n_groups,
-            )
-            if several
-            else _("The fit has one group but group='{group}'. Leave group= out.", group=group)
-        )
-    used = data[
-        data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)
-    ]
-    if len(used) != fit.n_used:
-        raise ArgumentError(
-            _(
-                "The fit used {used} rows but data= has {complete} without missing values in the model's variables, group, "
-                "cluster and strata. Give the same rows to both, each with its cluster; incomplete rows (missing='fiml') "
-                "cannot be resampled here.",
-                used=fit.n_used,
-                complete=len(used),
-            )
-        )
+    used = _used(data, fit, group, cluster, strata)
     level = used[group].astype(str).to_numpy() if several else np.full(len(used), fit.groups[0])
     unit = np.arange(len(used)) if cluster is None else pd.factorize(used[cluster])[0]
     keys = pd.DataFrame(
@@ -405,6 +377,43 @@ def _rows(
         np.searchsorted(stratum[order], np.arange(stratum.max() + 2)),
         tuple(np.unique(unit[level == name]) for name in fit.groups),
     )
+
+
+def _used(
+    data: pd.DataFrame, fit: Fit, group: str | None, cluster: str | None, strata: str | None
+) -> pd.DataFrame:
+    """The rows of the fit, if these are the data and there is a way to resample them."""
+    if fit.estimator == "WLSMV":
+        raise ArgumentError(
+            _(
+                "Resampling refits by maximum likelihood, but this fit is WLSMV on ordered categories. Use its robust "
+                "standard errors, or fit with estimator='ML' or 'MLR'."
+            )
+        )
+    model, several = fit.model, fit.model.n_groups > 1
+    if several != (group is not None):
+        raise ArgumentError(
+            _(
+                "The fit has {n} groups but group= is empty. Name the column of its groups.",
+                n=model.n_groups,
+            )
+            if several
+            else _("The fit has one group but group='{group}'. Leave group= out.", group=group)
+        )
+    used = data[
+        data[[*model.observed, *filter(None, (group, cluster, strata))]].notna().all(axis=1)
+    ]
+    if len(used) != fit.n_used:
+        raise ArgumentError(
+            _(
+                "The fit used {used} rows but data= has {complete} without missing values in the model's variables, group, "
+                "cluster and strata. Give the same rows to both, each with its cluster; incomplete rows (missing='fiml') "
+                "cannot be resampled here.",
+                used=fit.n_used,
+                complete=len(used),
+            )
+        )
+    return used
 
 
 def _counts(units: int, size: np.ndarray, rng: np.random.Generator, scheme: str) -> np.ndarray:

@@ -30,7 +30,7 @@ class Responses(Discrepancy):
         self, model: Model, items: Sequence[Polychoric], unit: np.ndarray, saturated: bool = False
     ):
         """Take the samples; `unit` from :func:`unit_variances`; saturated: own thresholds are among the numbers."""
-        names = list(model.observed)
+        names, self.items = list(model.observed), tuple(items)
         super().__init__(
             model, [Moments(one.correlations, pd.Series(0.0, names), one.n) for one in items]
         )

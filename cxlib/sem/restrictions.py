@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxlib.sem.discrepancy import TOLERANCE, Discrepancy, Within, definite, inverted, minimise
+from cxlib.sem.ordinal import OrdinalFit
 from cxlib.sem.result import Fit
 from cxlib.sem.robust import sandwich
 
@@ -42,18 +43,15 @@ def likelihood_ratios(fit: Fit, restrictions: Sequence[np.ndarray]) -> pd.DataFr
     """
     from scipy.special import chdtrc
 
-    function, theta, rows = fit.discrepancy(), fit.theta, []
-    ordinal = fit.estimator == "WLSMV"
-    robust = (
-        function.sandwich(theta) if ordinal else sandwich(fit) if fit.estimator != "ML" else None
-    )
-    if ordinal:  # of the parameters alone
-        rest = function.rest
-        function, theta, restrictions = (
-            function.reduced(),
-            theta[rest],
-            [contrast[:, rest] for contrast in restrictions],
-        )
+    function: Discrepancy | Within = fit.discrepancy()
+    theta, rows, robust = fit.theta, [], None
+    if isinstance(fit, OrdinalFit):  # of the parameters alone
+        responses = fit.discrepancy()
+        robust, rest = responses.sandwich(theta), responses.rest
+        function, theta = responses.reduced(), theta[rest]
+        restrictions = [contrast[:, rest] for contrast in restrictions]
+    elif fit.estimator != "ML":
+        robust = sandwich(fit)
     hessian = function.hessian(theta)
     if not fit.converged or not definite(hessian):
         return pd.DataFrame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from cxlib.sem.discrepancy import Discrepancy, Moments
 from cxlib.sem.fiml import Patterns, count_clusters, objective
 from cxlib.sem.model import Model, standardize
 
+Estimator = Literal["ML", "MLR", "WLSMV"]
+Missing = Literal["listwise", "fiml", "mi", "pairwise"]
 Z95 = 1.959963984540054
 
 

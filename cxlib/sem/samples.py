@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from functools import reduce
 
 import numpy as np
 import pandas as pd
 
-from cxlib.core.errors import DataError
-from cxlib.core.words import _, joined, listed
+from cxlib.core.errors import DataError, ModelError
+from cxlib.core.words import Said, _, joined, listed
 from cxlib.sem.discrepancy import Moments
 from cxlib.sem.model import Model
 
@@ -22,7 +21,7 @@ def present(wanted: Sequence[str], columns: pd.Index) -> None:
         if name not in have:
             near = difflib.get_close_matches(name, have, n=3, cutoff=0.5)
             hint = (
-                _("Did you mean {near}?", near=reduce(lambda a, b: _("{a} or {b}", a=a, b=b), near))
+                _("Did you mean {near}?", near=_either(near))
                 if near
                 else _("Its columns are {names}.", names=listed(have, 20))
             )
@@ -36,6 +35,14 @@ def present(wanted: Sequence[str], columns: pd.Index) -> None:
                     ),
                 )
             )
+
+
+def _either(names: Sequence[str]) -> Said:
+    """One name or another."""
+    said: Said = names[0]
+    for name in names[1:]:
+        said = _("{a} or {b}", a=said, b=name)
+    return said
 
 
 def numeric(data: pd.DataFrame, model: Model, columns: Sequence[str]) -> pd.DataFrame:
@@ -76,6 +83,30 @@ def moments_of(rows: pd.DataFrame) -> Moments:
     """Moments of complete rows."""
     centred = rows - rows.mean()
     return Moments(centred.T @ centred / len(rows), rows.mean(), len(rows))
+
+
+def same_groups(model: Model, groups: int) -> None:
+    """Raise for a model of other groups than the data have."""
+    if groups != model.n_groups:
+        raise ModelError(
+            _(
+                "The model has {groups} groups but the data have {own}.",
+                groups=model.n_groups,
+                own=groups,
+            )
+        )
+
+
+def same_length(start: np.ndarray | None, model: Model) -> None:
+    """Raise for a start that is not one number for each free one."""
+    if start is not None and np.shape(start) != (model.npar,):
+        raise ModelError(
+            _(
+                "start= has shape {shape}, but the model has {free} free numbers.",
+                shape=str(np.shape(start)),
+                free=model.npar,
+            )
+        )
 
 
 def usable(sample: Moments, model: Model) -> None:

@@ -26,7 +26,7 @@ def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
     )
     for group, sample in enumerate(samples):
         s = sample.cov.to_numpy()
-        loadings = {name: [] for name in model.latent}
+        loadings: dict[str, list[tuple[str, float]]] = {name: [] for name in model.latent}
         for g, a, op, b, _free, value, _exo in rows:
             if g == group and op == "=~":
                 loadings[a].append((b, value))
@@ -58,7 +58,7 @@ def starting_values(model: Model, samples: Sequence[Moments]) -> np.ndarray:
                 (marker, size), (near, width) = unit(a), unit(b)
                 out[free - 1] = width / size * (-1 if s[marker, near] < 0 else 1)
             elif op == "~1":
-                out[free - 1] = 0.0 if a in model.latent else sample.mean[a]
+                out[free - 1] = 0.0 if a in model.latent else sample.centre[a]
             elif op == "~~" and (a == b or exo):
                 own = s[number[a], number[b]] if a in number else 0.8 * unit(a)[1] ** 2
                 out[free - 1] = own if exo else own / 2

@@ -18,6 +18,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtr, ndtri
 
+from cxlib.core.errors import TruthError
+from cxlib.core.words import _
 from cxlib.study.conditions import where
 from cxlib.study.schema import Column
 
@@ -70,8 +72,12 @@ class Draw(Declared):
         known = [name for name, declared in Draw.model_fields.items() if declared.default is None]
         found = [name for name in known if getattr(self, name) is not None]
         if len(found) != 1:
-            raise ValueError(
-                f"needs exactly one of {', '.join(known)}; it has {', '.join(found) or 'none'}"
+            raise TruthError(
+                _(
+                    "it needs exactly one of {known}; it has {found}.",
+                    known=known,
+                    found=found or _("none"),
+                )
             )
         return self
 
@@ -197,24 +203,7 @@ class Rows:
             case "time", (day, days):
                 seconds = np.floor((ndtr(z) * days + added) * 86400)
                 return np.datetime64(day, "s") + seconds.astype("timedelta64[s]")
-            case "likert", (answer, share):
-                numbers = (
-                    answer - 0.5 + ANSWER_SD * (ndtri(np.clip(share * factor + added, 0, 1)) + z)
-                )
-            case "normal", (mean, sd):
-                numbers = mean * factor + sd * z
-            case "lognormal", (median, sd):
-                numbers = median * factor * np.exp(sd * z)
-            case "quantiles", places:
-                numbers = factor * np.interp(ndtr(z), list(places), list(places.values()))
-            case "poisson", mean:
-                from scipy.stats import poisson
-
-                numbers = poisson.ppf(ndtr(z), mean * factor)
-            case "hours", name:
-                numbers = self.cells[name]
-            case "always", number:
-                numbers = np.full(self.n, number)
+        numbers = self._numbers(draw, z, factor, added)
         if draw.after:
             return self.cells[draw.after] + np.rint(numbers * HOURS[draw.unit] * 3600).astype(
                 "timedelta64[s]"
@@ -223,6 +212,29 @@ class Rows:
             np.round(numbers + draw.least, draw.digits),
             *(planned.column.range or (-np.inf, np.inf)),
         )
+
+    def _numbers(
+        self, draw: Draw, z: np.ndarray, factor: np.ndarray, added: np.ndarray
+    ) -> np.ndarray:
+        """The numbers that belong to a score, not yet rounded; or delays, in the unit of the draw."""
+        match draw.distribution:
+            case "likert", (answer, share):
+                return answer - 0.5 + ANSWER_SD * (ndtri(np.clip(share * factor + added, 0, 1)) + z)
+            case "normal", (mean, sd):
+                return mean * factor + sd * z
+            case "lognormal", (median, sd):
+                return median * factor * np.exp(sd * z)
+            case "quantiles", places:
+                return factor * np.interp(ndtr(z), list(places), list(places.values()))
+            case "poisson", mean:
+                from scipy.stats import poisson
+
+                return poisson.ppf(ndtr(z), mean * factor)
+            case "hours", name:
+                return self.cells[name]
+            case "always", number:
+                return np.full(self.n, number)
+        raise ValueError(draw.distribution[0])
 
     def _levels(
         self, shares: Mapping[str, float], given: Mapping[str, Mapping], z: np.ndarray

@@ -17,6 +17,7 @@ import yaml
 
 from cxlib.core.errors import TruthError
 from cxlib.core.syntax import path
+from cxlib.core.words import _
 from cxlib.simulation.draws import Draw, Planned, Rows, Stream
 from cxlib.simulation.spoil import spoil
 from cxlib.simulation.truth import population
@@ -65,7 +66,9 @@ class _Plan:
         ]
         if self.truth.planted and not named:
             raise TruthError(
-                "truth.planted: the key names spoilt rows by respondent, but no column is of kind id."
+                _(
+                    "truth.planted: the key names spoilt rows by respondent, but no column is of kind id. Declare one."
+                )
             )
         self.columns = self._columns()
         self.early: list[str] = []  # columns no construct has a part in
@@ -76,7 +79,10 @@ class _Plan:
                 self.early.append(name)
             elif draw.level == "cluster":
                 raise TruthError(
-                    f"truth.columns.{name}: a column of the cluster cannot lean on its respondents' constructs."
+                    _(
+                        "truth.columns.{name}: a column of the cluster cannot lean on its respondents' constructs. Correct from:.",
+                        name=name,
+                    )
                 )
         self.terms, self.root = self._groups()
 
@@ -113,7 +119,10 @@ class _Plan:
         for code, draw in draws.items():
             if code not in known:
                 raise TruthError(
-                    f"truth.columns: the study declares no column '{code}'. Declare it, or take it out."
+                    _(
+                        "truth.columns: the study declares no column '{code}'. Declare it, or take it out.",
+                        code=code,
+                    )
                 )
             table = code.rpartition(".")[0] + "."
             weights = {
@@ -124,13 +133,22 @@ class _Plan:
                 source for source in weights if source not in people.order and source not in planned
             ]:
                 raise TruthError(
-                    f"truth.columns.{code}.from: '{unknown[0]}' is neither a construct nor a column drawn before."
+                    _(
+                        "truth.columns.{code}.from: '{name}' is neither a construct nor a column drawn before. Correct it, or declare it "
+                        "above.",
+                        code=code,
+                        name=unknown[0],
+                    )
                 )
             shared = sum((weight * c[source] for source, weight in weights.items()), c[code])
             own = 1 - sum(weight * shared[source] for source, weight in weights.items())
             if own <= 0:
                 raise TruthError(
-                    f"truth.columns.{code}.from: the weights explain {1 - own:.2f} of its variance. Make them smaller."
+                    _(
+                        "truth.columns.{code}.from: the weights explain {share:.2f} of its variance. Make them smaller.",
+                        code=code,
+                        share=1 - own,
+                    )
                 )
             c[code] = c.loc[code] = shared
             c.loc[code, code] = 1.0
@@ -144,20 +162,28 @@ class _Plan:
 
     def _groups(self) -> tuple[list[_Term], np.ndarray]:
         """Lifts, in units of constructs, and moderations; the root of the covariances they leave the disturbances."""
-        people, (_, rows) = self.people, self.exposures(BLOCK, Stream(0, 0, "reference "))
+        people, rows = self.people, self.exposures(BLOCK, Stream(0, 0, "reference "))[1]
         terms: list[_Term] = []
         moved, added = (pd.DataFrame(0.0, range(rows.n), people.order) for _ in range(2))
         if unknown := [lift.of for lift in self.truth.lifts if lift.of not in self.study.scales]:
             raise TruthError(
-                f"truth.lifts: '{unknown[0]}' is no construct with items. Known: {', '.join(self.study.scales)}."
+                _(
+                    "truth.lifts: '{name}' is no construct with items. Known: {names}.",
+                    name=unknown[0],
+                    names=list(self.study.scales),
+                )
             )
         for lift in sorted(self.truth.lifts, key=lambda lift: people.order.index(lift.of)):
             inside, treated = rows.holds(lift.within), rows.holds(lift.when)
             share = float(treated[inside].mean()) if inside.any() else 0.0
             if not 0 < share < 1:
                 raise TruthError(
-                    f"truth.lifts: '{lift.when}' holds for {'all' if share else 'none'} of '{lift.within or 'everyone'}', "
-                    "so there is nothing to compare. Correct the condition."
+                    _(
+                        "truth.lifts: '{when}' holds for {share:.0%} of {within}, so there is nothing to compare. Correct the condition.",
+                        when=lift.when,
+                        share=share,
+                        within=f"'{lift.within}'" if lift.within else _("everyone"),
+                    )
                 )
             mean, slopes = people.score((lift.of,))
             base = mean + slopes[lift.of] * moved.loc[inside, lift.of].mean()
@@ -185,8 +211,11 @@ class _Plan:
         except np.linalg.LinAlgError:
             most = pd.Series(np.diag(taken) / np.diag(people.disturbances), people.order).idxmax()
             raise TruthError(
-                f"truth.lifts: lifts and moderations leave no room in {most}: with the disturbance correlations (~~) "
-                "they ask for more variance than the paths leave open. Make them smaller."
+                _(
+                    "truth.lifts: lifts and moderations leave no room in {construct}: with the disturbance correlations (~~) they ask for "
+                    "more variance than the paths leave open. Make them smaller.",
+                    construct=most,
+                )
             ) from None
 
 
@@ -202,7 +231,7 @@ def _constructs(plan: _Plan, rows: Rows, clusters: int) -> None:
         own = [term for term in plan.terms if term.outcome == code]
         lifted = sum((term.amount(rows) for term in own if not term.predictor), np.zeros(rows.n))
         score = disturbance + lifted + sum(term.amount(rows) for term in own if term.predictor)
-        for _, cause, value in people.paths[people.paths["outcome"] == code].itertuples(
+        for _outcome, cause, value in people.paths[people.paths["outcome"] == code].itertuples(
             index=False
         ):
             score, lifted = score + value * rows.scores[cause], lifted + value * rows.lifted[cause]
@@ -228,7 +257,9 @@ def blocks(
     truth = plan.truth
     n, seed = truth.n if n is None else n, truth.seed if seed is None else seed
     if n < 1 or seed < 0:
-        raise ValueError(f"n= is {n} and seed= is {seed}: n is at least 1, seed at least 0.")
+        raise TruthError(
+            _("n= is {n} and seed= is {seed}: n is at least 1, seed at least 0.", n=n, seed=seed)
+        )
     step, written = max(BLOCK // truth.size, 1) * truth.size, dict.fromkeys(truth.tables, 0)
     for number, first in enumerate(range(0, n, step)):
         stream = Stream(seed, number)

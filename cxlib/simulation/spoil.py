@@ -16,7 +16,8 @@ import pandas as pd
 from cxlib.simulation.draws import Stream
 from cxlib.study.schema import Column, Study
 
-FULL_WIDTH = str.maketrans("0123456789.-", "０１２３４５６７８９．－")
+FULL_WIDTH = {ord(mark): ord(mark) + 0xFEE0 for mark in "0123456789.-"}
+"""Digits as a Chinese input method writes them."""
 
 
 def spoil(

@@ -7,9 +7,9 @@ are what a fit to an endless sample shows in its column ``std``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,10 @@ from scipy.special import ndtr
 from cxlib.core.errors import TruthError
 from cxlib.core.syntax import ModelSyntaxError
 from cxlib.core.syntax import read as terms_of
+from cxlib.core.words import Sentence, _, joined
 from cxlib.simulation.draws import Declared, Draw
 from cxlib.simulation.spoil import KINDS
+from cxlib.study.checks import explain
 from cxlib.study.schema import Study
 
 
@@ -124,17 +126,27 @@ def read(study: Study) -> Truth:
     """
     if study.truth is None:
         raise TruthError(
-            f"The study '{study.id}' declares no truth:, so nothing can be drawn. "
-            "Simulated studies do; see data/vas/study.yml."
+            _(
+                "The study '{study}' declares no truth:, so nothing can be drawn. Simulated studies do; see data/vas/study.yml.",
+                study=study.id,
+            )
         )
     try:
         return Truth.model_validate(study.truth)
     except ValidationError as errors:
-        lines = [
-            f"  truth.{'.'.join(map(str, e['loc']))}: {e['msg']}; found {e['input']!r}."
-            for e in errors.errors()
-        ]
-        raise TruthError("The declared truth has mistakes:\n" + "\n".join(lines)) from None
+        lines = [_("  {message}", message=_mistake(error)) for error in errors.errors()]
+        raise TruthError(
+            joined(_("The declared truth has mistakes:"), *lines, between="\n")
+        ) from None
+
+
+def _mistake(error: Mapping[str, Any]) -> Sentence:
+    """A mistake of the declaration in our words, with its place below truth:."""
+    place = ("truth", *error["loc"])
+    own = error.get("ctx", {}).get("error")
+    if isinstance(own, TruthError):
+        return _("{where}: {problem}", where=".".join(map(str, place)), problem=own.sentence)
+    return explain({**error, "loc": place}, Truth)
 
 
 def population(study: Study) -> Population:
@@ -155,7 +167,11 @@ def population(study: Study) -> Population:
     named = dict.fromkeys(code for left, _, right, _ in relations for code in (left, right))
     if unknown := [code for code in named if code not in study.constructs]:
         raise TruthError(
-            f"truth.paths: there is no construct '{unknown[0]}'. Known: {', '.join(study.constructs)}."
+            _(
+                "truth.paths: there is no construct '{name}'. Known: {names}.",
+                name=unknown[0],
+                names=list(study.constructs),
+            )
         )
     turned = [
         (right, op, left, value) if op == "=~" else (left, op, right, value)
@@ -169,8 +185,11 @@ def population(study: Study) -> Population:
             r.loc[left, right] = r.loc[right, left] = value
     if (lowest := np.linalg.eigvalsh(r).min()) <= 0:
         raise TruthError(
-            "truth.paths: the correlations of the disturbances (~~) contradict one another: their matrix has a "
-            f"negative eigenvalue ({lowest:.3f}). Lower some of them."
+            _(
+                "truth.paths: the correlations of the disturbances (~~) contradict one another: their matrix has an eigenvalue of "
+                "{lowest:.3f}, which must be above 0. Lower some of them.",
+                lowest=lowest,
+            )
         )
     a, sd = pd.DataFrame(0.0, order, order), pd.Series(1.0, order)
     for code in order:
@@ -180,15 +199,23 @@ def population(study: Study) -> Population:
         explained, shared = a.loc[code] @ r @ a.loc[code], r.loc[code] @ a.loc[code]
         if (root := shared**2 + 1 - explained) <= 0 or (s := -shared + math.sqrt(root)) <= 0:
             raise TruthError(
-                f"truth.paths: the paths to {code} already give it a variance of {explained:.3f}; "
-                "standardised, all of it is 1. Make them smaller."
+                _(
+                    "truth.paths: the paths to {code} already give it a variance of {explained:.3f}; standardised, all of it is 1. Make "
+                    "them smaller.",
+                    code=code,
+                    explained=explained,
+                )
             )
         a.loc[code, code] = sd[code] = s
     items = _items(study, declared)
     if unplaced := sorted(set(study.scales) - set(order)):
         raise TruthError(
-            f"truth.paths: nothing is said of {', '.join(unplaced)}. Give each a path, or write "
-            f"'{unplaced[0]} ~~ 0*{order[0]}'."
+            _(
+                "truth.paths: nothing is said of {names}. Give each a path, or write '{name} ~~ 0*{first}'.",
+                names=unplaced,
+                name=unplaced[0],
+                first=order[0],
+            )
         )
     table = pd.DataFrame(paths, columns=["outcome", "predictor", "value"])
     return Population(
@@ -201,12 +228,15 @@ def _relations(text: str) -> Iterator[tuple[str, str, str, float]]:
     try:
         terms = terms_of(text)
     except ModelSyntaxError as error:
-        raise TruthError(f"truth.paths: {error}") from None
+        raise TruthError(_("truth.paths: {problem}", problem=error.sentence)) from None
     for term in terms:
         if term.value is None:
             raise TruthError(
-                f"truth.paths: '{term.lhs} {term.op} {term}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', "
-                "'whole =~ .7*part' or 'a ~~ .2*b', each term with its number."
+                _(
+                    "truth.paths: '{term}' cannot be read. Write 'outcome ~ .30*predictor + .20*predictor', 'whole =~ .7*part' or "
+                    "'a ~~ .2*b', each term with its number.",
+                    term=f"{term.lhs} {term.op} {term}",
+                )
             )
         yield term.lhs, term.op, term.rhs, term.value
 
@@ -217,7 +247,9 @@ def _sorted(known: list[str], paths: list[tuple[str, str, float]]) -> list[str]:
     while waiting := [code for code in known if code not in order]:
         held = {effect for effect, cause, _ in paths if cause in waiting}
         if held >= set(waiting):
-            raise TruthError(f"truth.paths: {', '.join(waiting)} form a circle. Take one path out.")
+            raise TruthError(
+                _("truth.paths: {names} form a circle. Take one path out.", names=waiting)
+            )
         order += [code for code in waiting if code not in held]
     return order
 
@@ -232,7 +264,12 @@ def _items(study: Study, declared: Truth) -> pd.DataFrame:
             each.append(values if isinstance(values, list) else [values] * len(items))
             if len(each[-1]) != len(items):
                 raise TruthError(
-                    f"truth: {code} has {len(items)} items but {len(each[-1])} numbers. Give one an item, or one for all."
+                    _(
+                        "truth: {code} has {items} items but {numbers} numbers. Give one an item, or one for all.",
+                        code=code,
+                        items=len(items),
+                        numbers=len(each[-1]),
+                    )
                 )
         for item, loading, mean in zip(items, *each, strict=True):
             scale = study.scale_of(item)
@@ -241,7 +278,10 @@ def _items(study: Study, declared: Truth) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
     if len(beyond := table.index[table["loading"].abs() >= 1]):
         raise TruthError(
-            f"truth.loadings: {', '.join(beyond)}: a standardised loading lies between -1 and 1."
+            _(
+                "truth.loadings: {names}: a standardised loading lies between -1 and 1. Correct it.",
+                names=beyond,
+            )
         )
     return table
 

@@ -196,7 +196,7 @@ def factorability(
             "value": [value, chisq, float(df), p],
         }
     )
-    lowest = each.idxmin()
+    lowest = str(each.idxmin())
     text = _(
         "The KMO of {items} items is {kmo:.2f}, {word} in Kaiser's (1974) words; Bartlett's test gives "
         "χ²({df}) = {chisq:.1f}, {p}.",
@@ -220,7 +220,7 @@ def factorability(
                 items=low,
             )
         )
-    said = _("The lowest KMO of an item is {kmo:.2f} ({item}).", kmo=each[lowest], item=str(lowest))
+    said = _("The lowest KMO of an item is {kmo:.2f} ({item}).", kmo=each.min(), item=lowest)
     method = _(
         "KMO (Kaiser and Rice 1974); Bartlett (1951); {correlation} correlations; listwise",
         correlation=CORRELATIONS[correlation],
@@ -379,7 +379,7 @@ def loadings(
         factor: names.get(
             factor, factor if factor not in study.constructs else f"Factor {factor[1:]}"
         )
-        for factor in solution.loadings
+        for factor in map(str, solution.loadings)
     }  # a factor without a namesake keeps a name that no construct has
     solution = replace(
         solution,
@@ -494,20 +494,16 @@ def structure(result: Loadings) -> Result:
     """
     solution = _solution(result)
     whole, pattern = solution.structure, solution.loadings
-    gap = (whole - pattern).abs().max(axis=1)
-    item, same = gap.idxmax(), gap.max() < 1e-12
-    a, b = (
-        number(part.loc[item, (whole - pattern).loc[item].abs().idxmax()], 2)
-        for part in (whole, pattern)
-    )
+    gap = (whole - pattern).abs().to_numpy()
+    at, same = np.unravel_index(gap.argmax(), gap.shape), gap.max() < 1e-12
     text = (
         _("The factors are uncorrelated: structure and pattern are the same.")
         if same
         else _(
             "Structure and pattern differ most for {item}: its correlation with a factor is {r}, its loading {loading}.",
-            item=str(item),
-            r=a,
-            loading=b,
+            item=str(pattern.index[int(at[0])]),
+            r=number(whole.to_numpy()[at], 2),
+            loading=number(pattern.to_numpy()[at], 2),
         )
     )
     return Result(
@@ -523,16 +519,15 @@ def structure(result: Loadings) -> Result:
 def factor_correlations(result: Loadings) -> Result:
     """Correlations of the factors of a solution: factor, one column a factor."""
     r = _solution(result).correlations
+    values = r.to_numpy()
     text = _("There is only one factor.")
     if len(r) > 1:
-        i, j = max(
-            zip(*np.triu_indices(len(r), 1), strict=True), key=lambda pair: abs(r.iloc[pair])
-        )
+        i, j = max(combinations(range(len(r)), 2), key=lambda pair: abs(values[pair]))
         text = _(
             "The factors that go most together are {a} and {b} (r = {r}).",
             a=r.index[i],
             b=r.index[j],
-            r=number(r.iloc[i, j], 2),
+            r=number(values[i, j], 2),
         )
     return Result(r.rename_axis("factor").reset_index(), text, result.n_used, result.method)
 
@@ -554,7 +549,7 @@ def plot_scree(
     from matplotlib import pyplot
 
     roots = result.eigenvalues
-    kept = int(result.table.set_index("criterion").loc["parallel", "factors"])
+    kept = int(result.table.loc[result.table["criterion"] == "parallel", "factors"].item())
     figure, axes = pyplot.subplots(figsize=(7, 4))
     x, seen, random = roots["factor"], roots["observed"], roots["random"]
     axes.plot(x, random, color=theme.MUTED, linestyle=(0, (4, 3)), linewidth=1.5)
@@ -592,7 +587,7 @@ def plot_scree(
         ylabel=_("eigenvalue")[language],
         ylim=(0, None),
     )
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     return figure, n_(
         "Eigenvalues of the {items} items' correlations (n = {used:,}). Filled dots lie above what random data of the same "
         "size give, so {n:,} factor is retained.",
@@ -643,7 +638,7 @@ def plot_loadings(
     axes.xaxis.tick_top()
     axes.set_xticks(
         np.arange(columns) + 0.5,
-        [study.name(factor, language) for factor in pattern],
+        [study.name(str(factor), language) for factor in pattern],
         rotation=30,
         ha="left",
         rotation_mode="anchor",

@@ -244,7 +244,7 @@ def hierarchical(data: pd.DataFrame, study: Study) -> Result:
     }
 
     def omegas(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Text]]:
-        code = owner[tuple(frame)]
+        code = owner[tuple(map(str, frame))]
         return _second_order(frame, code, wholes[code])
 
     scales = {code: list(items) for items, code in owner.items()}
@@ -257,11 +257,11 @@ def hierarchical(data: pd.DataFrame, study: Study) -> Result:
             _(
                 "Of the variance of the sum of all items of {name}, a share of {total} is reliable and {own} is due to "
                 "{name} itself; the difference belongs to its parts.",
-                name=study.constructs[row.construct].name,
-                total=number(row.omega_total, 2),
-                own=number(row.omega_hierarchical, 2),
+                name=study.constructs[row["construct"]].name,
+                total=number(row["omega_total"], 2),
+                own=number(row["omega_hierarchical"], 2),
             )
-            for row in table.itertuples()
+            for row in table.to_dict("records")
         )
     )
     return Result(
@@ -376,7 +376,7 @@ def _weak_items(table: pd.DataFrame) -> Sentence:
         "Of {items}, {n} go little with the rest of the scale (r below .30, a convention): {weak}.",
         len(weak),
         items=items,
-        weak=[f"{row.item} ({number(row.r_drop, 2)})" for row in weak.itertuples()],
+        weak=[f"{row['item']} ({number(row['r_drop'], 2)})" for row in weak.to_dict("records")],
     )
 
 
@@ -395,7 +395,8 @@ def plot_reliability(
             columns={"alpha": "est", "alpha_low": "ci_low", "alpha_high": "ci_high"}
         ).assign(
             label=[
-                f"{study.name(row.construct, language)} ({row.items})" for row in table.itertuples()
+                f"{study.name(code, language)} ({items})"
+                for code, items in zip(table["construct"], table["items"], strict=True)
             ],
             heading=False,
             colour=[theme.ROLES[study.role(code)] for code in table["construct"]],

@@ -102,15 +102,17 @@ def complete(data: pd.DataFrame, scales: Scales) -> pd.DataFrame:
 
 def below_diagonal(matrix: pd.DataFrame) -> list[tuple[str, str, float]]:
     """The entries below the diagonal with their names."""
-    names = list(matrix)
-    return [(b, a, float(matrix.loc[a, b])) for i, a in enumerate(names) for b in names[:i]]
+    names, values = [str(name) for name in matrix], matrix.to_numpy()
+    return [
+        (b, a, float(values[i, j])) for i, a in enumerate(names) for j, b in enumerate(names[:i])
+    ]
 
 
 def scaled(cov: pd.DataFrame) -> pd.DataFrame:
     """Correlations of covariances, NaN where a variance is negative."""
     with np.errstate(invalid="ignore"):
         sd = np.sqrt(np.diag(cov))
-    return cov / np.outer(sd, sd)
+    return cov.div(np.outer(sd, sd))
 
 
 def indicators(fit: Fit) -> dict[str, list[str]]:
@@ -145,10 +147,11 @@ def convergent(fit: Fit) -> pd.DataFrame:
     total = pd.DataFrame(at.d[:, len(observed) : len(observed) + len(state)], observed, state)
     sigma, phi = pd.DataFrame(at.sigma, observed, observed), pd.DataFrame(at.phi, state, state)
     std = fit.parameters[fit.parameters["op"] == "=~"].set_index(["lhs", "rhs"])["std"]
+    variance = dict(zip(state, np.diag(at.phi), strict=True))
     out = pd.DataFrame(np.nan, list(own), ["omega", "cr", "ave"])
     for code in (c for c in own if len(own[c]) > 1):
         items, among = items_of(code, own), phi if own[code][0] in state else sigma
-        whole = total.loc[items, code].sum() ** 2 * phi.loc[code, code]
+        whole = total.loc[items, code].sum() ** 2 * variance[code]
         out.loc[code] = (
             whole / sigma.loc[items, items].to_numpy().sum(),
             std[code].to_numpy().sum() ** 2

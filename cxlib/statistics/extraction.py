@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -360,7 +361,7 @@ def number(
     found = {
         "parallel": int((roots["observed"] > roots["random"]).cummin().sum()),
         "parallel_fa": int((common["observed"] > common["random"]).cummin().sum()),
-        "map": int(partial.loc[partial["map"].idxmin(), "factors"]),
+        "map": int(partial["factors"].iloc[int(partial["map"].argmin())]),
         "kaiser": int((roots["observed"] > 1).sum()),
     }
     return found, roots.assign(observed_fa=common["observed"], random_fa=common["random"])
@@ -379,12 +380,12 @@ def by_factor(pattern: pd.DataFrame) -> list[str]:
 
 def namesakes(pattern: pd.DataFrame, owners: Mapping[str, str]) -> dict[str, str]:
     """Factor → the owner of at least half of the items that load highest on it; the clearest first, each owner once."""
-    size, owner = pattern.abs(), np.array([owners[item] for item in pattern.index])
+    size, owner = pattern.abs(), np.array([owners[str(item)] for item in pattern.index])
     most, out = size.idxmax(axis=1).to_numpy(), dict[str, str]()
     means = {
         (size.loc[owner == code, factor].mean(), code, factor)
         for code in set(owner)
-        for factor in pattern
+        for factor in map(str, pattern)
     }
     for _mean, code, factor in sorted(means, reverse=True):
         carried = owner[most == factor]
@@ -509,7 +510,7 @@ def complete_rows(frame: pd.DataFrame) -> pd.DataFrame:
     r = rows.corr().to_numpy()
     pairs = [
         _("{a} and {b}", a=str(frame.columns[i]), b=str(frame.columns[j]))
-        for i, j in zip(*np.triu_indices(p, 1), strict=True)
+        for i, j in combinations(range(p), 2)
         if abs(r[i, j]) > 1 - 1e-12
     ]
     if pairs:

@@ -53,6 +53,38 @@ def resampled_weights(
     return np.array(found).reshape(-1, x.shape[1] - 1)
 
 
+def ranked_weights(weight: pd.Series, drawn: np.ndarray) -> pd.DataFrame:
+    """The predictors, most important first: weight, its 95% percentile interval, share of R², rank, how often each rank was taken.
+
+    Parameters
+    ----------
+    weight : Series
+        Of :func:`relative_weights`.
+    drawn : array (draws, predictors)
+        Of :func:`resampled_weights`.
+
+    Returns
+    -------
+    DataFrame
+        predictor, weight, ci_low, ci_high, share, rank, rank_1 … rank_k.
+    """
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    place = (-drawn).argsort(axis=1).argsort(axis=1)
+    table = pd.DataFrame(
+        {
+            "predictor": list(weight.index),
+            "weight": weight.to_numpy(),
+            "ci_low": low,
+            "ci_high": high,
+        }
+    )
+    table["share"] = table["weight"] / table["weight"].sum()
+    table["rank"] = table["weight"].rank(ascending=False, method="first").astype(int)
+    for rank in range(len(table)):
+        table[f"rank_{rank + 1}"] = (place == rank).mean(axis=0)
+    return table.sort_values("rank", kind="stable").reset_index(drop=True)
+
+
 def _weights(correlation: np.ndarray) -> np.ndarray:
     """Relative weights (k,) from correlations (k+1, k+1) whose last variable is the outcome."""
     eigenvalues, vectors = np.linalg.eigh(correlation[:-1, :-1])

@@ -14,6 +14,7 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core.errors import Impossible
+from cxlib.core.words import _
 from cxlib.sem.discrepancy import inverted
 from cxlib.sem.result import Z95, tested
 
@@ -65,8 +66,11 @@ def products(
     """
     if match and len(first) != len(second):
         raise Impossible(
-            f"match=True pairs items one to one, but there are {len(first)} and {len(second)}. Give as "
-            "many of each, or match=False for all pairs."
+            _(
+                "match=True pairs items one to one, but there are {first} and {second}. Give as many of each, or match=False for all pairs.",
+                first=len(first),
+                second=len(second),
+            )
         )
     centred = data[[*first, *second]] - data[[*first, *second]].mean()
     pairs = zip(first, second, strict=True) if match else product(first, second)
@@ -98,7 +102,7 @@ def by_products(
     ]
     # the first product is that of the two markers, so the latent product has the unit of X times that of W
     syntax = [
-        measurement({**items, names[2]: list(multiplied)}),
+        measurement({**items, names[2]: [str(name) for name in multiplied]}),
         f"{outcome} ~ " + " + ".join(names),
         *shared,
     ]
@@ -129,7 +133,10 @@ def by_scores(
     draws = bootstrap(frame, fit, n_boot, rng, cluster=cluster or None)
     if not draws.counts:
         raise Impossible(
-            f"{len(frame):,} respondents are too many to bootstrap two stages. Use method='product'."
+            _(
+                "{n:,} respondents are too many to bootstrap two stages. Use method='product'.",
+                n=len(frame),
+            )
         )
     values, phi = frame[list(fit.model.observed)].to_numpy(float), fit.latent_covariance()
     unit = pd.factorize(frame[cluster])[0] if cluster else np.arange(len(frame))
@@ -155,11 +162,10 @@ def path_table(paths: Paths, names: Sequence[str], sd: pd.Series, outcome: str) 
     2010, doi:10.1080/10705510903438872).
     """
     order, phi = list(names), paths.phi
+    spread, variance = float(sd[outcome]), float(np.diag(phi.loc[[outcome], [outcome]])[0])
     return tested(pd.DataFrame({"est": paths.est, "se": np.sqrt(np.diag(paths.vcov))})).assign(
-        std=paths.est * sd[order].to_numpy() / sd[outcome],
-        delta_r2=paths.est**2
-        / np.diag(inverted(phi.loc[order, order].to_numpy()))
-        / phi.loc[outcome, outcome],
+        std=paths.est * sd[order].to_numpy() / spread,
+        delta_r2=paths.est**2 / np.diag(inverted(phi.loc[order, order].to_numpy())) / variance,
     )
 
 
@@ -174,7 +180,7 @@ def bounds(slope: np.ndarray, vcov: np.ndarray) -> np.ndarray:
 
     Roots of (γ₃² − z²v₃₃)w² + 2(γ₁γ₃ − z²v₁₃)w + γ₁² − z²v₁₁ (Bauer & Curran 2005, doi:10.1207/s15327906mbr4003_5).
     """
-    (c, half), (_, a) = np.outer(slope, slope) - Z95**2 * np.asarray(vcov)
+    (c, half), (_half, a) = np.outer(slope, slope) - Z95**2 * np.asarray(vcov)
     if a == 0:
         return np.array([-c / (2 * half)]) if half else np.empty(0)
     if not half**2 - a * c > 0:  # nor is there a bound where there are no standard errors

@@ -216,28 +216,7 @@ def _construct_problems(raw: Mapping, constructs: Mapping, columns: Mapping) -> 
                         name=name,
                     ),
                 )
-        for item, question in items.items():
-            place = (*at, "items", item)
-            if item in owner:
-                yield (
-                    place,
-                    _(
-                        "item '{item}' already belongs to '{owner}'. An item belongs to one construct.",
-                        item=item,
-                        owner=owner[item],
-                    ),
-                )
-            if item in constructs and (item != code or len(items) > 1):
-                yield (
-                    place,
-                    _(
-                        "'{item}' is a construct and an item of '{code}' too. Rename one of them.",
-                        item=item,
-                        code=code,
-                    ),
-                )
-            owner.setdefault(item, code)
-            yield from _ordered(place, question, "scale")
+        yield from _item_problems(code, items, constructs, owner)
         if code in columns:
             yield at, _("'{code}' is a construct and a column too. Rename one of them.", code=code)
         if parts and isinstance(parts, list) and len(parts) < 2:
@@ -258,6 +237,34 @@ def _construct_problems(raw: Mapping, constructs: Mapping, columns: Mapping) -> 
             )
         yield from _ordered(at, construct, "scale")
         yield from _outside(at, construct, construct.get("scale") or raw.get("scale"))
+
+
+def _item_problems(
+    code: str, items: Mapping, constructs: Mapping, owner: dict[str, str]
+) -> Iterator[Problem]:
+    """Items that belong elsewhere too; `owner` learns those that do not."""
+    for item, question in items.items():
+        place = ("constructs", code, "items", item)
+        if item in owner:
+            yield (
+                place,
+                _(
+                    "item '{item}' already belongs to '{owner}'. An item belongs to one construct.",
+                    item=item,
+                    owner=owner[item],
+                ),
+            )
+        if item in constructs and (item != code or len(items) > 1):
+            yield (
+                place,
+                _(
+                    "'{item}' is a construct and an item of '{code}' too. Rename one of them.",
+                    item=item,
+                    code=code,
+                ),
+            )
+        owner.setdefault(item, code)
+        yield from _ordered(place, question, "scale")
 
 
 def _below(code: str, constructs: Mapping) -> list[str]:
@@ -369,7 +376,7 @@ def _model(
             error.line,
             _("'{text}' cannot be read. {reason}", text=error.text, reason=error.reason)
             if error.line
-            else error.reason,
+            else joined(error.reason),
         )
         for error in mistakes
     ]
@@ -471,7 +478,7 @@ def _hypothesis_problems(
     try:
         walks = _walks(test, words)
     except ModelSyntaxError as error:
-        yield error.reason
+        yield joined(error.reason)
         return
     if absent := [
         code for chain in walks for code in chain if code not in constructs and code not in columns

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from cxlib.core.errors import Mistake
 from cxlib.core.syntax import names, read, uncommented
+from cxlib.core.tables import makes
 from cxlib.core.words import Sentence, _, joined, n_
 from cxlib.study.checks import (
     TESTS,
@@ -305,6 +306,7 @@ class Study(_Frozen):
             named |= parts
         return [code for code in self.constructs if code in named]
 
+    @makes("instrument", "construct name role item wording reverse low high")
     def instrument(self, language: str = "en") -> pd.DataFrame:
         """Every question: construct, its name and role, item, wording, whether reversed, and its range."""
         import pandas as pd
@@ -325,6 +327,7 @@ class Study(_Frozen):
         ]
         return pd.DataFrame(rows, columns=columns)
 
+    @makes("statements", "id statement model test sign role")
     def statements(self, language: str = "en") -> pd.DataFrame:
         """Every hypothesis: id, statement, model, what tests it, expected sign and role."""
         import pandas as pd
@@ -399,7 +402,7 @@ def load(study: str | Path) -> Study:
         raw = yaml.safe_load(source.decode("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StudyError(path, [_unreadable(error)]) from None
-    if not isinstance(raw, dict):
+    if root is None or not isinstance(raw, dict):
         raise StudyError(
             path,
             [

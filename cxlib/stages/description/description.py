@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from cxlib.core import theme
 from cxlib.core.errors import DataError
-from cxlib.core.result import Result, Text
-from cxlib.core.words import number, p_text, plural
+from cxlib.core.result import Result, Text, makes
+from cxlib.core.words import Sentence, _, joined, n_, number, p_text
 from cxlib.stages.description.composites import correlations, plot_correlations
+from cxlib.statistics import distributions
 from cxlib.statistics.scores import scores
-from cxlib.study.schema import Study
+from cxlib.study.schema import Study, Wording
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -34,8 +36,13 @@ FEWEST = 10
 """Answers a group needs for its mean to be shown without a warning; a convention."""
 LEAST_SPOKEN_OF = 30
 """Groups smaller than this are in the table but not in the sentence."""
+CROWDED = 0.40
+"""A larger share of answers at the top is called crowded; a convention."""
+SKEWED, PEAKED = 2, 7
+"""Beyond these a skew and a kurtosis are called odd; a convention (West, Finch and Curran 1995)."""
 
 
+@makes("items", "item construct n missing mean sd skew kurtosis floor ceiling")
 def items(data: pd.DataFrame, study: Study) -> Result:
     """Distribution of every item.
 
@@ -50,95 +57,59 @@ def items(data: pd.DataFrame, study: Study) -> Result:
     -----
     R: ``psych::describe(x)`` (its default type = 3).
     """
-    rows = []
-    for item in (item for item in study.items if item in data):
-        x = data[item].dropna().to_numpy(float)
-        mean, sd = (x.mean() if len(x) else np.nan), (x.std(ddof=1) if len(x) > 1 else np.nan)
-        shape = (
-            (((x - mean) ** 3).mean() / sd**3, ((x - mean) ** 4).mean() / sd**4 - 3)
-            if sd > 0
-            else (np.nan, np.nan)
-        )
-        ends = [(x == end).mean() if len(x) else np.nan for end in study.scale_of(item)]
-        rows.append((item, study.items[item], len(x), len(data) - len(x), mean, sd, *shape, *ends))
-    table = pd.DataFrame(
-        rows,
-        columns=[
-            "item",
-            "construct",
-            "n",
-            "missing",
-            "mean",
-            "sd",
-            "skew",
-            "kurtosis",
-            "floor",
-            "ceiling",
-        ],
+    known = [item for item in study.items if item in data]
+    table = distributions.items(data[known], {item: study.scale_of(item) for item in known})
+    table.insert(1, "construct", table["item"].map(study.items))
+    flat = table.loc[table["skew"].isna(), "item"].tolist()
+    warnings = (
+        (_("No spread in {items}: skew and kurtosis do not exist.", items=flat),) if flat else ()
     )
-    flat, crowded = (
-        table.loc[rows, "item"].tolist() for rows in (table["skew"].isna(), table["ceiling"] > 0.4)
+    best, worst = (table.iloc[int(at)] for at in (table["mean"].argmax(), table["mean"].argmin()))
+    text = _(
+        "Means run from {low} ({lowest}) to {high} ({highest}); {crowded}; {odd}.",
+        low=number(worst["mean"], 2),
+        lowest=worst["item"],
+        high=number(best["mean"], 2),
+        highest=best["item"],
+        crowded=_crowded(table.loc[table["ceiling"] > CROWDED, "item"].tolist()),
+        odd=_odd(
+            int((table["skew"].abs() > SKEWED).sum() + (table["kurtosis"].abs() > PEAKED).sum())
+        ),
     )
-    warning = {
-        "en": f"No spread in {', '.join(flat)}: skew and kurtosis do not exist.",
-        "zh": f"{'、'.join(flat)} 没有变异，偏度和峰度无定义。",
-    }
-    skewed = int((table["skew"].abs() > 2).sum() + (table["kurtosis"].abs() > 7).sum())
-    best, worst = table.loc[table["mean"].idxmax()], table.loc[table["mean"].idxmin()]
-    low, high = (f"{number(row['mean'], 2)} ({row['item']})" for row in (worst, best))
-    piled = {
-        "en": "no item has more than 40 % of its answers at the top",
-        "zh": "没有题项超过 40% 的回答位于最高分",
-    }
-    if crowded:
-        piled = {
-            "en": f"more than 40 % of answers sit at the top of {', '.join(crowded)}",
-            "zh": f"{'、'.join(crowded)} 有 40% 以上的回答位于最高分",
-        }
-    odd = {
-        "en": "no item passes |skew| 2 or |kurtosis| 7",
-        "zh": "没有题项超过 |偏度| 2 或 |峰度| 7",
-    }
-    if skewed:
-        odd = {
-            "en": f"{plural(skewed, 'value')} beyond |skew| 2 or |kurtosis| 7",
-            "zh": f"有 {skewed} 个值超过 |偏度| 2 或 |峰度| 7",
-        }
-    text = {
-        "en": f"Means run from {low} to {high}; {piled['en']}; {odd['en']}.",
-        "zh": f"题项均值介于 {low} 与 {high} 之间；{piled['zh']}；{odd['zh']}。",
-    }
-    return Result(
-        table,
-        text,
-        len(data),
-        "item distributions (skew and kurtosis of type 3)",
-        (warning,) if flat else (),
+    method = _("item distributions (skew and kurtosis of type 3)")
+    return Result(table, text, len(data), method, warnings)
+
+
+def _crowded(items: list[str]) -> Sentence:
+    if not items:
+        return _("no item has more than 40 % of its answers at the top")
+    return _("more than 40 % of answers sit at the top of {items}", items=items)
+
+
+def _odd(values: int) -> Sentence:
+    if not values:
+        return _("no item passes |skew| 2 or |kurtosis| 7")
+    return n_(
+        "{n:,} value beyond |skew| 2 or |kurtosis| 7",
+        "{n:,} values beyond |skew| 2 or |kurtosis| 7",
+        values,
     )
 
 
 def response_shares(data: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Share of every answer option: item, construct, option (1 = lowest), options, value, share, n."""
-    rows = []
-    for item in (i for i in study.items if i in data):
-        x = data[item].dropna()
-        low, high = study.scale_of(item)
-        count = round(high - low) + 1
-        if count > 11:  # a slider: ten equal bands
-            count, step = 10, (high - low) / 10
-            option = np.clip(((x - low) // step).astype(int), 0, 9)
-        else:
-            step, option = 1, (x - low).round().astype(int)
-        shares = option.value_counts().reindex(range(count), fill_value=0) / max(len(x), 1)
-        rows += [
-            (item, study.items[item], k + 1, count, low + k * step, float(s), len(x))
-            for k, s in shares.items()
-        ]
-    return pd.DataFrame(
-        rows, columns=["item", "construct", "option", "options", "value", "share", "n"]
-    )
+    columns = ["item", "construct", "option", "options", "value", "share", "n"]
+    parts = [
+        distributions.option_shares(data[item], *study.scale_of(item)).assign(
+            item=item, construct=code
+        )
+        for item, code in study.items.items()
+        if item in data
+    ]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
+@makes("profile", "column level n share quota difference p")
 def profile(data: pd.DataFrame, study: Study) -> Result:
     """Who answered: every category and flag, against its declared quota.
 
@@ -153,70 +124,71 @@ def profile(data: pd.DataFrame, study: Study) -> Result:
     -----
     R: ``chisq.test(table(x), p = quota)``.
     """
-    rows, tests, warnings = [], {}, []
-    for name, column in study.columns.items():
-        if column.kind not in ("category", "flag") or name not in data:
-            continue
-        answered = _levels(data[name])
-        counts = answered.value_counts()
-        total = sum(column.quota.values())
-        quota = {level: value / total for level, value in column.quota.items()}
-        n, within = len(answered), sum(int(counts.get(level, 0)) for level in quota)
-        if n == 0:
-            warnings.append({"en": f"Nobody answered {name}.", "zh": f"没有人回答 {name}。"})
-        p = (
-            _chi_square([counts.get(v, 0) for v in quota], [q * within for q in quota.values()])
-            if within
-            else np.nan
-        )
-        tests |= {name: p} if within else {}
-        for level in list(column.levels) or sorted(counts.index):
-            hit, wanted = int(counts.get(level, 0)), quota.get(level, np.nan)
-            share, off = hit / n if n else np.nan, hit / within - wanted if within else np.nan
-            rows.append((name, level, hit, share, wanted, off, p))
+    names = [
+        name
+        for name, column in study.columns.items()
+        if column.kind in ("category", "flag") and name in data
+    ]
+    method = _("sample profile")
     table = pd.DataFrame(
-        rows, columns=["column", "level", "n", "share", "quota", "difference", "p"]
+        [row for name in names for row in _against_quota(data[name], study, name)],
+        columns=["column", "level", "n", "share", "quota", "difference", "p"],
     )
     if table.empty:
-        text = {
-            "en": "The study declares no category about its respondents, so there is no profile to compare.",
-            "zh": "研究文件未声明受访者的类别变量，无样本结构可比较。",
-        }
-        return Result(table, text, len(data), "sample profile", (text,))
-    count = table["column"].nunique()
-    text = {
-        "en": f"{len(data):,} respondents, described by {plural(count, 'column')}. No quota is declared.",
-        "zh": f"共 {len(data):,} 名受访者，{count} 个背景变量。未声明配额。",
-    }
-    if tests:
-        off = table.loc[table["difference"].abs().idxmax()]
-        points = f"{100 * off['difference']:+.1f}".replace("-", "−")
-        missed = {
-            language: ", ".join(
-                f"{study.name(c, language)} ({p_text(p)})" for c, p in tests.items() if p < 0.05
-            )
-            for language in text
-        }
-        place = {
-            language: f"{study.name(off['column'], language)}: {_level(study, off['column'], off['level'], language)}"
-            for language in text
-        }
-        verdict = {
-            "en": "By a χ² test no column differs from its quotas.",
-            "zh": "χ² 检验未发现与配额的差异。",
-        }
-        if missed["en"]:
-            verdict = {
-                "en": f"By a χ² test these differ from their quotas: {missed['en']}.",
-                "zh": f"χ² 检验与配额有差异：{missed['zh']}。",
-            }
-        text = {
-            "en": f"{len(data):,} respondents. The largest gap to a quota is {points} points ({place['en']}). {verdict['en']}",
-            "zh": f"共 {len(data):,} 名受访者。与配额相差最大的是{place['zh']}（{points} 个百分点）。{verdict['zh']}",
-        }
-    return Result(table, text, len(data), "sample profile", tuple(warnings))
+        text = _(
+            "The study declares no category about its respondents, so there is no profile to compare."
+        )
+        return Result(table, text, len(data), method, (text,))
+    warnings = [
+        _("Nobody answered {column}.", column=name) for name in names if data[name].isna().all()
+    ]
+    return Result(table, _profiled(table, len(data), study), len(data), method, tuple(warnings))
 
 
+def _against_quota(cells: pd.Series, study: Study, name: str) -> list[tuple[Any, ...]]:
+    """The rows of one column: how many gave each level, and what the quota wanted."""
+    column, answered = study.columns[name], _levels(cells)
+    counts, total = answered.value_counts(), sum(column.quota.values())
+    quota = {level: value / total for level, value in column.quota.items()}
+    hits = [int(counts.get(level, 0)) for level in quota]
+    n, within = len(answered), sum(hits)
+    p = distributions.quota_test(hits, list(quota.values()))
+    rows = []
+    for level in list(column.levels) or sorted(counts.index):
+        hit, wanted = int(counts.get(level, 0)), quota.get(level, np.nan)
+        off = hit / within - wanted if within else np.nan
+        rows.append((name, level, hit, hit / n if n else np.nan, wanted, off, p))
+    return rows
+
+
+def _profiled(table: pd.DataFrame, respondents: int, study: Study) -> Sentence:
+    """The largest gap to a quota, and which columns differ from theirs."""
+    if table["difference"].isna().all():
+        return _(
+            "{n:,} respondents, described by {columns}. No quota is declared.",
+            n=respondents,
+            columns=n_("{n:,} column", "{n:,} columns", table["column"].nunique()),
+        )
+    off = table.iloc[int(table["difference"].abs().argmax())]
+    tests = table.drop_duplicates("column").set_index("column")["p"]
+    missed = [
+        _("{column} ({p})", column=_column(study, str(name)), p=p_text(p))
+        for name, p in tests.items()
+        if p < 0.05
+    ]
+    return _(
+        "{n:,} respondents. The largest gap to a quota is {points} points ({column}: {level}). {verdict}",
+        n=respondents,
+        points=f"{100 * off['difference']:+.1f}".replace("-", "−"),
+        column=_column(study, off["column"]),
+        level=_level(study, off["column"], off["level"]),
+        verdict=_("By a χ² test these differ from their quotas: {columns}.", columns=missed)
+        if missed
+        else _("By a χ² test no column differs from its quotas."),
+    )
+
+
+@makes("normality", "statistic value test df p n")
 def multivariate_normality(frame: pd.DataFrame) -> Result:
     """Mardia's skewness and kurtosis, and the Henze–Zirkler test, on the complete rows.
 
@@ -233,87 +205,60 @@ def multivariate_normality(frame: pd.DataFrame) -> Result:
     Mardia (1970), doi:10.1093/biomet/57.3.519; Henze & Zirkler (1990), doi:10.1080/03610929008830400.
     R: ``psych::mardia(x, plot = FALSE)``; ``MVN::mvn(x, mvn_test = "hz")``.
     """
-    import pingouin
-    from scipy.stats import chi2, norm
-
-    tests, method = (
-        ["mardia_skew", "mardia_kurtosis", "henze_zirkler"],
-        "Mardia and Henze–Zirkler tests",
-    )
-    used = frame.dropna()
-    n, p = used.shape
-    x = used.to_numpy(float)
-    if p < 2:
-        text = {
-            "en": "Not tested: normality of several items together needs at least two items.",
-            "zh": "未检验：多元正态性至少需要两个题项。",
-        }
-        table = pd.DataFrame(
-            {"statistic": tests, "value": np.nan, "test": np.nan, "df": np.nan, "p": np.nan, "n": n}
+    found = distributions.multivariate_normality(frame)
+    method = _("Mardia and Henze–Zirkler tests")
+    if found.untested:
+        text = (
+            _("Not tested: normality of several items together needs at least two items.")
+            if found.untested == "few"
+            else _(
+                "Not tested: {n} complete rows for {items} items, or items that determine each other, leave no invertible "
+                "covariance matrix.",
+                n=found.n_used,
+                items=found.items,
+            )
         )
-        return Result(table, text, n, method, (text,))
-    if (
-        n > p and (spread := x.std(axis=0)).all()
-    ):  # in units of its own each item, lest a large one hide a small one
-        used = (used - x.mean(axis=0)) / spread
-        x = used.to_numpy(float)
-    if n <= p or np.linalg.matrix_rank(x - x.mean(axis=0)) < p:
-        text = {
-            "en": f"Not tested: {n} complete rows for {p} items, or items that determine each other, leave no invertible covariance matrix.",
-            "zh": f"未检验：{p} 个题项只有 {n} 个完整行，或题项之间完全相关，协方差矩阵不可逆。",
-        }
-        table = pd.DataFrame(
-            {"statistic": tests, "value": np.nan, "test": np.nan, "df": np.nan, "p": np.nan, "n": n}
-        )
-        return Result(table, text, n, method, (text,))
-    off = x - x.mean(axis=0)
-    d = off @ np.linalg.solve(np.cov(x.T).reshape(p, p), off.T)
-    skew, kurtosis = (d**3).sum() / n**2, (np.diag(d) ** 2).mean()
-    chisq, df = n * skew / 6, p * (p + 1) * (p + 2) / 6
-    z = (kurtosis - p * (p + 2)) / np.sqrt(8 * p * (p + 2) / n)
-    henze = pingouin.multivariate_normality(used)
-    rows = [
-        (skew, chisq, df, chi2.sf(chisq, df)),
-        (kurtosis, z, np.nan, 2 * norm.sf(abs(z))),
-        (float(henze.hz), np.nan, np.nan, float(henze.pval)),
-    ]
-    table = pd.DataFrame(rows, columns=["value", "test", "df", "p"]).assign(n=n)
-    table.insert(0, "statistic", tests)
-    # with many items the statistic sits at 1 whatever the data: then it says nothing
-    saturated = abs(float(henze.hz) - 1) < 1e-6
-    normal = bool((table["p"].iloc[: 2 if saturated else 3] >= 0.05).all())
-    verdict = {
-        "en": "the answers are not multivariate normal; use robust standard errors and test statistics",
-        "zh": "数据不服从多元正态，应使用稳健标准误和校正的检验统计量",
-    }
-    if normal:
-        verdict = {
-            "en": "the tests do not speak against multivariate normality",
-            "zh": "检验未否定多元正态",
-        }
-    test = f"z = {number(z, 2)}, {p_text(table['p'][1])}"
-    text = {
-        "en": f"Mardia's kurtosis is {kurtosis:.1f} where normal data give {p * (p + 2)} ({test}): {verdict['en']}.",
-        "zh": f"Mardia 峰度为 {kurtosis:.1f}，正态数据应为 {p * (p + 2)}（{test}）：{verdict['zh']}。",
-    }
+        return Result(found.table, text, found.n_used, method, (text,))
     warnings: list[Text] = []
-    if n < len(frame):
+    if found.n_used < len(frame):
         warnings.append(
-            {
-                "en": f"{len(frame) - n} of {len(frame):,} rows have missing answers and were left out.",
-                "zh": f"{len(frame):,} 行中有 {len(frame) - n} 行含缺失，未参与检验。",
-            }
+            n_(
+                "{n} of {rows:,} rows has missing answers and was left out.",
+                "{n} of {rows:,} rows have missing answers and were left out.",
+                len(frame) - found.n_used,
+                rows=len(frame),
+            )
         )
-    if saturated:
+    if found.saturated:
         warnings.append(
-            {
-                "en": f"With {p} items the Henze–Zirkler statistic is 1 whatever the answers: it says nothing here.",
-                "zh": f"题项多达 {p} 个时，Henze–Zirkler 统计量恒为 1，此处没有意义。",
-            }
+            _(
+                "With {items} items the Henze–Zirkler statistic is 1 whatever the answers: it says nothing here.",
+                items=found.items,
+            )
         )
-    return Result(table, text, n, method, tuple(warnings))
+    return Result(found.table, _normal(found), found.n_used, method, tuple(warnings))
 
 
+def _normal(found: distributions.Normality) -> Sentence:
+    """Mardia's kurtosis, and what the tests say together."""
+    kurtosis = found.table[found.table["statistic"] == "mardia_kurtosis"].iloc[0]
+    # where the Henze–Zirkler statistic is 1 whatever the data, it says nothing
+    normal = bool((found.table["p"].iloc[: 2 if found.saturated else 3] >= 0.05).all())
+    return _(
+        "Mardia's kurtosis is {kurtosis:.1f} where normal data give {expected} (z = {z}, {p}): {verdict}.",
+        kurtosis=kurtosis["value"],
+        expected=found.items * (found.items + 2),
+        z=number(kurtosis["test"], 2),
+        p=p_text(kurtosis["p"]),
+        verdict=_("the tests do not speak against multivariate normality")
+        if normal
+        else _(
+            "the answers are not multivariate normal; use robust standard errors and test statistics"
+        ),
+    )
+
+
+@makes("nps", "n promoters passives detractors nps se ci_low ci_high")
 def nps(answers: pd.Series | None) -> Result:
     """Net promoter score: the share of answers 9–10 minus the share of 0–6, in points, with a 95 % interval.
 
@@ -338,35 +283,33 @@ def nps(answers: pd.Series | None) -> Result:
     -----
     Rocks (2016), doi:10.1080/00031305.2016.1158124, on the interval.
     """
-    columns = ["n", "promoters", "passives", "detractors", "nps", "se", "ci_low", "ci_high"]
     x = pd.Series(dtype=float) if answers is None else answers.dropna().astype(float)
     if x.empty:
-        text = {
-            "en": "Likelihood to recommend (0–10) was not asked, so there is no net promoter score.",
-            "zh": "问卷没有询问推荐意愿（0–10 分），因此没有净推荐值。",
-        }
-        return Result(
-            pd.DataFrame(columns=columns, dtype=float), text, 0, "net promoter score", (text,)
-        )
+        text = _("Likelihood to recommend (0–10) was not asked, so there is no net promoter score.")
+        empty = pd.DataFrame(columns=distributions.PROMOTERS, dtype=float)
+        return Result(empty, text, 0, _("net promoter score"), (text,))
     if not x.between(0, 10).all():
         raise DataError(
-            f"answers= holds {sorted(set(x[~x.between(0, 10)]))[:5]}: the net promoter score needs the 0–10 question."
+            _(
+                "answers= holds {values}: the net promoter score needs the 0–10 question.",
+                values=sorted(set(x[~x.between(0, 10)]))[:5],
+            )
         )
-    n, up, down = len(x), float((x >= 9).mean()), float((x <= 6).mean())
-    score, se = 100 * (up - down), 100 * np.sqrt((up + down - (up - down) ** 2) / n)
-    low, high = (
-        max(score - 1.959963984540054 * se, -100.0),
-        min(score + 1.959963984540054 * se, 100.0),
+    table = distributions.net_promoters(x)
+    row = table.iloc[0]
+    text = _(
+        "Net promoter score {nps} [{low}, {high}]: {up:.1f} % promoters minus {down:.1f} % detractors, n = {n:,}.",
+        nps=number(row["nps"], 1),
+        low=number(row["ci_low"], 1),
+        high=number(row["ci_high"], 1),
+        up=100 * row["promoters"],
+        down=100 * row["detractors"],
+        n=len(x),
     )
-    table = pd.DataFrame([(n, up, 1 - up - down, down, score, se, low, high)], columns=columns)
-    told = f"{number(score, 1)} [{number(low, 1)}, {number(high, 1)}]"
-    text = {
-        "en": f"Net promoter score {told}: {100 * up:.1f} % promoters minus {100 * down:.1f} % detractors, n = {n:,}.",
-        "zh": f"净推荐值 {told}：推荐者 {100 * up:.1f}% 减去贬损者 {100 * down:.1f}%，n = {n:,}。",
-    }
-    return Result(table, text, n, "net promoter score, multinomial interval")
+    return Result(table, text, len(x), _("net promoter score, multinomial interval"))
 
 
+@makes("by_group", "grouping level construct n mean sd ci_low ci_high")
 def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = None) -> Result:
     """Mean score of the satisfaction constructs in every declared group, with a 95 % t interval.
 
@@ -375,76 +318,83 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     Result
         grouping, level, construct, n, mean, sd, ci_low, ci_high; the first rows (grouping "all") are everybody.
     """
-    from scipy.stats import t
-
     frame = scores(data, study)
-    chosen = constructs or [c for c in frame if study.role(c) == "satisfaction"] or list(frame)
+    codes = list(map(str, frame))
+    chosen = constructs or [c for c in codes if study.role(c) == "satisfaction"] or codes
+    table = pd.DataFrame(
+        [
+            (grouping, level, code, *distributions.t_interval(frame.loc[index, code]))
+            for grouping, level, index in _groups(data, study)
+            for code in chosen
+        ],
+        columns=["grouping", "level", "construct", "n", "mean", "sd", "ci_low", "ci_high"],
+    )
+    warnings = _small_groups(table)
+    if set(table["grouping"]) <= {"all"}:
+        text = _("The study declares no groups, so only the whole sample is shown.")
+        return Result(table, text, len(data), _("group means"), (text, *warnings))
+    method = _("group means with t intervals")
+    return Result(table, _widest(table, study, chosen[0]), len(data), method, warnings)
+
+
+def _groups(data: pd.DataFrame, study: Study) -> list[tuple[str, str, pd.Index]]:
+    """Everybody, and every level of every grouping, with its rows."""
     parts: list[tuple[str, str, pd.Index]] = [("all", "all", data.index)]
     for name in study.groups:
         if name in data:
             column = _levels(data[name])
             levels = list(study.columns[name].levels) or sorted(column.unique())
             parts += [(name, level, column.index[column == level]) for level in levels]
-    rows = []
-    for grouping, level, index in parts:
-        for code in chosen:
-            x = frame.loc[index, code].dropna()
-            n, sd = len(x), x.std()
-            half = t.ppf(0.975, n - 1) * sd / np.sqrt(n) if n > 1 else np.nan
-            rows.append((grouping, level, code, n, x.mean(), sd, x.mean() - half, x.mean() + half))
-    table = pd.DataFrame(
-        rows, columns=["grouping", "level", "construct", "n", "mean", "sd", "ci_low", "ci_high"]
-    )
-    thin = ", ".join(f"{r.grouping}={r.level}" for r in table[table["n"] < 2].itertuples())
-    lone = {
-        "en": f"No interval for groups of fewer than two answers: {thin}.",
-        "zh": f"少于两个回答的组没有区间：{thin}。",
-    }
-    small = ", ".join(
-        dict.fromkeys(
-            f"{r.grouping}={r.level}" for r in table[table["n"].between(2, FEWEST - 1)].itertuples()
+    return parts
+
+
+def _small_groups(table: pd.DataFrame) -> tuple[Text, ...]:
+    """Which groups are too small for an interval, or for it to say much."""
+    named = table["grouping"] + "=" + table["level"]
+    out: list[Text] = []
+    if thin := named[table["n"] < 2].tolist():
+        out.append(_("No interval for groups of fewer than two answers: {groups}.", groups=thin))
+    if small := list(dict.fromkeys(named[table["n"].between(2, FEWEST - 1)])):
+        out.append(
+            _(
+                "Fewer than {fewest} answers, so the mean and its interval say little: {groups}.",
+                fewest=FEWEST,
+                groups=small,
+            )
         )
-    )
-    wide = {
-        "en": f"Fewer than {FEWEST} answers, so the mean and its interval say little: {small}.",
-        "zh": f"不足 {FEWEST} 个回答，均值及其区间参考价值很小：{small}。",
-    }
-    warnings = ((lone,) if thin else ()) + ((wide,) if small else ())
-    if len(parts) == 1:
-        text = {
-            "en": "The study declares no groups, so only the whole sample is shown.",
-            "zh": "研究文件未声明分组变量，仅给出全体。",
-        }
-        return Result(table, text, len(data), "group means", (text, *warnings))
-    first = table[
-        (table["construct"] == chosen[0])
+    return tuple(out)
+
+
+def _widest(table: pd.DataFrame, study: Study, construct: str) -> Sentence:
+    """The grouping whose means of a construct lie farthest apart, among groups large enough."""
+    rows = table[
+        (table["construct"] == construct)
         & (table["grouping"] != "all")
         & (table["n"] >= LEAST_SPOKEN_OF)
     ]
-    if first.empty:
-        text = {
-            "en": f"No group has {LEAST_SPOKEN_OF} respondents.",
-            "zh": f"没有一组达到 {LEAST_SPOKEN_OF} 人。",
-        }
-        return Result(table, text, len(data), "group means with t intervals", warnings)
-    means = first.groupby("grouping", sort=False)["mean"]
-    widest = first[first["grouping"] == (means.max() - means.min()).idxmax()]
-    ends = [widest.loc[widest["mean"].idxmax()], widest.loc[widest["mean"].idxmin()]]
-    said = {
-        language: [
-            f"{_level(study, end['grouping'], end['level'], language)} {end['mean']:.2f} (n = {end['n']})"
-            for end in ends
-        ]
-        for language in ("en", "zh")
-    }
-    by = ends[0]["grouping"]
-    text = {
-        "en": f"Among groups of at least {LEAST_SPOKEN_OF}, {study.name(chosen[0])} differs most by {study.name(by)}: {', '.join(said['en'])}. "
-        "Whether that is more than chance is tested with the groups.",
-        "zh": f"在不少于 {LEAST_SPOKEN_OF} 人的组中，{study.name(chosen[0], 'zh')}按{study.name(by, 'zh')}差异最大：{'、'.join(said['zh'])}。"
-        "差异是否超出偶然，见分组分析。",
-    }
-    return Result(table, text, len(data), "group means with t intervals", warnings)
+    if rows.empty:
+        return _("No group has {least} respondents.", least=LEAST_SPOKEN_OF)
+    means = rows.groupby("grouping", sort=False)["mean"]
+    widest = rows[rows["grouping"] == (means.max() - means.min()).idxmax()]
+    ends = [
+        _(
+            "{level} {mean:.2f} (n = {n})",
+            level=_level(study, end["grouping"], end["level"]),
+            mean=end["mean"],
+            n=end["n"],
+        )
+        for end in (
+            widest.iloc[int(at)] for at in (widest["mean"].argmax(), widest["mean"].argmin())
+        )
+    ]
+    return _(
+        "Among groups of at least {least}, {construct} differs most by {grouping}: {ends}. Whether that is more than "
+        "chance is tested with the groups.",
+        least=LEAST_SPOKEN_OF,
+        construct=study.constructs[construct].name,
+        grouping=_column(study, widest["grouping"].iloc[0]),
+        ends=ends,
+    )
 
 
 def _levels(column: pd.Series) -> pd.Series:
@@ -452,17 +402,14 @@ def _levels(column: pd.Series) -> pd.Series:
     return column.dropna().map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
 
 
-def _level(study: Study, column: str, level: str, language: str) -> str:
+def _column(study: Study, name: str) -> Wording | str:
+    """The words for a column."""
+    return study.columns[name].name or name
+
+
+def _level(study: Study, column: str, level: str) -> Wording | str:
     """The words for a level of a column."""
-    words = study.columns[column].levels.get(level)
-    return words[language] if words else level
-
-
-def _chi_square(observed: list[float], expected: list[float]) -> float:
-    from scipy.stats import chi2
-
-    statistic = sum((o - e) ** 2 / e for o, e in zip(observed, expected, strict=True) if e > 0)
-    return float(chi2.sf(statistic, max(len(expected) - 1, 1)))
+    return study.columns[column].levels.get(level, level)
 
 
 @theme.picture
@@ -474,128 +421,143 @@ def plot_likert(
     `shares` is the table of :func:`response_shares`.
     """
     from matplotlib import pyplot
-    from matplotlib.patches import Patch
 
     chosen = shares[[of in ("", code, study.role(code)) for code in shares["construct"]]]
     if chosen.empty:
         raise DataError(
-            f"of='{of}' is no construct or role with items. Known: {', '.join([*study.scales, *theme.ROLES])}."
-        )
-    groups = list(chosen.groupby("construct", sort=False))
-    names = list(chosen["item"].unique())
-    figure, axes = pyplot.subplots(figsize=(9.5, 1.3 + 0.42 * len(names) + 0.5 * len(groups)))
-    y, places, labels, reach, ends = 0.0, [], [], [0.0, 0.0], []
-    for code, part in groups:
-        colour, plate = (
-            theme.ROLES[study.role(code)],
-            {"facecolor": "white", "edgecolor": "none", "pad": 2},
-        )
-        axes.text(
-            0,
-            y,
-            study.name(code, language),
-            color=colour,
-            weight="bold",
-            ha="center",
-            va="center",
-            zorder=4,
-            bbox=plate,
-        )
-        y += 0.9
-        for item, bars in part.groupby("item", sort=False):
-            share, count = bars["share"].to_numpy(), len(bars)
-            below = count // 2
-            left = -(share[:below].sum() + (share[below] / 2 if count % 2 else 0))
-            reach = [min(reach[0], left), max(reach[1], share.sum() + left)]
-            starts = left + np.concatenate([[0], share.cumsum()[:-1]])
-            axes.barh(
-                y,
-                share,
-                left=starts,
-                height=0.72,
-                color=_ramp(count, colour),
-                edgecolor="white",
-                linewidth=0.4,
+            _(
+                "of='{of}' is no construct or role with items. Known: {known}.",
+                of=of,
+                known=[*study.scales, *theme.ROLES],
             )
-            ends.append((y, share[:below].sum(), share[-below:].sum()))
-            places.append(y)
-            mark = {"en": " (R)", "zh": "（反）"}[language] if item in study.reversed else ""
-            labels.append(theme.fold(f"{item}{mark}  {study.name(item, language)}", 58, most=2))
-            y += 1
-        y += 0.35
-    for place, low, high in ends:
-        axes.text(
-            reach[0] - 0.02,
-            place,
-            f"{100 * low:.0f} %",
-            ha="right",
-            va="center",
-            fontsize=8,
-            color=theme.MUTED,
         )
-        axes.text(
-            reach[1] + 0.02,
-            place,
-            f"{100 * high:.0f} %",
-            ha="left",
-            va="center",
-            fontsize=8,
-            color=theme.INK,
-        )
-    axes.set_yticks(places, labels, fontsize=8, linespacing=theme.LEADING)
-    axes.set(ylim=(y - 0.4, -0.7), xlim=(reach[0] - 0.12, reach[1] + 0.12), xticks=[])
+    names, groups = list(chosen["item"].unique()), chosen["construct"].nunique()
+    figure, axes = pyplot.subplots(figsize=(9.5, 1.3 + 0.42 * len(names) + 0.5 * groups))
+    ends, left, right = _bars(axes, chosen, study, language)
+    for end in ends.to_dict("records"):
+        for x, share, side, colour in (
+            (left - 0.02, end["low"], "right", theme.MUTED),
+            (right + 0.02, end["high"], "left", theme.INK),
+        ):
+            axes.text(
+                x,
+                end["place"],
+                f"{100 * share:.0f} %",
+                ha=side,
+                va="center",
+                fontsize=8,
+                color=colour,
+            )
+    axes.set_yticks(ends["place"], ends["label"], fontsize=8, linespacing=theme.LEADING)
+    axes.set(ylim=(ends["place"].max() + 0.95, -0.7), xlim=(left - 0.12, right + 0.12), xticks=[])
     axes.grid(False)
     axes.axvline(0, color=theme.MUTED, linewidth=0.8, zorder=3)
     axes.spines[:].set_visible(False)
     axes.tick_params(left=False)
     if chosen["options"].min() == chosen["options"].max():
-        values, roles = (
-            chosen.loc[chosen["item"] == names[0], "value"],
-            {study.role(code) for code, _ in groups},
-        )
-        colours = _ramp(len(values), theme.ROLES[roles.pop()] if len(roles) == 1 else theme.INK)
-        figure.legend(
-            [Patch(color=c) for c in colours],
-            [f"{v:g}" for v in values],
-            loc="outside lower right",
-            ncols=len(values),
-            frameon=False,
-            fontsize=8,
-            handlelength=1,
-            columnspacing=0.8,
-        )
-    high = {item: e[2] for item, e in zip(names, ends, strict=True)}
-    top, bottom, n = max(high, key=high.get), min(high, key=high.get), chosen["n"]
-    size = f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else "")
-    turned = [item for item in names if item in study.reversed]
-    return figure, {
-        "en": f"Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}). "
-        + (
-            f"Highest: {top} ({100 * high[top]:.0f} %); lowest: {bottom} ({100 * high[bottom]:.0f} %)."
-            if len(names) > 1
-            else f"Upper half: {100 * high[top]:.0f} %."
-        )
-        + (
-            f" Marked (R), recoded so that right is favourable: {', '.join(turned)}."
-            if turned
-            else ""
-        ),
-        "zh": f"各题项的回答分布：左为量表低半段，右为高半段，两端为其占比（{size}）。"
-        + (
-            f"最高：{top}（{100 * high[top]:.0f}%）；最低：{bottom}（{100 * high[bottom]:.0f}%）。"
-            if len(names) > 1
-            else f"高半段占 {100 * high[top]:.0f}%。"
-        )
-        + (
-            f"标（反）者为反向题，已重新计分（右侧为有利）：{'、'.join(turned)}。" if turned else ""
-        ),
-    }
+        _legend(figure, chosen, study)
+    return figure, _answers(chosen, ends, study)
 
 
-def _ramp(count: int, colour: str) -> list:
+def _bars(
+    axes: Axes, shares: pd.DataFrame, study: Study, language: str
+) -> tuple[pd.DataFrame, float, float]:
+    """Draw the bars from the top down, items below their construct.
+
+    Returns item, place, label, low and high (the shares of both halves of the scale), and how far the bars reach.
+    """
+    y, ends, left, right = 0.0, [], 0.0, 0.0
+    for code, part in shares.groupby("construct", sort=False):
+        colour = theme.ROLES[study.role(str(code))]
+        axes.text(
+            0,
+            y,
+            study.name(str(code), language),
+            color=colour,
+            weight="bold",
+            ha="center",
+            va="center",
+            zorder=4,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+        )
+        y += 0.9
+        for item, bars in part.groupby("item", sort=False):
+            share, count = bars["share"].to_numpy(), len(bars)
+            below = count // 2
+            start = -(share[:below].sum() + (share[below] / 2 if count % 2 else 0))
+            left, right = min(left, start), max(right, share.sum() + start)
+            axes.barh(
+                y,
+                share,
+                left=start + np.concatenate([[0], share.cumsum()[:-1]]),
+                height=0.72,
+                color=_ramp(count, colour),
+                edgecolor="white",
+                linewidth=0.4,
+            )
+            label = theme.fold(_labelled(str(item), study)[language], 58, most=2)
+            ends.append((item, y, label, share[:below].sum(), share[-below:].sum()))
+            y += 1
+        y += 0.35
+    return pd.DataFrame(ends, columns=["item", "place", "label", "low", "high"]), left, right
+
+
+def _labelled(item: str, study: Study) -> Sentence:
+    """An item by its code and its words; whether it was turned."""
+    wording = study.constructs[study.items[item]].items[item]
+    if wording.reverse:
+        return _("{item} (R)  {wording}", item=item, wording=wording)
+    return _("{item}  {wording}", item=item, wording=wording)
+
+
+def _legend(figure: Figure, shares: pd.DataFrame, study: Study) -> None:
+    """The colours of the options, in the role's colour if there is only one."""
+    from matplotlib.patches import Patch
+
+    values = shares.loc[shares["item"] == shares["item"].iloc[0], "value"]
+    roles = {study.role(code) for code in shares["construct"].unique()}
+    colours = _ramp(len(values), theme.ROLES[roles.pop()] if len(roles) == 1 else theme.INK)
+    figure.legend(
+        [Patch(color=c) for c in colours],
+        [f"{v:g}" for v in values],
+        loc="outside lower right",
+        ncols=len(values),
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+        columnspacing=0.8,
+    )
+
+
+def _answers(shares: pd.DataFrame, ends: pd.DataFrame, study: Study) -> Sentence:
+    """What the bars show."""
+    n, high = shares["n"], ends.set_index("item")["high"]
+    turned = [item for item in high.index if item in study.reversed]
+    return joined(
+        _(
+            "Answers to each item, lower half of the scale to the left, upper half to the right, shares at both ends ({size}).",
+            size=f"n = {n.min():,}" + (f"–{n.max():,}" if n.min() < n.max() else ""),
+        ),
+        _(
+            "Highest: {top} ({most:.0f} %); lowest: {bottom} ({least:.0f} %).",
+            top=high.idxmax(),
+            most=100 * high.max(),
+            bottom=high.idxmin(),
+            least=100 * high.min(),
+        )
+        if len(high) > 1
+        else _("Upper half: {share:.0f} %.", share=100 * high.iloc[0]),
+        _("Marked (R), recoded so that right is favourable: {items}.", items=turned)
+        if turned
+        else "",
+    )
+
+
+def _ramp(count: int, colour: str) -> list[tuple[float, float, float]]:
     """Option colours from dark grey over near white to the role's colour."""
     from matplotlib.colors import to_rgb
 
     low, high, pale = (np.array(to_rgb(c)) for c in (theme.INK, colour, "#F1F1F1"))
     steps = np.linspace(-1, 1, count)
-    return [tuple(pale + (0.75 * (low - pale) * -s if s < 0 else (high - pale) * s)) for s in steps]
+    mixed = [pale + (0.75 * (low - pale) * -s if s < 0 else (high - pale) * s) for s in steps]
+    return [(red, green, blue) for red, green, blue in mixed]

@@ -383,8 +383,8 @@ def _merged(
 
 @makes(
     "invariance",
-    " ".join(INVARIANCE) + " pvalue d_srmr n npar",
-    more="chisq_scaled cfi_robust rmsea_robust permutations p_permutation p_permutation_cfi",
+    " ".join(INVARIANCE),
+    more="pvalue d_srmr n npar chisq_scaled cfi_robust rmsea_robust permutations p_permutation p_permutation_cfi",
 )
 def invariance(ladder: Ladder) -> Result:
     """Every level with all its parameters equal: fit, change against the level before, and whether it holds.

@@ -173,8 +173,10 @@ def _cautions(fit: Fit, found: Rivals) -> list[Sentence]:
         )
     turned = [
         f"{a} – {b}"
-        for a, b, value in below_diagonal(latent_correlations(fit))
-        if value > 0 > after.loc[a, b]
+        for (a, b, before), (*_names, now) in zip(
+            below_diagonal(latent_correlations(fit)), below_diagonal(after), strict=False
+        )
+        if before > 0 > now
     ]
     if turned:
         notes.append(

@@ -154,12 +154,11 @@ def fornell_larcker(fit: Fit) -> Result:
     R: ``sqrt(AVE)`` as in :func:`validity`; ``lavaan::lavInspect(fit, "cor.lv")``.
     """
     square, own = fornell_larcker_matrix(fit), indicators(fit)
+    root = dict(zip(square, np.diag(square), strict=True))
     failed = [
         f"{a} – {b} ({number(r, 2)})"
         for a, b, r in below_diagonal(square)
-        if abs(r) > np.fmin(square.loc[a, a], square.loc[b, b])
-        and a not in own[b]
-        and b not in own[a]
+        if abs(r) > np.fmin(root[a], root[b]) and a not in own[b] and b not in own[a]
     ]
     text = (
         n_(
@@ -172,8 +171,11 @@ def fornell_larcker(fit: Fit) -> Result:
         else _("Every √AVE exceeds the correlations of its construct.")
     )
     second = [code for code in own if set(own[code]) & set(own)]
-    parts = _(
-        "{names} with its own parts is not counted: they are meant to go together.", names=second
+    parts = n_(
+        "{names} with its own parts is not counted: they are meant to go together.",
+        "{names} with their own parts are not counted: they are meant to go together.",
+        len(second),
+        names=second,
     )
     single = [code for code in own if len(own[code]) == 1]
     return of_fit(
@@ -181,7 +183,14 @@ def fornell_larcker(fit: Fit) -> Result:
         with_names(square),
         joined(text, parts if second else ""),
         _("√AVE (standardised loadings), model-implied correlations"),
-        _("{names} has one item, hence no AVE.", names=single) if single else None,
+        n_(
+            "{names} has one item, hence no AVE.",
+            "{names} have one item each, hence no AVE.",
+            len(single),
+            names=single,
+        )
+        if single
+        else None,
     )
 
 
@@ -261,11 +270,21 @@ def _complete(
         )
     if single := [code for code in scales if len(scales[code]) == 1]:
         notes.append(
-            _("{names} has one item, which HTMT takes as perfectly reliable.", names=single)
+            n_(
+                "{names} has one item, which HTMT takes as perfectly reliable.",
+                "{names} have one item each, which HTMT takes as perfectly reliable.",
+                len(single),
+                names=single,
+            )
         )
     if second := [code for code in codes if code not in scales]:
         notes.append(
-            _("{names} is of second order, without items of its own: left out.", names=second)
+            n_(
+                "{names} is of second order, without items of its own: left out.",
+                "{names} are of second order, without items of their own: left out.",
+                len(second),
+                names=second,
+            )
         )
     turned = [
         x
@@ -275,8 +294,10 @@ def _complete(
     ]
     if turned:
         notes.append(
-            _(
+            n_(
                 "{names} goes against the other items of its construct, which absolute correlations hide: check the reverse coding.",
+                "{names} go against the other items of their construct, which absolute correlations hide: check the reverse coding.",
+                len(turned),
                 names=turned,
             )
         )

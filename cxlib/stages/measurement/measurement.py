@@ -116,6 +116,7 @@ def cfa(
 
 
 @makes("cfa_fit", "measure value")
+@makes("cfa_half_fit", "measure value")
 @stage
 def fit_table(fit: Fit) -> Result:
     """How well the model reproduces the covariances (columns measure, value).
@@ -231,7 +232,10 @@ def loadings(fit: Fit) -> Result:
             "r2": std**2,
         }
     )
-    weak = [f"{row.item} ({number(row.std, 2)})" for row in table[table["std"] < 0.5].itertuples()]
+    weak = [
+        f"{row['item']} ({number(row['std'], 2)})"
+        for row in table[table["std"] < 0.5].to_dict("records")
+    ]
     strong, every = int((table["std"] >= 0.5).sum()), len(table)
     return of_fit(
         fit,
@@ -405,9 +409,9 @@ def plot_residuals(result: Result, study: Study, *, language: str = "en") -> tup
     from matplotlib import pyplot
 
     square = result.table.set_index("item")
-    items, count = list(square), len(square)
+    items, count = [str(item) for item in square], len(square)
     shown = square.where(np.tri(count, k=-1, dtype=bool))
-    limit, side = max(0.2, shown.abs().max(axis=None)), max(6.0, 1.5 + 0.21 * count)
+    limit, side = max(0.2, float(np.nanmax(shown.abs()))), max(6.0, 1.5 + 0.21 * count)
     words = shown.map(
         lambda r: number(r, 2).replace("0.", ".") if count <= 20 and abs(r) > 0.10 else ""
     )
@@ -494,29 +498,42 @@ def _cautions(table: pd.DataFrame, fit: Fit, complete: int) -> list[Sentence]:
     notes: list[Sentence] = []
     if one := [c for c in own if len(own[c]) == 1]:
         notes.append(
-            _(
+            n_(
                 "{names} has one item: no reliability can be estimated, the model takes it as free of error.",
+                "{names} have one item each: no reliability can be estimated, the model takes it as free of error.",
+                len(one),
                 names=one,
             )
         )
     if two := [c for c in own if len(own[c]) == 2]:
         notes.append(
-            _(
+            n_(
                 "{names} has two items: alpha rests on one correlation, and the loadings are told apart only by other constructs.",
+                "{names} have two items each: alpha rests on one correlation, and the loadings are told apart only by other constructs.",
+                len(two),
                 names=two,
             )
         )
     if second := [c for c in own if c not in first]:
         notes.append(
-            _(
+            n_(
                 "{names} is of second order: it shares items with its parts and has no HTMT.",
+                "{names} are of second order: they share items with their parts and have no HTMT.",
+                len(second),
                 names=second,
             )
         )
     if fit.missing in ("fiml", "mi"):
         notes.append(_("Alpha and HTMT rest on the {n} complete rows.", n=complete))
     if lone := list(table.index[table["msv"].isna()]):
-        notes.append(_("{names} has no other construct to be compared with: no MSV.", names=lone))
+        notes.append(
+            n_(
+                "{names} has no other construct to be compared with: no MSV.",
+                "{names} have no other construct to be compared with: no MSV.",
+                len(lone),
+                names=lone,
+            )
+        )
     return notes
 
 

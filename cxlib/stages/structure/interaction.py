@@ -17,12 +17,13 @@ import pandas as pd
 
 from cxlib import sem
 from cxlib.core import theme
-from cxlib.core.absent import stage
+from cxlib.core.absent import reason, stage
 from cxlib.core.errors import Impossible
-from cxlib.core.result import Result, Text
-from cxlib.core.words import number, p_text
+from cxlib.core.result import Result, Text, makes, together
+from cxlib.core.words import Sentence, _, c_, joined, listed, number, p_text
 from cxlib.sem.result import Z95, tested
 from cxlib.statistics.interaction import (
+    Paths,
     by_products,
     by_scores,
     measurement,
@@ -33,26 +34,33 @@ from cxlib.statistics.interaction import (
     strongest_first,
 )
 from cxlib.statistics.structural import regression_scores
+from cxlib.study.names import named
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from cxlib.study.schema import Study
 
-COLUMNS = ["outcome", "predictor", "est", "se", "z", "p", "ci_low", "ci_high", "std", "delta_r2"]
-SLOPES = ["at", "moderator", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
-STRETCHES = ["low", "high", "low_sd", "high_sd", "significant", "sign", "share"]
+PATHS = "outcome predictor est se z p ci_low ci_high std delta_r2"
+SLOPES = "at moderator est se z p ci_low ci_high std"
+STRETCHES = "low high low_sd high_sd significant sign share"
 CLOSE = 0.8
 """Correlation of X and W from which their product is hard to tell from the square of either (our convention; the
 problem: MacCallum & Mar 1995, doi:10.1037/0033-2909.118.3.405)."""
-NONE = {
-    "en": "No outcome of the model has two predictors with items, so no interaction was tested.",
-    "zh": "模型中没有哪个结果变量有两个带题项的预测变量，因此未检验交互作用。",
-}
-DOUBT = {
-    "en": "The solution cannot be trusted, so nothing is said about the interaction.",
-    "zh": "该解不可信，因此不对交互作用下结论。",
-}
+NONE = _("No outcome of the model has two predictors with items, so no interaction was tested.")
+DOUBT = _("The solution cannot be trusted, so nothing is said about the interaction.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How an interaction is estimated: the options of :func:`interaction`."""
+
+    method: Literal["product", "two_stage"]
+    match: bool
+    estimator: Literal["MLR", "ML"]
+    rng: np.random.Generator | None
+    n_boot: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,13 +77,24 @@ class Interaction(Result):
     predictor: str = ""
     moderator: str = ""
     words: Mapping[str, Text] = field(default_factory=dict, repr=False)
-    slope: np.ndarray | None = field(default=None, repr=False)
-    vcov: np.ndarray | None = field(default=None, repr=False)
-    values: np.ndarray | None = field(default=None, repr=False)
+    slope: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
+    vcov: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False)
+    values: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
     mean: float = np.nan
     sd: float = np.nan
     scale: float = np.nan
     fit: sem.Fit | None = field(default=None, repr=False)
+
+    @property
+    def trustworthy(self) -> bool:
+        """Whether anything may be said about the interaction."""
+        return self.fit is not None and self.fit.trustworthy
+
+    @property
+    def names(self) -> tuple[Text, Text, Text]:
+        """The words for X, W and Y."""
+        x, w, y = (self.words[c] for c in (self.predictor, self.moderator, self.outcome))
+        return x, w, y
 
     def at(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slope of X and its standard error where W is `w` units from its mean."""
@@ -104,6 +123,8 @@ def candidates(data: pd.DataFrame, study: Study, model: str = "main") -> pd.Data
     return paths[["outcome", "predictor", "std"]].reset_index(drop=True)
 
 
+@makes("interaction", PATHS)
+@makes("interaction_two_stage", PATHS)
 def interaction(
     data: pd.DataFrame,
     study: Study,
@@ -168,147 +189,38 @@ def interaction(
     R: ``sem("X =~ …; W =~ …; Y =~ …; XW =~ x1.w1 + …; Y ~ X + W + XW", indProd(data, …), estimator = "MLR")``.
     """
     if method not in ("product", "two_stage"):
-        raise Impossible(f"method='{method}' is unknown. Use 'product' or 'two_stage'.")
+        raise Impossible(
+            _("method='{method}' is unknown. Use 'product' or 'two_stage'.", method=method)
+        )
     if method == "two_stage" and rng is None:
         raise Impossible(
-            "method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=."
-        )
-    if not (outcome or predictor or moderator):
-        strong = candidates(data, study, model)
-        if strong.empty:
-            return Interaction(table=pd.DataFrame(columns=COLUMNS), text=NONE, n_used=0)
-        first, second, *others = dict.fromkeys([*strong["predictor"], *covariates])
-        try:
-            return interaction(
-                data,
-                study,
-                strong["outcome"][0],
-                first,
-                second,
-                covariates=others,
-                method=method,
-                match=match,
-                estimator=estimator,
-                rng=rng,
-                n_boot=n_boot,
+            _(
+                "method='two_stage' takes its standard errors from bootstrap samples of both stages. Give rng=."
             )
-        except (sem.ModelError, sem.DataError) as error:
-            return Interaction(
-                table=pd.DataFrame(columns=COLUMNS),
-                n_used=0,
-                text={
-                    "en": f"The interaction of {first} and {second} cannot be estimated: {error}",
-                    "zh": f"无法估计 {first} 与 {second} 的交互作用：{error}",
-                },
-            )
-    codes = [outcome, predictor, moderator, *covariates]
-    items = {code: _items(data, study, code) for code in codes}
-    listed = [item for code in codes for item in items[code]]
-    if len(set(listed)) < len(listed):
-        raise Impossible(
-            f"Of {', '.join(codes)} two are the same or share an item. Give different ones."
         )
-    alone = {
-        code: f"{code}.observed" for code in codes if items[code] == [code]
-    }  # a factor and its item need two names
-    whole = [study.cluster] if study.cluster and method == "two_stage" else []
-    frame = data[list(dict.fromkeys([*listed, *whole]))].dropna().rename(columns=alone)
-    items = {code: [alone.get(item, item) for item in names] for code, names in items.items()}
-    measured = sem.fit(frame, measurement(items))
-    items = strongest_first(items, measured)
-    names, words = (
-        (predictor, moderator, f"{predictor}.{moderator}", *covariates),
-        {code: {lang: study.name(code, lang) for lang in ("en", "zh")} for code in codes},
-    )
-    notes, lost = [], len(data) - len(frame)
-    if lost:
-        notes.append(
-            {
-                "en": f"{lost} of {len(data)} rows have a missing value in a variable used and were left out.",
-                "zh": f"{len(data)} 行中有 {lost} 行在所用变量上有缺失值，已剔除。",
-            }
-        )
-    if method == "product":
-        pairs = min(len(items[predictor]), len(items[moderator]))
-        match = match and pairs > 1
-        chosen = [items[code][:pairs] if match else items[code] for code in names[:2]]
-        found = by_products(
-            frame, items, products(frame, *chosen, match), outcome, names, estimator
-        )
-        notes += [
-            *found.fit.warnings,
-            *(
-                [
-                    _unused(items[code], pairs, words[code])
-                    for code in names[:2]
-                    if len(items[code]) > pairs
-                ]
-                if match
-                else []
+    how = How(method=method, match=match, estimator=estimator, rng=rng, n_boot=n_boot)
+    if outcome or predictor or moderator:
+        return _estimated(data, study, (outcome, predictor, moderator, *covariates), how)
+    strong = candidates(data, study, model)
+    if strong.empty:
+        return Interaction(table=pd.DataFrame(columns=PATHS.split()), text=NONE, n_used=0)
+    causes = list(dict.fromkeys([*strong["predictor"], *covariates]))
+    try:
+        return _estimated(data, study, (strong["outcome"][0], *causes), how)
+    except (sem.ModelError, sem.DataError) as error:
+        return Interaction(
+            table=pd.DataFrame(columns=PATHS.split()),
+            n_used=0,
+            text=_(
+                "The interaction of {first} and {second} cannot be estimated: {why}",
+                first=causes[0],
+                second=causes[1],
+                why=reason(error),
             ),
-        ]
-        if study.cluster:
-            notes.append(
-                {
-                    "en": f"Standard errors take respondents of one {study.cluster} as independent; method='two_stage' with "
-                    "rng= resamples whole clusters.",
-                    "zh": f"标准误把同一 {study.cluster} 的受访者视为独立；method='two_stage' 并给出 rng= 则整群重抽样。",
-                }
-            )
-        what = f"product indicators ({'matched pairs' if match else 'all pairs'}, double mean-centred), {found.fit.method}"
-    else:
-        fit = sem.fit(frame, measurement(items))
-        found = by_scores(frame, fit, names, study.cluster, rng, n_boot)
-        notes += [*fit.warnings]
-        if found.failed or found.improper:
-            notes.append(
-                {
-                    "en": f"Of {n_boot:,} draws {found.failed} found no optimum and were left out, {found.improper} are improper and kept.",
-                    "zh": f"{n_boot:,} 次抽样中有 {found.failed} 次没有最优解，已剔除；{found.improper} 次的解不恰当，予以保留。",
-                }
-            )
-        what = f"two stages: regression on factor scores, standard errors of both from {n_boot:,} bootstrap samples"
-    with np.errstate(invalid="ignore"):
-        sd = pd.Series(np.sqrt(np.diag(found.phi)), found.phi.index)
-    sd[names[2]] = sd[predictor] * sd[moderator]
-    r = found.phi.loc[predictor, moderator] / sd[names[2]]
-    if abs(r) >= CLOSE:
-        x, w = words[predictor], words[moderator]
-        notes.append(
-            {
-                "en": f"{x['en']} and {w['en']} correlate {number(r, 2)}: an interaction can then hardly be told from a "
-                "curved effect of either.",
-                "zh": f"{x['zh']}与{w['zh']}相关 {number(r, 2)}：此时交互作用很难与其中任一变量的曲线效应区分。",
-            }
         )
-    table = path_table(found, names, sd, outcome).assign(
-        outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates]
-    )
-    mean, values = (
-        float(frame[items[moderator][0]].mean()),
-        regression_scores(measured, frame)[moderator],
-    )
-    shown = Interaction(
-        table=table[COLUMNS],
-        text=DOUBT,
-        n_used=len(frame),
-        method=what,
-        warnings=tuple(notes),
-        outcome=outcome,
-        words=words,
-        predictor=predictor,
-        moderator=moderator,
-        slope=found.est[[0, 2]],
-        vcov=found.vcov[np.ix_([0, 2], [0, 2])],
-        mean=mean,
-        sd=float(sd[moderator]),
-        values=mean + (values / values.std(ddof=0) * sd[moderator]).to_numpy(),
-        scale=float(sd[predictor] / sd[outcome]),
-        fit=found.fit,
-    )
-    return replace(shown, text=_said(shown)) if found.fit.trustworthy else shown
 
 
+@makes("latent_slopes", SLOPES)
 @stage
 def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> Result:
     """Slopes of X where W is `at` standard deviations from its mean (at, moderator, est, se, z, p, ci_low, ci_high, std).
@@ -320,40 +232,44 @@ def simple_slopes(result: Interaction, at: Iterable[float] = (-1, 0, 1)) -> Resu
     """
     if np.isnan(result.sd):
         return Result(
-            pd.DataFrame(columns=SLOPES), result.text, result.n_used, warnings=result.warnings
+            pd.DataFrame(columns=SLOPES.split()),
+            result.text,
+            result.n_used,
+            warnings=result.warnings,
         )
-    at = np.asarray(list(at), float)
-    table = tested(
-        pd.DataFrame(dict(zip(("est", "se"), result.at(at * result.sd), strict=True)))
-    ).assign(at=at, moderator=result.mean + at * result.sd)
+    places = np.asarray(list(at), float)
+    est, se = result.at(places * result.sd)
+    table = tested(pd.DataFrame({"est": est, "se": se})).assign(
+        at=places, moderator=result.mean + places * result.sd
+    )
     table["std"] = table["est"] * result.scale
-    x, w, y = (result.words[code] for code in (result.predictor, result.moderator, result.outcome))
+    x, w, y = result.names
     said = [
-        (
-            f"{row.at:+g}".replace("-", "−").replace("+0", "0"),
-            number(row.std, 2),
-            p_text(row.p),
+        _(
+            "{std} at {place} ({p})",
+            std=number(row["std"], 2),
+            place=f"{row['at']:+g}".replace("-", "−").replace("+0", "0"),
+            p=p_text(row["p"]),
         )
-        for row in table.itertuples()
+        for row in table.to_dict("records")
     ]
+    text = _(
+        "Standardised slope of {x} on {y}, by standard deviations of {w} from its mean: {slopes}.",
+        x=x,
+        y=y,
+        w=w,
+        slopes=said,
+    )
     return Result(
-        table[SLOPES],
-        DOUBT
-        if not result.fit.trustworthy
-        else {
-            "en": f"Standardised slope of {x['en']} on {y['en']}, by standard deviations of {w['en']} from its mean: "
-            + ", ".join(f"{std} at {where} ({p})" for where, std, p in said)
-            + ".",
-            "zh": f"{x['zh']}对{y['zh']}的标准化斜率，按{w['zh']}距均值的标准差数："
-            + "，".join(f"{where} 处为 {std}（{p}）" for where, std, p in said)
-            + "。",
-        },
+        table[SLOPES.split()],
+        text if result.trustworthy else DOUBT,
         result.n_used,
-        "simple slopes, delta method",
+        _("simple slopes, delta method"),
         result.warnings,
     )
 
 
+@makes("johnson_neyman", STRETCHES)
 @stage
 def johnson_neyman(result: Interaction) -> Result:
     """Where along the moderator the slope of X differs from zero, and which share of the respondents is there.
@@ -371,14 +287,17 @@ def johnson_neyman(result: Interaction) -> Result:
     """
     if np.isnan(result.sd):
         return Result(
-            pd.DataFrame(columns=STRETCHES), result.text, result.n_used, warnings=result.warnings
+            pd.DataFrame(columns=STRETCHES.split()),
+            result.text,
+            result.n_used,
+            warnings=result.warnings,
         )
     table = stretches(result.slope, result.vcov, result.values, result.mean, result.sd)
     return Result(
         table,
-        _where(result, table) if result.fit.trustworthy else DOUBT,
+        _where(result, table) if result.trustworthy else DOUBT,
         result.n_used,
-        "Johnson-Neyman, 95% confidence",
+        _("Johnson-Neyman, 95% confidence"),
         result.warnings,
     )
 
@@ -405,24 +324,52 @@ def plot_interaction(
         if result.predictor in study.constructs
         else theme.INK
     )
-    for row in found.table.itertuples():
-        at = np.linspace(max(row.low_sd, left), min(row.high_sd, right), 200)
+    _band(axes, result, found.table, (left, right), colour)
+    edges = found.table["low_sd"].to_numpy()[1:]
+    _marked(axes, edges[(edges > left) & (edges < right)], language)
+    people.hist(z, bins=30, range=(left, right), color=theme.MUTED, linewidth=0)
+    people.set_yticks([])
+    people.grid(visible=False)
+    x, w, y = (named(study, code) for code in (result.predictor, result.moderator, result.outcome))
+    axes.set_ylabel(
+        theme.fold(_("slope of {x} on {y}", x=x, y=y)[language], 36), linespacing=theme.LEADING
+    )
+    people.set_xlabel(
+        theme.fold(_("{w} (standard deviations from its mean)", w=w)[language], 72),
+        linespacing=theme.LEADING,
+    )
+    return figure, joined(
+        _(
+            "Slope with its 95% band, n = {n:,}: dashed and grey where the band holds zero, dotted lines where that begins or ends; below, the respondents.",
+            n=result.n_used,
+        ),
+        found.text,
+    )
+
+
+def _band(
+    axes: Axes, result: Interaction, table: pd.DataFrame, ends: tuple[float, float], colour: str
+) -> None:
+    """The slope along the moderator, grey and dashed where it does not differ from zero."""
+    for row in table.to_dict("records"):
+        at = np.linspace(max(row["low_sd"], ends[0]), min(row["high_sd"], ends[1]), 200)
         if at[0] < at[-1]:
             est, se = result.at(at * result.sd)
-            tone, line = (colour, "-") if row.significant else (theme.MUTED, "--")
+            tone, line = (colour, "-") if row["significant"] else (theme.MUTED, "--")
             axes.fill_between(
                 at, est - Z95 * se, est + Z95 * se, color=tone, alpha=0.2, linewidth=0
             )
             axes.plot(at, est, color=tone, linewidth=2, linestyle=line)
     axes.axhline(0, color=theme.MUTED, linewidth=1)
-    edges = found.table["low_sd"].to_numpy()[1:]
-    seen = edges[(edges > left) & (edges < right)]
-    for place, side in zip(
-        seen, ("right", "left") if len(seen) == 2 else ("center",), strict=False
-    ):
+
+
+def _marked(axes: Axes, bounds: np.ndarray, language: str) -> None:
+    """Dotted lines at the bounds, their places above."""
+    sides = ("right", "left") if len(bounds) == 2 else ("center",)
+    for place, side in zip(bounds, sides, strict=False):
         axes.axvline(place, color=theme.INK, linewidth=1, linestyle=":")
         axes.annotate(
-            f"{number(place, 2)} {'SD' if language == 'en' else '标准差'}",
+            _("{place} SD", place=number(place, 2))[language],
             (place, 1),
             (0, 4),
             fontsize=9,
@@ -430,31 +377,159 @@ def plot_interaction(
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
         )
-    people.hist(z, bins=30, range=(left, right), color=theme.MUTED, linewidth=0)
-    people.set_yticks([])
-    people.grid(visible=False)
-    x, y, w = (
-        study.name(code, language) for code in (result.predictor, result.outcome, result.moderator)
+
+
+def _estimated(data: pd.DataFrame, study: Study, codes: Sequence[str], how: How) -> Interaction:
+    """The paths of X, W, XW and covariates on Y; `codes` are Y, X, W and the covariates."""
+    outcome, predictor, moderator, *covariates = codes
+    frame, items = _variables(data, study, codes, how)
+    measured = sem.fit(frame, measurement(items))
+    items = strongest_first(items, measured)
+    names = (predictor, moderator, f"{predictor}.{moderator}", *covariates)
+    words = {code: named(study, code) for code in codes}
+    lost = _(
+        "{lost} of {n} rows have a missing value in a variable used and were left out.",
+        lost=len(data) - len(frame),
+        n=len(data),
     )
-    axes.set_ylabel(
-        theme.fold({"en": f"slope of {x} on {y}", "zh": f"{x}对{y}的斜率"}[language], 36),
-        linespacing=theme.LEADING,
+    if how.method == "product":
+        found, method, notes = _by_products(frame, items, codes, study, how)
+    else:
+        found, method, notes = _by_scores(frame, items, names, study, how)
+    with np.errstate(invalid="ignore"):
+        sd = pd.Series(np.sqrt(np.diag(found.phi)), found.phi.index)
+    sd[names[2]] = sd[predictor] * sd[moderator]
+    r = found.phi.loc[predictor, moderator] / sd[names[2]]
+    close = _(
+        "{x} and {w} correlate {r}: an interaction can then hardly be told from a curved effect of either.",
+        x=words[predictor],
+        w=words[moderator],
+        r=number(r, 2),
     )
-    people.set_xlabel(
-        theme.fold(
-            {"en": f"{w} (standard deviations from its mean)", "zh": f"{w}（距均值的标准差数）"}[
-                language
-            ],
-            72,
+    table = path_table(found, names, sd, outcome).assign(
+        outcome=outcome, predictor=[*names[:2], f"{predictor}:{moderator}", *covariates]
+    )
+    mean, values = (
+        float(frame[items[moderator][0]].mean()),
+        regression_scores(measured, frame)[moderator],
+    )
+    shown = Interaction(
+        table=table[PATHS.split()],
+        text=DOUBT,
+        n_used=len(frame),
+        method=method,
+        warnings=together(
+            lost if len(frame) < len(data) else None,
+            found.fit.warnings,
+            *notes,
+            close if abs(r) >= CLOSE else None,
         ),
-        linespacing=theme.LEADING,
+        outcome=outcome,
+        words=words,
+        predictor=predictor,
+        moderator=moderator,
+        slope=found.est[[0, 2]],
+        vcov=found.vcov[np.ix_([0, 2], [0, 2])],
+        mean=mean,
+        sd=float(sd[moderator]),
+        values=mean + (values / values.std(ddof=0) * sd[moderator]).to_numpy(),
+        scale=float(sd[predictor] / sd[outcome]),
+        fit=found.fit,
     )
-    return figure, {
-        "en": f"Slope with its 95% band, n = {result.n_used:,}: dashed and grey where the band holds zero, dotted "
-        f"lines where that begins or ends; below, the respondents. {found.text['en']}",
-        "zh": f"斜率及其 95% 置信带，n = {result.n_used:,}：灰色虚线处置信带包含零，点线为起止之处；下方为受访者的分布。"
-        f"{found.text['zh']}",
-    }
+    return replace(shown, text=_said(shown)) if shown.trustworthy else shown
+
+
+def _variables(
+    data: pd.DataFrame, study: Study, codes: Sequence[str], how: How
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """The complete rows of all items, and the items of each variable."""
+    items = {code: _items(data, study, code) for code in codes}
+    every = [item for code in codes for item in items[code]]
+    if len(set(every)) < len(every):
+        raise Impossible(
+            _("Of {names} two are the same or share an item. Give different ones.", names=codes)
+        )
+    # a factor and its item need two names
+    alone = {code: f"{code}.observed" for code in codes if items[code] == [code]}
+    whole = [study.cluster] if study.cluster and how.method == "two_stage" else []
+    frame = data[list(dict.fromkeys([*every, *whole]))].dropna().rename(columns=alone)
+    return frame, {code: [alone.get(item, item) for item in own] for code, own in items.items()}
+
+
+def _by_products(
+    frame: pd.DataFrame,
+    items: dict[str, list[str]],
+    codes: Sequence[str],
+    study: Study,
+    how: How,
+) -> tuple[Paths, Sentence, list[Sentence]]:
+    """The paths by product indicators, how that was done, and what a reader must know."""
+    outcome, predictor, moderator, *covariates = codes
+    pairs = min(len(items[predictor]), len(items[moderator]))
+    match = how.match and pairs > 1
+    first, second = (
+        items[code][:pairs] if match else items[code] for code in (predictor, moderator)
+    )
+    found = by_products(
+        frame,
+        items,
+        products(frame, first, second, match),
+        outcome,
+        (predictor, moderator, f"{predictor}.{moderator}", *covariates),
+        how.estimator,
+    )
+    notes = [
+        _(
+            "The products leave out {left} of the {n} items of {name}, by loading the weakest; match=False uses all.",
+            left=len(items[code]) - pairs,
+            n=len(items[code]),
+            name=named(study, code),
+        )
+        for code in (predictor, moderator)
+        if match and len(items[code]) > pairs
+    ]
+    if study.cluster:
+        notes.append(
+            _(
+                "Standard errors take respondents of one {cluster} as independent; method='two_stage' with rng= resamples whole clusters.",
+                cluster=study.cluster,
+            )
+        )
+    method = (
+        _(
+            "product indicators (matched pairs, double mean-centred), {method}",
+            method=found.fit.method,
+        )
+        if match
+        else _(
+            "product indicators (all pairs, double mean-centred), {method}", method=found.fit.method
+        )
+    )
+    return found, method, notes
+
+
+def _by_scores(
+    frame: pd.DataFrame,
+    items: dict[str, list[str]],
+    names: Sequence[str],
+    study: Study,
+    how: How,
+) -> tuple[Paths, Sentence, list[Sentence]]:
+    """The paths in two stages, how that was done, and what a reader must know."""
+    assert how.rng is not None  # interaction() asks for it
+    fit = sem.fit(frame, measurement(items))
+    found = by_scores(frame, fit, names, study.cluster, how.rng, how.n_boot)
+    doubtful = _(
+        "Of {n:,} draws {failed} found no optimum and were left out, {improper} are improper and kept.",
+        n=how.n_boot,
+        failed=found.failed,
+        improper=found.improper,
+    )
+    method = _(
+        "two stages: regression on factor scores, standard errors of both from {n:,} bootstrap samples",
+        n=how.n_boot,
+    )
+    return found, method, [doubtful] if found.failed or found.improper else []
 
 
 def _items(data: pd.DataFrame, study: Study, code: str) -> list[str]:
@@ -462,79 +537,84 @@ def _items(data: pd.DataFrame, study: Study, code: str) -> list[str]:
     construct = study.constructs.get(code)
     if construct is None and code not in data.columns:
         raise Impossible(
-            f"'{code}' is neither a construct nor a column. Constructs: {', '.join(study.constructs)}."
+            _(
+                "'{outcome}' is neither a construct nor a column. Constructs: {names}.",
+                outcome=code,
+                names=list(study.constructs),
+            )
         )
     if construct is not None and not construct.items:
         raise Impossible(
-            f"'{code}' has no items of its own to be multiplied. Use one of its parts: {', '.join(construct.of)}."
+            _(
+                "'{code}' has no items of its own to be multiplied. Use one of its parts: {parts}.",
+                code=code,
+                parts=construct.of,
+            )
         )
     return [code] if construct is None else list(construct.items)
 
 
-def _unused(names: Sequence[str], pairs: int, words: Text) -> Text:
-    left = len(names) - pairs
-    return {
-        "en": f"The products leave out {left} of the {len(names)} items of {words['en']}, by loading the weakest; match=False uses all.",
-        "zh": f"{words['zh']}的 {len(names)} 个题项中，载荷最弱的 {left} 个未进入乘积；match=False 则全部使用。",
-    }
-
-
-def _said(result: Interaction) -> Text:
+def _said(result: Interaction) -> Sentence:
     """What the interaction says, from its row."""
-    row, (x, w, y) = (
-        result.table.iloc[2],
-        (result.words[c] for c in (result.predictor, result.moderator, result.outcome)),
-    )
-    std, size, gain, p = (
-        row["std"],
-        number(abs(row["std"]), 2),
-        f"{row['delta_r2'] * 100:.1f}%",
-        p_text(row["p"]),
-    )
+    row, (x, w, y) = result.table.iloc[2], result.names
+    values = {
+        "x": x,
+        "w": w,
+        "y": y,
+        "p": p_text(row["p"]),
+        "gain": f"{row['delta_r2'] * 100:.1f}%",
+        "std": number(row["std"], 2),
+        "size": number(abs(row["std"]), 2),
+    }
     if row["p"] >= 0.05:
-        return {
-            "en": f"There is no clear evidence that the slope of {x['en']} on {y['en']} depends on {w['en']} (standardised "
-            f"interaction {number(std, 2)}, {p}; {gain} of the variance).",
-            "zh": f"没有明确证据表明{x['zh']}对{y['zh']}的斜率取决于{w['zh']}（标准化交互作用 {number(std, 2)}，{p}；占方差的 {gain}）。",
-        }
-    return {
-        "en": f"With each standard deviation more of {w['en']}, the standardised slope of {x['en']} on {y['en']} is {size} "
-        f"{'higher' if std > 0 else 'lower'} ({p}); the interaction explains {gain} of the variance.",
-        "zh": f"{w['zh']}每高一个标准差，{x['zh']}对{y['zh']}的标准化斜率就{'高' if std > 0 else '低'} {size}（{p}）；"
-        f"交互作用解释 {gain} 的方差。",
-    }
+        return _(
+            "There is no clear evidence that the slope of {x} on {y} depends on {w} (standardised interaction {std}, {p}; {gain} of the variance).",
+            **values,
+        )
+    if row["std"] > 0:
+        return _(
+            "With each standard deviation more of {w}, the standardised slope of {x} on {y} is {size} higher ({p}); the interaction explains {gain} of the variance.",
+            **values,
+        )
+    return _(
+        "With each standard deviation more of {w}, the standardised slope of {x} on {y} is {size} lower ({p}); the interaction explains {gain} of the variance.",
+        **values,
+    )
 
 
-def _where(result: Interaction, table: pd.DataFrame) -> Text:
+def _where(result: Interaction, table: pd.DataFrame) -> Sentence:
     """Where the slope differs from zero among the respondents; a bound beyond them is none."""
-    x, w = result.words[result.predictor], result.words[result.moderator]
-    en, zh = [], []
-    for row in table[table["significant"] & (table["share"] > 0)].itertuples():
-        open_low, open_high = row.low <= result.values.min(), row.high > result.values.max()
-        low, high, share = (
-            number(row.low, 2),
-            number(row.high, 2),
-            f"{row.share * 100:.0f}%",
-        )
-        place = (
-            ("at every level that occurs", "在出现的各个水平上")
-            if open_low and open_high
-            else (f"below {high}", f"低于 {high} 时")
-            if open_low
-            else (f"above {low}", f"高于 {low} 时")
-            if open_high
-            else (f"between {low} and {high}", f"在 {low} 与 {high} 之间")
-        )
-        en.append(
-            f"{'positive' if row.sign == '+' else 'negative'} {place[0]} ({share} of the respondents)"
-        )
-        zh.append(f"{place[1]}为{'正' if row.sign == '+' else '负'}（{share} 的受访者）")
-    if not en:
-        return {
-            "en": f"The slope of {x['en']} differs from zero at no level of {w['en']} that occurs.",
-            "zh": f"在出现的任何{w['zh']}水平上，{x['zh']}的斜率都不能与零区分。",
-        }
-    return {
-        "en": f"Along {w['en']}, the slope of {x['en']} is {' and '.join(en)}.",
-        "zh": f"沿{w['zh']}来看，{x['zh']}的斜率{'，'.join(zh)}。",
+    x, w, _y = result.names
+    said = [
+        _stretch(row["sign"], row["low"], row["high"], row["share"], result.values)
+        for row in table[table["significant"] & (table["share"] > 0)].to_dict("records")
+    ]
+    if not said:
+        return _("The slope of {x} differs from zero at no level of {w} that occurs.", x=x, w=w)
+    if len(said) == 1:
+        return _("Along {w}, the slope of {x} is {where}.", w=w, x=x, where=said[0])
+    return _(
+        "Along {w}, the slope of {x} is {first} and {second}.",
+        w=w,
+        x=x,
+        first=said[0],
+        second=listed(said[1:]),
+    )
+
+
+def _stretch(sign: str, low: float, high: float, share: float, values: np.ndarray) -> Sentence:
+    """Sign and place of one stretch of the moderator, of which `values` occur."""
+    open_low, open_high = low <= values.min(), high > values.max()
+    said = {
+        "sign": c_("slope", "positive") if sign == "+" else c_("slope", "negative"),
+        "low": number(low, 2),
+        "high": number(high, 2),
+        "share": f"{share * 100:.0f}%",
     }
+    if open_low and open_high:
+        return _("{sign} at every level that occurs ({share} of the respondents)", **said)
+    if open_low:
+        return _("{sign} below {high} ({share} of the respondents)", **said)
+    if open_high:
+        return _("{sign} above {low} ({share} of the respondents)", **said)
+    return _("{sign} between {low} and {high} ({share} of the respondents)", **said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ import pandas as pd
 from cxlib import sem
 from cxlib.core.absent import absent, reason, stage
 from cxlib.core.errors import Impossible
-from cxlib.core.result import Picture, Result, Text, relied
-from cxlib.core.words import joined, number, p_text, plural
+from cxlib.core.result import Picture, Result, Text, makes, relied, together
+from cxlib.core.words import Sentence, _, joined, n_, number, p_text
 from cxlib.sem.paths import predictors
 from cxlib.statistics.structural import (
     effect_sizes,
@@ -20,9 +20,11 @@ from cxlib.statistics.structural import (
     regression_scores,
     standardised_paths,
 )
+from cxlib.study.names import named
 from cxlib.study.schema import Study
 
-COLUMNS = ["lhs", "op", "rhs", "est", "se", "z", "p", "ci_low", "ci_high", "std"]
+PARAMETERS = "lhs op rhs est se z p ci_low ci_high std"
+INDICES = ("npar", "chisq", "df", "pvalue", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
 
 Fits = Mapping[str, "sem.Fit | ValueError"]
 """Model → its fit, or why it cannot be fitted."""
@@ -61,7 +63,12 @@ def sem_fit(
     """
     if model not in study.models:
         raise Impossible(
-            f"The study '{study.id}' has no model '{model}'. Its models: {', '.join(study.models)}."
+            _(
+                "The study '{study}' has no model '{model}'. Its models: {names}.",
+                study=study.id,
+                model=model,
+                names=list(study.models),
+            )
         )
     return sem.fit(
         data,
@@ -90,51 +97,55 @@ def fit_models(
     return fits
 
 
+@makes("model_status", "model n converged proper trustworthy note")
 def status(fits: Fits, language: str = "en") -> Result:
     """Whether each solution may be read at all (model, n, converged, proper, trustworthy, note in `language`).
 
     Verdicts on hypotheses of a model that is not trustworthy are withheld.
     """
-    rows, notes = [], []
+    rows: list[dict[str, Any]] = []
+    notes: list[Sentence] = []
     for name, fit in fits.items():
-        fitted = isinstance(fit, sem.Fit)
-        said = (
-            fit.warnings
-            if fitted
-            else [
-                {
-                    lang: start + reason(fit)[lang]
-                    for lang, start in (("en", "It cannot be fitted: "), ("zh", "无法拟合："))
-                }
-            ]
-        )
-        english, chinese = (
-            " ".join(note["en"] for note in said),
-            "".join(note["zh"] for note in said),
-        )
-        rows.append(
-            {"model": name, "n": fit.n_used if fitted else 0}
-            | {key: fitted and getattr(fit, key) for key in ("converged", "proper", "trustworthy")}
-            | {"note": chinese if language == "zh" else english}
-        )
+        if isinstance(fit, sem.Fit):
+            said = joined(*fit.warnings)
+            row: dict[str, Any] = {
+                "n": fit.n_used,
+                **{key: getattr(fit, key) for key in ("converged", "proper", "trustworthy")},
+            }
+        else:
+            said = _("It cannot be fitted: {why}", why=reason(fit))
+            row = {"n": 0, "converged": False, "proper": False, "trustworthy": False}
+        rows.append({"model": name, **row, "note": said[language]})
         if said:
-            notes.append({"en": f"Model '{name}': {english}", "zh": f"模型“{name}”：{chinese}"})
+            notes.append(_("Model '{model}': {note}", model=name, note=said))
     table = pd.DataFrame(rows)
     bad = table.loc[~table["trustworthy"], "model"].tolist()
+    good = len(table) - len(bad)
+    if bad:
+        text = n_(
+            "{good} of {n:,} model can be trusted; verdicts on {names} are withheld.",
+            "{good} of {n:,} models can be trusted; verdicts on {names} are withheld.",
+            len(table),
+            good=good,
+            names=bad,
+        )
+    else:
+        text = n_(
+            "{good} of {n:,} model can be trusted.",
+            "{good} of {n:,} models can be trusted.",
+            len(table),
+            good=good,
+        )
     return Result(
         table,
-        {
-            "en": f"{len(table) - len(bad)} of {plural(len(table), 'model')} can be trusted"
-            + (f"; verdicts on {', '.join(bad)} are withheld." if bad else "."),
-            "zh": f"{len(table)} 个模型中有 {len(table) - len(bad)} 个的解可信"
-            + (f"；对 {'、'.join(bad)} 不下结论。" if bad else "。"),
-        },
+        text,
         int(table["n"].iloc[0]),
-        "convergence, admissibility and empirical identification",
+        _("convergence, admissibility and empirical identification"),
         tuple(notes),
     )
 
 
+@makes("sem_fit", "measure value")
 @stage
 def fit_table(fit: sem.Fit) -> Result:
     """Every fit measure of a fitted model, one a row (measure, value), under lavaan's names.
@@ -145,26 +156,28 @@ def fit_table(fit: sem.Fit) -> Result:
     """
     table = sem.fit_measures(fit)
     value = sem.reported(table)
-    said = ", ".join(
+    indices = ", ".join(
         f"{name.upper()} {number(value[name])}" for name in ("cfi", "tli", "rmsea", "srmr")
     )
     test = f"χ²({value['df']:.0f}) = {number(value['chisq'], 2)}, {p_text(value['pvalue'])}"
-    exact = not value["pvalue"] < 0.05
-    return Result(
-        table,
-        _told(
-            fit,
-            {
-                "en": f"{test}: the model is {'not rejected' if exact else 'rejected'} as an exact description. {said}.",
-                "zh": f"{test}：作为精确描述，模型{'未被拒绝' if exact else '被拒绝'}。{said}。",
-            },
-        ),
-        fit.n_used,
-        fit.method,
-        tuple(fit.warnings),
+    text = (
+        _(
+            "{test}: the model is rejected as an exact description. {indices}.",
+            test=test,
+            indices=indices,
+        )
+        if value["pvalue"] < 0.05
+        else _(
+            "{test}: the model is not rejected as an exact description. {indices}.",
+            test=test,
+            indices=indices,
+        )
     )
+    return _of_fit(fit, table, text, fit.method)
 
 
+@makes("sem_parameters", PARAMETERS, more="group")
+@makes("sem_parameters_*", PARAMETERS, more="group")
 @stage
 def parameters(fit: sem.Fit, study: Study) -> Result:
     """Estimates of every parameter: unstandardised with standard error and 95% interval, std.all beside.
@@ -173,43 +186,27 @@ def parameters(fit: sem.Fit, study: Study) -> Result:
     -----
     R: ``lavaan::parameterEstimates(fit)``, ``lavaan::standardizedSolution(fit)$est.std``.
     """
-    table = fit.parameters[[c for c in fit.parameters if c in (*COLUMNS, "group")]]
-    paths = table[table["op"] == "~"].dropna(subset=["p", "std"])
-    text = {"en": "The model has no path with a test.", "zh": "模型中没有可检验的路径。"}
-    if len(paths):
-        top, sure = paths.loc[paths["std"].abs().idxmax()], int((paths["p"] < 0.05).sum())
-        arrow = {
-            lang: " → ".join(study.name(top[side], lang) for side in ("rhs", "lhs"))
-            for lang in ("en", "zh")
-        }
-        std = number(top["std"], 2)
-        text = {
-            "en": f"{sure} of {plural(len(paths), 'path')} differ from zero (p < .05); the strongest is {arrow['en']}, "
-            f"{std} standardised.",
-            "zh": f"{len(paths)} 条路径中有 {sure} 条显著不为零（p < .05）；最强的是{arrow['zh']}，标准化系数 {std}。",
-        }
-    bare, fixed = (
-        int(table["se"].isna().sum()),
-        int(((fit.model.table["free"] == 0) | (fit.model.table["exo"] == 1)).sum()),
-    )
-    rest = (
-        {"en": "follow from the others", "zh": "由其他参数推出"}
-        if fit.estimator == "WLSMV"
-        else {"en": "undetermined", "zh": "无法确定"}
-    )
-    more = (
-        {"en": f", {bare - fixed} {rest['en']}", "zh": f"，{bare - fixed} 个{rest['zh']}"}
-        if bare > fixed
-        else {"en": "", "zh": ""}
-    )
-    text = {
-        "en": f"{text['en']} {bare} of {len(table)} parameters have no standard error: {fixed} fixed or taken from the data{more['en']}.",
-        "zh": f"{text['zh']}{len(table)} 个参数中有 {bare} 个没有标准误：{fixed} 个是固定值或取自数据{more['zh']}。",
-    }
-    text = joined(text, fit.clustering)
-    return Result(
-        table.reset_index(drop=True), _told(fit, text), fit.n_used, fit.method, tuple(fit.warnings)
-    )
+    table = fit.parameters[[c for c in fit.parameters if c in (*PARAMETERS.split(), "group")]]
+    bare = int(table["se"].isna().sum())
+    fixed = int(((fit.model.table["free"] == 0) | (fit.model.table["exo"] == 1)).sum())
+    values = {"bare": bare, "every": len(table), "fixed": fixed, "rest": bare - fixed}
+    if bare <= fixed:
+        untested = _(
+            "{bare} of {every} parameters have no standard error: {fixed} fixed or taken from the data.",
+            **values,
+        )
+    elif fit.estimator == "WLSMV":
+        untested = _(
+            "{bare} of {every} parameters have no standard error: {fixed} fixed or taken from the data, {rest} follow from the others.",
+            **values,
+        )
+    else:
+        untested = _(
+            "{bare} of {every} parameters have no standard error: {fixed} fixed or taken from the data, {rest} undetermined.",
+            **values,
+        )
+    text = joined(_strongest(table, study), untested, fit.clustering)
+    return _of_fit(fit, table.reset_index(drop=True), text, fit.method)
 
 
 def other_parameters(fits: Fits, study: Study) -> dict[str, Result]:
@@ -217,6 +214,7 @@ def other_parameters(fits: Fits, study: Study) -> dict[str, Result]:
     return {name: parameters(fit, study) for name, fit in _fitted(fits).items() if name != "main"}
 
 
+@makes("r2", "construct r2")
 @stage
 def r2(fit: sem.Fit, study: Study) -> Result:
     """Explained variance of every outcome of the structural part (construct, r2).
@@ -228,34 +226,26 @@ def r2(fit: sem.Fit, study: Study) -> Result:
     outcomes = list(predictors(fit.model))
     table = fit.r2[fit.r2["variable"].isin(outcomes)].rename(columns={"variable": "construct"})
     table = table.set_index("construct").loc[outcomes].reset_index()
-    said = {
-        lang: [
-            f"{study.name(row.construct, lang)} {row.r2 * 100:.0f}%"
-            for row in table.dropna().itertuples()
-        ]
-        or [none]
-        for lang, none in (("en", "none"), ("zh", "无"))
-    }
+    explained = [
+        _("{name} {share}", name=named(study, row.construct), share=f"{row.r2 * 100:.0f}%")
+        for row in table.dropna().itertuples()
+    ]
     beyond = _beyond(table.loc[table["r2"].isna(), "construct"], study)
-    return Result(
+    return _of_fit(
+        fit,
         table,
-        _told(
-            fit,
-            {
-                "en": " ".join(
-                    [f"Variance explained: {', '.join(said['en'])}.", *(w["en"] for w in beyond)]
-                ),
-                "zh": "".join(
-                    [f"解释的方差：{'，'.join(said['zh'])}。", *(w["zh"] for w in beyond)]
-                ),
-            },
+        joined(
+            _("Variance explained: {shares}.", shares=explained)
+            if explained
+            else _("Variance explained: none."),
+            *beyond,
         ),
-        fit.n_used,
-        "1 − residual variance / implied variance",
-        (*fit.warnings, *beyond),
+        _("1 − residual variance / implied variance"),
+        *beyond,
     )
 
 
+@makes("f2", "outcome predictor r2 r2_without f2")
 @stage
 def f2(fit: sem.Fit, study: Study) -> Result:
     """Effect size f² of every path: (R² − R² without it) / (1 − R²), from the implied covariances.
@@ -271,26 +261,30 @@ def f2(fit: sem.Fit, study: Study) -> Result:
     """
     table = effect_sizes(fit)
     large = table[table["f2"] >= 0.15].sort_values("f2", ascending=False)
-    said = {
-        lang: [
-            f"{study.name(row.predictor, lang)} → {study.name(row.outcome, lang)} {number(row.f2, 2)}"
-            for row in large.itertuples()
-        ]
-        for lang in ("en", "zh")
-    }
-    text = {
-        "en": f"Paths of at least medium size (f² ≥ .15): {', '.join(said['en']) or 'none'}.",
-        "zh": f"至少中等大小（f² ≥ .15）的路径：{'，'.join(said['zh']) or '无'}。",
-    }
-    return Result(
+    said = [
+        _(
+            "{predictor} → {outcome} {f2}",
+            predictor=named(study, row["predictor"]),
+            outcome=named(study, row["outcome"]),
+            f2=number(row["f2"], 2),
+        )
+        for row in large.to_dict("records")
+    ]
+    return _of_fit(
+        fit,
         table,
-        _told(fit, text),
-        fit.n_used,
-        "Cohen's f² from the implied covariances",
-        (*fit.warnings, *_beyond(table.loc[table["f2"].isna(), "outcome"].unique(), study)),
+        _("Paths of at least medium size (f² ≥ .15): {paths}.", paths=said)
+        if said
+        else _("Paths of at least medium size (f² ≥ .15): none."),
+        _("Cohen's f² from the implied covariances"),
+        *_beyond(table.loc[table["f2"].isna(), "outcome"].unique(), study),
     )
 
 
+@makes(
+    "model_comparison",
+    "model n npar chisq df pvalue cfi tli rmsea srmr aic bic comparable d_chisq d_df d_p nested converged proper trustworthy",
+)
 def compare(fits: Fits, study: Study) -> Result:
     """Models side by side: fit, AIC, BIC, and the χ² difference of each against the first.
 
@@ -305,100 +299,43 @@ def compare(fits: Fits, study: Study) -> Result:
     if not (usable := _fitted(fits)):
         return absent(fits["main"])
     first, base = next(iter(usable.items()))
-    rows, notes = [], []
+    notes: list[Sentence] = []
     for name, fit in fits.items():
         if not isinstance(fit, sem.Fit):
-            why = reason(fit)
             notes.append(
-                {
-                    "en": f"Model '{name}' could not be fitted: {why['en']}",
-                    "zh": f"模型“{name}”无法拟合：{why['zh']}",
-                }
+                _("Model '{model}' could not be fitted: {why}", model=name, why=reason(fit))
             )
             continue
-        value = sem.reported(sem.fit_measures(fit))
-        comparable = fit.n_used == base.n_used and set(fit.model.observed) == set(
-            base.model.observed
-        )
-        inside = comparable and (nested(fit.model, base.model) or nested(base.model, fit.model))
-        row = {
-            "model": name,
-            "n": fit.n_used,
-            **{
-                key: value.get(key, np.nan)
-                for key in (
-                    "npar",
-                    "chisq",
-                    "df",
-                    "pvalue",
-                    "cfi",
-                    "tli",
-                    "rmsea",
-                    "srmr",
-                    "aic",
-                    "bic",
-                )
-            },
-            "comparable": comparable,
-            "d_chisq": np.nan,
-            "d_df": np.nan,
-            "d_p": np.nan,
-        }
-        if (
-            inside
-            and fit.converged
-            and base.converged
-            and fit.df != base.df
-            and fit.missing != "mi"
-        ):
-            sign = 1 if fit.df > base.df else -1
-            test = sem.difference(*(fit, base)[::sign]).iloc[0]
-            row |= {
-                "d_chisq": sign * test["d_chisq"],
-                "d_df": sign * test["d_df"],
-                "d_p": test["d_p"],
-            }
-        rows.append(
-            row
-            | {
-                "nested": inside,
-                "converged": fit.converged,
-                "proper": fit.proper,
-                "trustworthy": fit.trustworthy,
-            }
-        )
         if not fit.trustworthy:
             notes.append(
-                {
-                    "en": f"Model '{name}' cannot be trusted, so its row proves nothing.",
-                    "zh": f"模型“{name}”的解不可信，该行不能作为依据。",
-                }
+                _("Model '{model}' cannot be trusted, so its row proves nothing.", model=name)
             )
-        if not comparable:
+        if not _comparable(fit, base):
             notes.append(
-                {
-                    "en": f"Model '{name}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
-                    "zh": f"模型“{name}”与“{first}”的题项或样本行不同：两者的 χ²、AIC、BIC 不可比较。",
-                }
+                _(
+                    "Model '{model}' uses other items or rows than '{first}': their χ², AIC, BIC do not compare.",
+                    model=name,
+                    first=first,
+                )
             )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([{"model": name, **_compared(fit, base)} for name, fit in usable.items()])
     notes.append(
-        {
-            "en": f"No difference test for {', '.join(table.loc[table['d_p'].isna(), 'model'])}: the others are tested against "
-            f"'{first}' if nested, of the same rows. Imputed data give no such test; neither they nor WLSMV have AIC and BIC.",
-            "zh": f"{'、'.join(table.loc[table['d_p'].isna(), 'model'])} 没有差异检验：其他模型须与“{first}”嵌套且样本行相同。"
-            "插补数据没有该检验；插补数据与 WLSMV 都没有 AIC 和 BIC。",
-        }
+        _(
+            "No difference test for {names}: the others are tested against '{first}' if nested, of the same rows. Imputed data give no such test; neither they nor WLSMV have AIC and BIC.",
+            names=list(table.loc[table["d_p"].isna(), "model"]),
+            first=first,
+        )
     )
     return Result(
         table,
         _comparison(table, first),
         base.n_used,
-        f"χ² difference ({base.method}), AIC, BIC",
+        _("χ² difference ({method}), AIC, BIC", method=base.method),
         tuple(notes),
     )
 
 
+@makes("models_side_by_side", "lhs rhs", open=True)
 def side_by_side(fits: Fits) -> Result:
     """The standardised paths of every fitted model beside each other (lhs, rhs, one column a model, empty where it has no such path)."""
     if not (usable := _fitted(fits)):
@@ -409,31 +346,37 @@ def side_by_side(fits: Fits) -> Result:
     }
     table = pd.concat(paths, axis=1, sort=False).reset_index()
     shared = table[list(paths)].dropna()
-    alone = {
-        "en": f"One model was fitted: its {plural(len(table), 'path')}, with no other model to stand beside.",
-        "zh": f"只拟合了一个模型：共 {len(table)} 条路径，没有其他模型可对照。",
-    }
     gap = number((shared.max(axis=1) - shared.min(axis=1)).max(), 2)
     doubtful = [
-        {"en": f"Model '{name}' cannot be trusted.", "zh": f"模型“{name}”的解不可信。"}
+        _("Model '{model}' cannot be trusted.", model=name)
         for name, fit in usable.items()
         if not fit.trustworthy
     ]
+    text = (
+        n_(
+            "One model was fitted: its {n:,} path, with no other model to stand beside.",
+            "One model was fitted: its {n:,} paths, with no other model to stand beside.",
+            len(table),
+        )
+        if len(paths) == 1
+        else _(
+            "Paths in all {models} models: {shared} of {every}; they differ by up to {gap} between models. An empty cell: the model has no such path.",
+            models=len(paths),
+            shared=len(shared),
+            every=len(table),
+            gap=gap,
+        )
+    )
     return Result(
         table,
-        alone
-        if len(paths) == 1
-        else {
-            "en": f"Paths in all {len(paths)} models: {len(shared)} of {len(table)}; they differ by up to {gap} between models. "
-            "An empty cell: the model has no such path.",
-            "zh": f"{len(paths)} 个模型共有的路径：{len(table)} 条中的 {len(shared)} 条，各模型之间最多相差 {gap}。空格表示该模型没有这条路径。",
-        },
+        text,
         next(iter(usable.values())).n_used,
-        "standardised paths (std.all)",
+        _("standardised paths (std.all)"),
         tuple(doubtful),
     )
 
 
+@makes("bollen_stine", "measure value")
 @stage
 def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.Generator) -> Result:
     """Exact fit tested by the Bollen–Stine bootstrap, which does not need normal items (measure, value).
@@ -446,12 +389,13 @@ def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.G
     if fit.missing != "listwise" or fit.estimator == "WLSMV":
         return Result(
             pd.DataFrame(columns=["measure", "value"]),
-            {
-                "en": f"Not computed: it needs complete rows and maximum likelihood, and this fit is {fit.method}.",
-                "zh": f'未计算：该检验需要完整的行和极大似然估计，而本次拟合采用 {fit.estimator}（missing = "{fit.missing}"）。',
-            },
+            _(
+                "Not computed: it needs complete rows and maximum likelihood, and this fit is {estimator} (missing = '{missing}').",
+                estimator=fit.estimator,
+                missing=fit.missing,
+            ),
             fit.n_used,
-            "Bollen–Stine bootstrap",
+            _("Bollen–Stine bootstrap"),
         )
     found = resample(data, fit, n_boot, rng)
     lost = int(np.isnan(found.chisq).sum())
@@ -463,26 +407,24 @@ def bollen_stine(fit: sem.Fit, data: pd.DataFrame, n_boot: int, rng: np.random.G
         "draws": n_boot,
         "converged": n_boot - lost,
     }
-    notes = [
-        {
-            "en": f"{lost} of {n_boot:,} samples had no optimum.",
-            "zh": f"{n_boot:,} 次抽样中有 {lost} 次没有最优解。",
-        }
-    ]
+    text = _(
+        "If the model were exactly true, χ² would average {mean:.1f} with these items (df = {df}) and reach the observed {chisq:.1f} in {share:.1f}% of samples.",
+        mean=value["mean_chisq"],
+        df=fit.df,
+        chisq=fit.chisq,
+        share=found.p * 100,
+    )
+    failed = _("{lost} of {draws:,} samples had no optimum.", lost=lost, draws=n_boot)
     return Result(
         pd.DataFrame({"measure": list(value), "value": list(value.values())}),
-        {
-            "en": f"If the model were exactly true, χ² would average {value['mean_chisq']:.1f} with these items (df = {fit.df}) and "
-            f"reach the observed {fit.chisq:.1f} in {found.p * 100:.1f}% of samples.",
-            "zh": f"若模型完全成立，这些题项的 χ² 平均为 {value['mean_chisq']:.1f}（df = {fit.df}），{found.p * 100:.1f}% 的样本会达到"
-            f"观测值 {fit.chisq:.1f}。",
-        },
+        text,
         fit.n_used,
-        "Bollen–Stine bootstrap",
-        (*fit.warnings, *notes[: bool(lost)]),
+        _("Bollen–Stine bootstrap"),
+        together(fit.warnings, failed if lost else None),
     )
 
 
+@makes("latent_scores", "respondent", open=True)
 @stage
 def scores(fit: sem.Fit, data: pd.DataFrame) -> Result:
     """Regression scores of the latent variables: Φ Λ' Σ⁻¹ (x − x̄), one row a respondent (respondent, one column a construct).
@@ -498,37 +440,28 @@ def scores(fit: sem.Fit, data: pd.DataFrame) -> Result:
     if fit.estimator == "WLSMV":
         return Result(
             pd.DataFrame(columns=["respondent", *latent]),
-            {
-                "en": "Not computed: with WLSMV the answers are ordered categories, to which these weights do not apply.",
-                "zh": "未计算：WLSMV 把回答视为有序类别，这些权重不适用。",
-            },
+            _(
+                "Not computed: with WLSMV the answers are ordered categories, to which these weights do not apply."
+            ),
             0,
         )
     table = regression_scores(fit, data)
     lost = int(table.isna().any(axis=1).sum())
-    n, notes = len(table) - lost, list(fit.warnings)
+    n = len(table) - lost
     table.insert(0, "respondent", data.get("respondent", data.index.to_series()))
-    if lost:
-        notes.append(
-            {
-                "en": f"{lost} respondents have a missing item and so no score.",
-                "zh": f"{lost} 名受访者有缺失题项，因此没有得分。",
-            }
-        )
+    unscored = _("{n} respondents have a missing item and so no score.", n=lost)
+    text = n_(
+        "Scores of {n:,} construct for {respondents:,} respondents: from all items, where each stands above or below the average (0), in units of the construct's first item; drawn towards 0, for items err.",
+        "Scores of {n:,} constructs for {respondents:,} respondents: from all items, where each stands above or below the average (0), in units of the construct's first item; drawn towards 0, for items err.",
+        len(latent),
+        respondents=n,
+    )
     return Result(
         table,
-        _told(
-            fit,
-            {
-                "en": f"Scores of {plural(len(latent), 'construct')} for {n:,} respondents: from all items, where each stands "
-                "above or below the average (0), in units of the construct's first item; drawn towards 0, for items err.",
-                "zh": f"{n:,} 名受访者在 {len(latent)} 个构念上的得分：依据全部题项估计其高于或低于平均（0）多少，以该构念第一题为单位；"
-                "因题项有误差而向 0 收缩。",
-            },
-        ),
+        relied(text, fit.trustworthy),
         n,
-        "regression factor scores",
-        tuple(notes),
+        _("regression factor scores"),
+        together(fit.warnings, unscored if lost else None),
     )
 
 
@@ -557,21 +490,43 @@ def plot_diagram(
     drawn = diagram.plot_diagram(
         table, study, r2(fit, study).table, n=fit.n_used, full=full, marks=marks, language=language
     )
-    return replace(drawn, text=_told(fit, drawn.text))
+    return replace(drawn, text=relied(drawn.text, fit.trustworthy))
 
 
-def _beyond(codes: Iterable[str], study: Study) -> tuple[Text, ...]:
+def _of_fit(
+    fit: sem.Fit, table: pd.DataFrame, text: Text, method: Text | str, *notes: Text
+) -> Result:
+    """A result that says above its numbers what is wrong with the fit."""
+    return Result(
+        table, relied(text, fit.trustworthy), fit.n_used, method, together(fit.warnings, *notes)
+    )
+
+
+def _strongest(table: pd.DataFrame, study: Study) -> Sentence:
+    """How many paths differ from zero, and which is the strongest."""
+    paths = table[table["op"] == "~"].dropna(subset=["p", "std"])
+    if paths.empty:
+        return _("The model has no path with a test.")
+    top = paths.iloc[int(paths["std"].abs().to_numpy().argmax())]
+    return n_(
+        "{sure} of {n:,} path differ from zero (p < .05); the strongest is {path}, {std} standardised.",
+        "{sure} of {n:,} paths differ from zero (p < .05); the strongest is {path}, {std} standardised.",
+        len(paths),
+        sure=int((paths["p"] < 0.05).sum()),
+        path=joined(named(study, top["rhs"]), named(study, top["lhs"]), between=" → "),
+        std=number(top["std"], 2),
+    )
+
+
+def _beyond(codes: Iterable[str], study: Study) -> tuple[Sentence, ...]:
     """Why outcomes have no R² or f², if there are any."""
-    en, zh = (", ".join(study.name(code, lang) for code in codes) for lang in ("en", "zh"))
+    if not (names := [named(study, code) for code in codes]):
+        return ()
     return (
-        (
-            {
-                "en": f"Left empty for {en}: the residual variance is not positive, and an R² of 1 or beyond has no meaning.",
-                "zh": f"{zh} 留空：残差方差不为正，而达到或超过 1 的 R² 没有意义。",
-            },
-        )
-        if en
-        else ()
+        _(
+            "Left empty for {names}: the residual variance is not positive, and an R² of 1 or beyond has no meaning.",
+            names=names,
+        ),
     )
 
 
@@ -580,30 +535,67 @@ def _fitted(fits: Fits) -> dict[str, sem.Fit]:
     return {name: fit for name, fit in fits.items() if isinstance(fit, sem.Fit)}
 
 
-def _told(fit: sem.Fit, text: Text) -> Text:
-    """The sentence, with a word before it if the solution cannot be trusted."""
-    return relied(text, fit.trustworthy)
+def _comparable(fit: sem.Fit, base: sem.Fit) -> bool:
+    """Whether two models are of the same items and rows."""
+    return fit.n_used == base.n_used and set(fit.model.observed) == set(base.model.observed)
 
 
-def _comparison(table: pd.DataFrame, first: str) -> Text:
+def _compared(fit: sem.Fit, base: sem.Fit) -> dict[str, Any]:
+    """A row of the comparison: fit, and the difference from the first model where the two are nested."""
+    value, comparable = sem.reported(sem.fit_measures(fit)), _comparable(fit, base)
+    inside = comparable and (nested(fit.model, base.model) or nested(base.model, fit.model))
+    change = {"d_chisq": np.nan, "d_df": np.nan, "d_p": np.nan}
+    tested = inside and fit.converged and base.converged and fit.missing != "mi"
+    if tested and fit.df != base.df:
+        sign = 1 if fit.df > base.df else -1
+        test = sem.difference(*(fit, base)[::sign]).iloc[0]
+        change = {
+            "d_chisq": sign * test["d_chisq"],
+            "d_df": sign * test["d_df"],
+            "d_p": test["d_p"],
+        }
+    return {
+        "n": fit.n_used,
+        **{key: value.get(key, np.nan) for key in INDICES},
+        "comparable": comparable,
+        **change,
+        "nested": inside,
+        "converged": fit.converged,
+        "proper": fit.proper,
+        "trustworthy": fit.trustworthy,
+    }
+
+
+def _comparison(table: pd.DataFrame, first: str) -> Sentence:
     """Which rival fits better, by difference test and by BIC."""
-    en, zh = [], []
-    for row in table[table["d_p"].notna()].itertuples():
-        worse, sure = row.d_df > 0, row.d_p < 0.05
-        test = f"Δχ²({abs(row.d_df):.0f}) = {number(abs(row.d_chisq), 2)}, {p_text(row.d_p)}"
-        simple, rich = (row.model, first) if worse else (first, row.model)
-        en.append(
-            f"'{rich}' fits {'better' if sure else 'no better'} than the simpler '{simple}' ({test})."
+    said: list[Sentence] = []
+    for row in table[table["d_p"].notna()].to_dict("records"):
+        simple, rich = (row["model"], first) if row["d_df"] > 0 else (first, row["model"])
+        change = number(abs(row["d_chisq"]), 2)
+        test = f"Δχ²({abs(row['d_df']):.0f}) = {change}, {p_text(row['d_p'])}"
+        said.append(
+            _(
+                "'{rich}' fits better than the simpler '{simple}' ({test}).",
+                rich=rich,
+                simple=simple,
+                test=test,
+            )
+            if row["d_p"] < 0.05
+            else _(
+                "'{rich}' fits no better than the simpler '{simple}' ({test}).",
+                rich=rich,
+                simple=simple,
+                test=test,
+            )
         )
-        zh.append(f"“{rich}”的拟合{'优于' if sure else '并不优于'}更简的“{simple}”（{test}）。")
     sound = table[table["comparable"] & table["trustworthy"]]
     if len(sound) > 1 and sound["bic"].notna().all():
-        best = sound.loc[sound["bic"].idxmin(), "model"]
-        en.append(f"The lowest BIC among comparable, trustworthy models is that of '{best}'.")
-        zh.append(f"在可比且可信的模型中，“{best}”的 BIC 最低。")
-    if not en:
-        return {
-            "en": f"No other model can be compared with '{first}'.",
-            "zh": f"没有可与“{first}”比较的其他模型。",
-        }
-    return {"en": " ".join(en), "zh": "".join(zh)}
+        said.append(
+            _(
+                "The lowest BIC among comparable, trustworthy models is that of '{best}'.",
+                best=sound["model"].iloc[int(sound["bic"].to_numpy().argmin())],
+            )
+        )
+    if not said:
+        return _("No other model can be compared with '{first}'.", first=first)
+    return joined(*said)
