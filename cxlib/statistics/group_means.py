@@ -43,12 +43,8 @@ def means(frame: pd.DataFrame, group: str) -> pd.DataFrame:
         .melt(group, var_name="construct", value_name="score")
         .groupby(["construct", group], sort=False, observed=True)
     )
-    table = (
-        cells["score"]
-        .agg(n="count", mean="mean", sd="std")
-        .reset_index(names=["construct", "group"])
-        .astype({"group": str})
-    )
+    table = pd.DataFrame(cells["score"].agg(n="count", mean="mean", sd="std"))
+    table = table.reset_index(names=["construct", "group"]).astype({"group": str})
     half = t.ppf(0.975, table["n"] - 1) * table["sd"] / np.sqrt(table["n"])
     return table.assign(ci_low=table["mean"] - half, ci_high=table["mean"] + half)[MEANS]
 

@@ -40,15 +40,12 @@ def group_sizes(
         *(level for level in declared if level in counts.index),
         *sorted(set(counts.index) - set(declared)),
     ]
-    table = pd.DataFrame(
-        {
-            "group": present,
-            "n": [int(counts[level]) for level in present],
-            "used": [int(used.get(level, 0)) for level in present],
-        }
-    )
-    table["compared_by"] = [
-        "nothing" if row.n < SMALLEST else "model and means" if row.used >= enough else "means"
-        for row in table.itertuples()
+    sizes = [int(counts[level]) for level in present]
+    usable_sizes = [int(used.get(level, 0)) for level in present]
+    compared_by = [
+        "nothing" if n < SMALLEST else "model and means" if m >= enough else "means"
+        for n, m in zip(sizes, usable_sizes, strict=True)
     ]
-    return table
+    return pd.DataFrame(
+        {"group": present, "n": sizes, "used": usable_sizes, "compared_by": compared_by}
+    )

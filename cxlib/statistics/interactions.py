@@ -67,18 +67,18 @@ def interaction(frame: pd.DataFrame, levels: Sequence[str] = ()) -> Interaction:
         robust = {"cov_type": "cluster", "cov_kwds": {"groups": pd.factorize(frame["cluster"])[0]}}
     fit = OLS(y, _design(x, w)).fit(use_t=True, **robust)
     joint, bare = fit.f_test(np.eye(2 + 2 * k)[-k:]), OLS(y, _design(x, w)[:, :-k]).fit()
-    product = (
-        fit.params[-1],
-        fit.bse[-1],
-        *fit.conf_int()[-1],
-        fit.params[-1] * unit * sd / y.std(ddof=1),
-    )
+    est, se, (ci_low, ci_high) = fit.params[-1], fit.bse[-1], fit.conf_int()[-1]
+    std = est * unit * sd / y.std(ddof=1)
     at = list(levels) or AT
     low, middle, high = (_design(np.full((len(at), 1), place), values) for place in (-sd, 0, sd))
     slope = fit.t_test((high - middle) / sd)
     ends = slope.conf_int()
     return Interaction(
-        *(product if k == 1 else [np.nan] * 5),
+        est=est if k == 1 else np.nan,
+        se=se if k == 1 else np.nan,
+        ci_low=ci_low if k == 1 else np.nan,
+        ci_high=ci_high if k == 1 else np.nan,
+        std=std if k == 1 else np.nan,
         f=float(joint.fvalue),
         df=k,
         df_error=float(joint.df_denom),

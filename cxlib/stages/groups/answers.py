@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -51,7 +52,8 @@ def merged(data: pd.DataFrame, parts: dict[str, pd.DataFrame]) -> tuple[pd.DataF
     """The data with every answer that a group lacks merged with its neighbour in all groups, and what was merged."""
     into = merge_unchosen(parts)
     told = [f"{item} {a:g} → {b:g}" for item, pairs in into.items() for a, b in pairs.items()]
-    return data.replace(into), _(
+    rules: Any = into  # the stubs of pandas know no rules by column
+    return data.replace(rules), _(
         "Answers that nobody of a group gave were merged with their neighbours in all groups: {answers}.",
         answers=told,
     )
