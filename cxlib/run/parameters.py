@@ -242,7 +242,7 @@ OWN: dict[str, tuple[Parameter, ...]] = {
             "missing",
             "listwise",
             _('"listwise"; "fiml" uses every answer given (ML, MLR); "pairwise" (WLSMV)'),
-            allowed=("listwise", "fiml", "pairwise"),
+            allowed=("listwise", "fiml", "mi", "pairwise"),
         ),
         Parameter(
             "merge_answers",
