@@ -1,11 +1,11 @@
-# make run [STUDY=ecsi] · make test · make lab [NOTEBOOKS=notebooks/zh] · make bench.  Needs python3 (3.11 or later) and make, nothing else.
+# make run [STUDY=ecsi] · make test · make test-all · make lint · make coverage · make lab [NOTEBOOKS=notebooks/zh] · make bench.  Needs python3 (3.11 or later) and make, nothing else.
 STUDY ?= vas
 NOTEBOOKS ?= notebooks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lab bench lint lock clean
+.PHONY: run test test-all lab bench lint coverage lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/cxlib run $(STUDY)
@@ -13,6 +13,10 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# With the whole runs, the coverage simulations and the long property tests that `make test` leaves out.
+test-all: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: $(VENV)/.installed
@@ -24,6 +28,10 @@ bench: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+
+coverage: $(VENV)/.installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 # Every package with its hash; the file holds no address, so it installs from whatever registry pip is set to use.
 $(VENV)/.installed: requirements.lock pyproject.toml
