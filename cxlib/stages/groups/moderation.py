@@ -19,7 +19,7 @@ from cxlib.core.result import Result, Text, makes, nothing, together
 from cxlib.core.words import Sentence, _, c_, clauses, listed, n_, number, p_text
 from cxlib.stages.groups.groups import GROUP, SMALLEST, Comparison
 from cxlib.statistics.group_means import means, pairs, welch
-from cxlib.statistics.interactions import Interaction, interaction
+from cxlib.statistics.moderated_regression import Interaction, interaction
 from cxlib.statistics.multiple_testing import holm
 from cxlib.statistics.scores import scores
 from cxlib.study.conditions import where
