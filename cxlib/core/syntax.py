@@ -249,7 +249,8 @@ def rivals(contrast: str) -> list[tuple[str, str]]:
                 words=contrast,
             ),
         )
-    return list(product(*([spelled(effect) for effect in side.split(",")] for side in sides)))
+    larger, smaller = ([spelled(effect) for effect in side.split(",")] for side in sides)
+    return list(product(larger, smaller))
 
 
 class _Statement:

@@ -39,7 +39,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Number
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 LOCALE = Path(__file__).resolve().parents[1] / "locale"
 SEPARATORS, CLAUSES = {"zh": "、"}, {"zh": "；"}
@@ -163,23 +163,23 @@ def said(value: Any, language: str) -> Any:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number for a sentence: fixed digits, true minus, "–" for a missing one."""
-    if _absent(value):
+    if not _present(value):
         return "–"
     return f"{value:.{digits}f}".replace("-", "−")
 
 
 def p_text(p: float | None) -> str:
     """ "p < .001" or "p = .023"."""
-    if _absent(p):
+    if not _present(p):
         return "p = –"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
-def _absent(value: Any) -> bool:
+def _present(value: Any) -> TypeGuard[float]:
     try:
-        return math.isnan(value)
+        return not math.isnan(value)
     except TypeError:  # None, pandas' NA
-        return True
+        return False
 
 
 @functools.cache

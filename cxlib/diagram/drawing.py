@@ -349,7 +349,9 @@ def _picture(nodes: dict[str, Node], arrows: list[Arrow], signs: str, language: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(layout="none")
+    figure = Figure(
+        layout="none"  # type: ignore[arg-type]  # matplotlib takes it, its stub of Figure leaves it out
+    )
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     _measure(axes, nodes, arrows)
@@ -380,7 +382,7 @@ def _picture(nodes: dict[str, Node], arrows: list[Arrow], signs: str, language: 
 def _extent(axes: Axes, text: str, size: float, weight: str = "normal") -> np.ndarray:
     """Width and height of a text in inches, nothing for no text."""
     drawn = axes.text(0, 0, text, size=size, weight=weight, linespacing=SPACING)
-    box = drawn.get_window_extent(axes.figure.canvas.get_renderer())
+    box = drawn.get_window_extent()
     drawn.remove()
     return np.array([box.width, box.height]) / axes.figure.dpi if text else np.zeros(2)
 
@@ -435,12 +437,14 @@ def _draw_arrow(axes: Axes, arrow: Arrow) -> None:
             )
         )
     if arrow.label:
-        half = arrow.size / 2
+        (x, y), (width, height) = arrow.spot, arrow.size
+        corner = (x - width / 2, y - height / 2)
         axes.add_patch(
-            Rectangle(arrow.spot - half, *(2 * half), facecolor="white", edgecolor="none", zorder=6)
+            Rectangle(corner, width, height, facecolor="white", edgecolor="none", zorder=6)
         )
         axes.text(
-            *arrow.spot,
+            x,
+            y,
             arrow.label,
             size=SMALL,
             ha="center",
@@ -458,17 +462,18 @@ def _draw_node(axes: Axes, node: Node) -> None:
     from matplotlib.patches import Ellipse, Rectangle
 
     colour, item = theme.ROLES[node.role], node.shape == "item"
-    style = {
+    style: dict[str, Any] = {
         "facecolor": 1 - 0.18 * (1 - np.array(to_rgb(colour))),
         "edgecolor": colour,
         "lw": 1.0 if item else 1.8,
         "zorder": 4,
         "gid": f"node:{node.code}",
     }
+    left, bottom = node.box[:2]
     axes.add_patch(
         Ellipse((node.x, node.y), node.w, node.h, **style)
         if node.shape == "ellipse"
-        else Rectangle(node.box[:2], node.w, node.h, **style)
+        else Rectangle((left, bottom), node.w, node.h, **style)
     )
     size, weight = (SMALL, "normal") if item else (NAME, "bold")
     tall, note = _extent(axes, node.text, size, weight)[1], _extent(axes, node.note, SMALL)[1]

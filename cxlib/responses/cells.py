@@ -49,11 +49,11 @@ def unblank(cells: pd.Series, declared: Iterable[str] = ()) -> pd.Series:
 def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dict:
     """What may stand in a cell → its level, or its number; `labelled` are the file's own value labels."""
     if column.kind == "number":
-        meant = {plain(word): number for word, number in column.answers.items()}
-        return meant | {
-            plain(code): meant[plain(label)]
+        numbers = {plain(word): number for word, number in column.answers.items()}
+        return numbers | {
+            plain(code): numbers[plain(label)]
             for code, label in labelled.items()
-            if plain(label) in meant
+            if plain(label) in numbers
         }
     if column.kind not in ("category", "flag"):
         return {}

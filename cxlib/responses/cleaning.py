@@ -174,7 +174,9 @@ def _asked_only(
     frame: pd.DataFrame, study: Study
 ) -> tuple[pd.DataFrame, dict[str, int], dict[str, int]]:
     """Answers to questions that were not to be asked become missing, and are counted; so are those asked of a construct."""
-    frame, strays, counted = frame.copy(), {}, {}
+    frame = frame.copy()
+    strays: dict[str, int] = {}
+    counted: dict[str, int] = {}
     asked = {name: (column.only_if, [name]) for name, column in study.columns.items()}
     asked |= {
         code: (construct.only_if, list(construct.items))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,11 @@ from cxlib.simulation.draws import Declared, Draw
 from cxlib.simulation.spoil import KINDS
 from cxlib.study.checks import explain
 from cxlib.study.schema import Study
+
+if TYPE_CHECKING:
+    Fault = str
+else:  # the kinds are known only when the faults are, so they are for pydantic alone
+    Fault = Literal[tuple(KINDS)]
 
 
 class Lift(Declared):
@@ -71,7 +76,7 @@ class Truth(Declared):
     )
     missing_among: float = 1.0
     missing_times: dict[str, float] = Field({})
-    planted: dict[Literal[tuple(KINDS)], float] = Field({})
+    planted: dict[Fault, float] = Field({})
 
 
 @dataclass(frozen=True)

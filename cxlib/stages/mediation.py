@@ -549,8 +549,8 @@ def _compared(model: sem.Model, study: Study, name: str) -> list[tuple[Effect, E
     for hypothesis in study.hypotheses.values():
         if hypothesis.contrast and hypothesis.model == name:
             out += [
-                tuple(effect(model, words, "total") for words in pair)
-                for pair in rivals(hypothesis.contrast)
+                (effect(model, larger, "total"), effect(model, smaller, "total"))
+                for larger, smaller in rivals(hypothesis.contrast)
             ]
     return list(dict.fromkeys(out))
 

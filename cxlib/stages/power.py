@@ -90,7 +90,8 @@ def power(
         raise Impossible(
             _("n= is not given, and no truth says how many respondents there are. Give n=.")
         )
-    n, notes = int(n), []
+    n = int(n)
+    notes: list[Text] = []
     parsed, columns = _of_constructs(study, model)
     if columns:
         notes.append(
@@ -380,7 +381,9 @@ def plot_power(result: Result, study: Study, *, language: str = "en") -> tuple[F
 
 def _curves(axis: Axes, side: pd.DataFrame, study: Study, language: str) -> None:
     """A curve a path or effect, with its name at its end; those absent from the population share one."""
-    last, ends, absent = side["n"].max(), [], []
+    last = side["n"].max()
+    ends: list[tuple[float, float, str, str]] = []
+    absent: list[tuple[float, float, str, str]] = []
     for name, curve in side.groupby("name", sort=False):
         codes = (
             [code for step in steps(name) for code in step] if "->" in name else path(name)[::-1]
@@ -389,11 +392,11 @@ def _curves(axis: Axes, side: pd.DataFrame, study: Study, language: str) -> None
         colour = theme.ROLES[study.role(codes[-1])] if there else theme.MUTED
         style = "-" if there else ":"
         axis.plot(curve["n"], curve["power"], color=colour, lw=1.3, ls=style, alpha=0.85)
-        end = curve["power"].iloc[-1], -curve["n_80"].iloc[0], "→".join(codes), colour
-        (ends if there else absent).append(end)
+        named = curve["power"].iloc[-1], -curve["n_80"].iloc[0], "→".join(codes), colour
+        (ends if there else absent).append(named)
     if absent:
         label = _("absent from the population: {n}", n=len(absent))[language]
-        ends.append((np.mean([end[0] for end in absent]), 0, label, theme.MUTED))
+        ends.append((float(np.mean([end[0] for end in absent])), 0, label, theme.MUTED))
     ends.sort()
     places = theme.apart([end[0] for end in ends], min(0.045, 1.06 / max(len(ends), 1)), 1.06)
     for (end, _rank, label, colour), at in zip(ends, places, strict=True):

@@ -180,14 +180,11 @@ def answer(study: Study, result: Result, tables: Tables = MappingProxyType({})) 
     ]
     simulated = parts if study.origin == "simulated" else []
     if len(tested):
-        lead = _lead(
-            len(held),
-            *(
-                list(tested.loc[tested["verdict"] == word, "id"])
-                for word in ("not supported", "contradicted")
-            ),
-            len(table) - len(tested),
+        unclear, opposed = (
+            list(tested.loc[tested["verdict"] == word, "id"])
+            for word in ("not supported", "contradicted")
         )
+        lead = _lead(len(held), unclear, opposed, len(table) - len(tested))
         parts = [lead, _links(study, held), _fits(_table(tables, "sem_fit")), *parts]
     elif not study.hypotheses and result.n_used > 0:
         stated = _(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -73,9 +74,7 @@ def monte_carlo(
         return float(np.prod([wald_power(exact[step] * np.sqrt(size)) for step in steps[k]]))
 
     every = range(len(tests))
-    needed = [
-        smallest(lambda size, k=k: formula(k, size), 0.80) if sign[k] else np.inf for k in every
-    ]
+    needed = [smallest(partial(formula, k), 0.80) if sign[k] else np.inf for k in every]
     parts, without = [], []
     for size in sizes:
         drawn = resampling.simulate_covariances(cov.to_numpy(), size, reps, rng)

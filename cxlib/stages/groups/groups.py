@@ -8,9 +8,9 @@ means of their answers, and the table says so.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -143,10 +143,10 @@ class Ladder:
     """The levels of invariance: fits of the whole ones, and of the partial search with what it freed."""
 
     compared: Comparison
-    criterion: str = "approximate"
-    fits: Mapping[str, Fit] = field(default_factory=dict, repr=False)
-    final: Mapping[str, Fit] = field(default_factory=dict, repr=False)
-    freed: frozenset[tuple[str, ...]] = frozenset()
+    criterion: Literal["approximate", "chisq"] = "approximate"
+    fits: dict[str, Fit] = field(default_factory=dict, repr=False)
+    final: dict[str, Fit] = field(default_factory=dict, repr=False)
+    freed: frozenset[steps.Place] = frozenset()
     steps: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     permuted: permutation.Permuted | None = field(default=None, repr=False)
     why_not: Text | None = None
@@ -346,7 +346,14 @@ def ladder(
         notes.append(_("There is no permutation test of incomplete rows."))
     elif n_permutations:
         permuted = permutation.permutation(
-            frame, fits, GROUP, n_permutations, rng, compared.study.cluster or None
+            frame,
+            fits,
+            GROUP,
+            n_permutations,
+            cast(
+                "np.random.Generator", rng
+            ),  # draws need one; only without them may it be left out
+            compared.study.cluster or None,
         )
         if (lost := n_permutations - int(permuted.p["permutations"].min())) > 0:
             notes.append(

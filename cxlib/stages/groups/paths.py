@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -63,7 +63,7 @@ TESTS = ["id", "est", "ci_low", "ci_high", "p", "n", "std", "test", "notebook", 
 
 @dataclass(frozen=True)
 class Structures:
-    """The structural model in every group, loadings equal."""
+    """The structural model in every group, loadings equal: either its fit, or `why_not`."""
 
     ladder: Ladder
     fit: Fit | None = field(default=None, repr=False)
@@ -118,6 +118,7 @@ def group_paths(found: Structures) -> Result:
     """
     compared = found.ladder.compared
     if found.fit is None:
+        assert found.why_not is not None
         return nothing(PATHS, found.why_not)
     fit, names = found.fit, compared.large
     table = group_effects.in_groups(fit, found.effects)
@@ -157,6 +158,7 @@ def group_differences(
     """
     compared = found.ladder.compared
     if found.fit is None:
+        assert found.why_not is not None
         return nothing(DIFFERENCES, found.why_not)
     fit, effects, names = found.fit, found.effects, compared.large
     table, notes = group_effects.wald(fit, effects), list(fit.warnings)
@@ -211,7 +213,7 @@ def _resampled(
         numbered(compared),
         fit,
         n_boot,
-        rng,
+        cast("np.random.Generator", rng),  # draws need one; only without them may it be left out
         group=groups.GROUP,
         cluster=compared.study.cluster or None,
     )
@@ -371,6 +373,7 @@ def _path_test(code: str, hypothesis: Hypothesis, found: Structures) -> dict:
     """One hypothesis that a path differs."""
     outcome, predictor = path(hypothesis.path)
     fit, names = found.fit, found.ladder.compared.large
+    assert fit is not None
     wanted = [paths.effect(fit.model, f"{predictor} -> {outcome}")]
     std = [group_effects.standardised(fit, wanted, g)[0] for g in range(len(names))]
     test = group_effects.wald(fit, wanted).iloc[0]
@@ -405,6 +408,7 @@ def _effects(model: sem.Model, study: Study, name: str) -> tuple[paths.Effect, .
 
 def _doubt(found: Structures) -> Text | None:
     """Why the paths of the groups should not be compared."""
+    assert found.fit is not None
     if not found.fit.trustworthy:
         return _("The solution of the structural model in the groups cannot be trusted.")
     if not found.ladder.held("metric"):
