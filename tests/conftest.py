@@ -21,3 +21,10 @@ def whole_run(tmp_path_factory):
         return execute(study, out=str(out), pairs=QUICK[study], progress=False)
 
     return run
+
+
+def pytest_collection_modifyitems(items):
+    """What reads a whole run is slow, for somebody has to make it."""
+    for item in items:
+        if "whole_run" in item.fixturenames:
+            item.add_marker("slow")

@@ -17,7 +17,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from cxlib.core.words import languages
 from cxlib.responses.formats import locate
+from cxlib.run.files import notebook_folder
 from cxlib.study.schema import find, load
 
 
@@ -130,6 +132,7 @@ def test_a_value_outside_the_declared_range(study):
     refused(cxlib("run", study(answers=answers)), "CUSL1", "11", "1", "10")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -221,6 +224,7 @@ def test_a_run_that_is_being_written_is_not_disturbed(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_partial_run_of_another_study_does_not_pass_off_the_old_report(tmp_path):
     out = tmp_path / "run"
     assert cxlib("run", "ecsi", "--only", "01", "--out", out).returncode == 0
@@ -273,6 +277,7 @@ def test_ctrl_c_and_kill_leave_nothing_behind(tmp_path, name, code):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @posix
 def test_a_job_told_to_ignore_ctrl_c_runs_on(tmp_path):
     status, errors = stopped(tmp_path, signal.SIGINT, "SIG_IGN")
@@ -286,10 +291,11 @@ def broken(folder, changes):
     for part in ("cxlib", "notebooks", "data"):
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name, (old, new) in changes.items():
-        path = folder / "notebooks" / f"{name}.ipynb"
-        text = path.read_text("utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        for language in languages():
+            path = folder / notebook_folder(language).relative_to(root) / f"{name}.ipynb"
+            text = path.read_text("utf-8")
+            assert old in text
+            path.write_text(text.replace(old, new), encoding="utf-8")
     return {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(folder)}}
 
 
@@ -297,6 +303,7 @@ NEEDS = 'run.need(\\"01_cleaning\\")'
 RAISES = {"raises": "1 / 0", "dies": "import os; os._exit(1)"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     ("how", "words"),
@@ -325,6 +332,7 @@ def test_a_notebook_that_fails_stops_only_itself_and_the_report_says_so(
     assert [p.name for p in folder.parent.iterdir()] == ["ecsi"]
 
 
+@pytest.mark.slow
 def test_what_needs_a_failed_notebook_is_not_run_and_named(tmp_path):
     suite = broken(tmp_path, {"01_cleaning": ("raw = cxlib", "raw = None.cxlib")})
     done = cxlib("run", "ecsi", "--only", "00,01,03", "--set", "reps=50", **suite)
@@ -337,6 +345,7 @@ def test_what_needs_a_failed_notebook_is_not_run_and_named(tmp_path):
     ).exists()
 
 
+@pytest.mark.slow
 def test_a_report_that_fails_itself_leaves_a_report_without_verdicts(tmp_path):
     suite = broken(tmp_path, {"14_report": ("run.need(", "1 / 0 or run.need(")})
     done = cxlib("run", "ecsi", "--only", "01,14", **suite)
@@ -362,6 +371,7 @@ def test_a_refusal_in_words_is_told_in_its_words(study, tmp_path):
     assert "ValueError" not in done.stderr and "did not foresee" not in done.stderr
 
 
+@pytest.mark.slow
 def test_tables_of_an_earlier_run_do_not_stand_in_for_those_of_a_failed_notebook(tmp_path):
     suite = broken(tmp_path, {})
     assert cxlib("run", "ecsi", "--only", "01,02,03", **suite).returncode == 0

@@ -182,6 +182,7 @@ def test_an_interval_that_lies_above_its_estimate_is_told(mobi):
     )
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_population_value():
     """Nominal 95 % over 100 samples: no fewer hits than three binomial standard errors below."""
     r, scales = standard({"A": [0.75] * 3, "B": [0.75] * 3}, 0.6)

@@ -168,6 +168,7 @@ def test_a_kernel_that_dies_tells_how(warm, tmp_path):
     assert refused.wait(20) == 1
 
 
+@pytest.mark.slow
 def test_plain_kernels_where_the_warm_process_is_gone_or_is_another_interpreter(tmp_path):
     process = kernels.start()
     forking = kernels.manager(AsyncKernelManager, process)
@@ -196,6 +197,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["the run", "the warm process"])
 def test_kernels_end_with_the_process_they_belong_to(tmp_path, victim):
     run = subprocess.Popen(

@@ -49,6 +49,7 @@ def test_littles_test_of_one_gap_is_a_comparison_of_means():
     assert row["df"] == 1 and row["chisq"] == pytest.approx(by_hand, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_littles_test_rejects_about_one_random_sample_in_twenty_and_finds_what_is_not_random():
     rng, rejected = np.random.default_rng(2), 0
     for _ in range(200):

@@ -105,6 +105,7 @@ def test_simulated_power_of_a_path_agrees_with_its_closed_form(result):
     assert ((paths["power"] - paths["formula"]).abs() < 4 * error + 0.01).all()
 
 
+@pytest.mark.slow
 def test_power_is_the_share_of_fitted_raw_samples_that_notice(small, result):
     """Brute force: raw normal rows, one ordinary fit each, at n = 150."""
     cov = power._covariance(small, "main", SIZES)

@@ -216,6 +216,7 @@ def every_result_speaks(stage: Callable, data: pd.DataFrame, study: Study, *how:
             )
 
 
+@pytest.mark.slow
 @settings(FEW, max_examples=12)
 @given(surveys())
 def test_reliability_and_factors_of_small_surveys_give_a_result_or_a_reason(survey):
@@ -223,18 +224,21 @@ def test_reliability_and_factors_of_small_surveys_give_a_result_or_a_reason(surv
     every_result_speaks(of_factors, *survey)
 
 
+@pytest.mark.slow
 @settings(FEW, max_examples=24)
 @given(surveys(), st.sampled_from(ESTIMATORS))
 def test_measurement_of_small_surveys_gives_a_result_or_a_reason(survey, how):
     every_result_speaks(of_measurement, *survey, *how)
 
 
+@pytest.mark.slow
 @settings(FEW, max_examples=24)
 @given(surveys(), st.sampled_from(ESTIMATORS))
 def test_structure_of_small_surveys_gives_a_result_or_a_reason(survey, how):
     every_result_speaks(of_structure, *survey, *how)
 
 
+@pytest.mark.slow
 @settings(FEW, max_examples=8)
 @given(surveys(most=320))
 def test_groups_of_small_surveys_give_a_result_or_a_reason(survey):

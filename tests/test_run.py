@@ -124,6 +124,7 @@ def test_the_report_is_named_without_the_folder_it_was_staged_in(folder):
     assert "report.html, report.docx" in shown and ".part" not in shown
 
 
+@pytest.mark.slow
 def test_the_same_run_again_gives_the_same_tables_byte_for_byte(folder, tmp_path):
     again = execute(
         "ecsi", out=str(tmp_path / "again"), pairs=["n_boot=200"], progress=False, jobs=1
@@ -134,6 +135,7 @@ def test_the_same_run_again_gives_the_same_tables_byte_for_byte(folder, tmp_path
     assert [name for name in first if first[name] != second[name]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "said", "title"),
     [("en", "Computed here", "Cleaning"), ("zh", "已在此补算", "数据清洗")],

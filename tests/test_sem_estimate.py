@@ -290,6 +290,7 @@ def test_a_regression_is_least_squares():
     assert fit.r2["r2"].item() == pytest.approx(1 - variance / hs["x9"].var(ddof=0), rel=1e-9)
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=25)
 @given(st.integers(0, 10**6))
 def test_planted_values_are_recovered_from_their_moments(seed):
@@ -307,6 +308,7 @@ def test_planted_values_are_recovered_from_their_moments(seed):
     assert fit.chisq == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_repeated_samples():
     model, rng = sem.parse("f =~ a + b + c\ng =~ d + e + h\ng ~ f"), np.random.default_rng(3)
     theta = somewhere(model)
@@ -398,6 +400,7 @@ def test_start_values_do_not_matter_and_semopy_agrees():
             np.testing.assert_allclose(theta, fit.theta, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_the_order_in_which_python_hashes():
     code = (
         "import sem_reference as r; print(*[r.fitted(m).theta.tobytes().hex() + r.fitted(m).parameters.to_csv()"

@@ -148,6 +148,7 @@ def test_answers_missing_at_random_do_not_bias_what_uses_them_all():
     )
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_of_the_estimates():
     rng, found = np.random.default_rng(2), []
     for _ in range(150):
@@ -235,6 +236,7 @@ def test_a_model_without_intercepts_is_refused():
         sem.fit(data("hs_missing"), sem.parse(THREE), missing="fiml")
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(
     n=st.integers(3, 60),

@@ -554,6 +554,7 @@ def cut(rows, places=((-1, 0, 1),)):
     return pd.DataFrame(out).assign(g=rows["g"])
 
 
+@pytest.mark.slow
 def test_planted_ordinal_differences_are_found_at_their_level():
     rows = planted(np.random.default_rng(5), n=800, mean=0.5)
     fits = invariance.ladder(cut(rows), TWO, "g", estimator="WLSMV")

@@ -337,6 +337,7 @@ def test_planted_loadings_correlations_and_thresholds_are_found():
     assert fit.trustworthy and fit.warnings == ()
 
 
+@pytest.mark.slow
 def test_the_scaled_chisquare_and_the_standard_errors_hold_on_average():
     rng, draws, chisq, estimates, errors = np.random.default_rng(11), 60, [], [], []
     for _ in range(draws):
@@ -634,6 +635,7 @@ def test_too_few_rows_are_refused():
         sem.fit(flat, "c ~ a\nb ~ a\na ~~ a", estimator="WLSMV")
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(
     st.integers(0, 10**6),

@@ -114,6 +114,7 @@ def test_the_factor_of_an_elliptical_population_is_its_relative_kurtosis():
     assert fit.scaling == pytest.approx((radii**4).mean() / (radii**2).mean() ** 2, rel=0.03)
 
 
+@pytest.mark.slow
 def test_robust_standard_errors_are_the_spread_of_the_estimates_and_scaled_tests_keep_their_level():
     rng, tests, estimates, robust, naive = np.random.default_rng(5), [], [], [], []
     for _ in range(120):
@@ -291,6 +292,7 @@ def test_the_names_and_order_of_clusters_do_not_matter():
     assert again.scaling == pytest.approx(fitted_clusters("two_listwise").scaling)
 
 
+@pytest.mark.slow
 def test_standard_errors_of_clusters_are_the_spread_of_the_estimates():
     rng, estimates, robust, naive = np.random.default_rng(12), [], [], []
     for _ in range(120):

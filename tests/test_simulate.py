@@ -91,6 +91,7 @@ def test_another_seed_is_another_sample_of_the_same_size(vas):
     assert (one[list(vas.items)].to_numpy() != other[list(vas.items)].to_numpy()).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_full_blocks_do_not_depend_on_how_many_follow_and_ids_go_on(vas):
     short, long = (
         simulate.simulate(vas, n=n, seed=3) for n in (simulate.BLOCK, simulate.BLOCK + 66)
@@ -273,6 +274,7 @@ def arrived(vas):
     return raw.frame, cleaning.clean(raw, vas), reading.key(vas)
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_is_planted_as_often_as_declared(vas, arrived):
     counts = arrived[2]["kind"].value_counts()
     assert counts.to_dict() == {

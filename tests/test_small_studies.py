@@ -11,6 +11,7 @@ import pytest
 from survey import write
 
 from cxlib.core import absent, theme
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Picture
 from cxlib.run.folder import Run, open_run
 from cxlib.run.notebooks import NOTEBOOKS, notebooks
@@ -86,6 +87,7 @@ SURVEYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SURVEYS)
 def test_every_notebook_finishes_and_says_what_the_data_do_not_allow(name, tmp_path, monkeypatch):
     rows, sizes, change, declared = SURVEYS[name]
@@ -127,7 +129,7 @@ def test_a_stage_passes_on_why_there_is_nothing():
     def plot_doubled(number, *, language="en"):
         return None
 
-    refusal = absent.Impossible("Too few rows.", "行数太少。")
+    refusal = Impossible({"en": "Too few rows.", "zh": "行数太少。"})
     assert doubled(2) == 4
     for given in (refusal, absent.absent(refusal)):
         assert (
@@ -144,7 +146,7 @@ def test_only_what_the_data_do_not_allow_becomes_an_empty_result(tmp_path):
         raise error
 
     assert isinstance(
-        run.attempt(refuse, absent.Impossible("Too few rows.", "行数太少。")), absent.Absent
+        run.attempt(refuse, Impossible({"en": "Too few rows.", "zh": "行数太少。"})), absent.Absent
     )
     for error in (ValueError("df <= 0"), ZeroDivisionError(), KeyError("x")):
         with pytest.raises(type(error)):

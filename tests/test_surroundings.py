@@ -90,13 +90,14 @@ def test_a_folder_that_was_asked_for_and_takes_no_files_moves_too(no_home, monke
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk", "utf-8"])
 def test_a_code_page_without_chinese_does_not_stop_the_output(encoding):
-    done = cxlib("check", "ecsi", env=environment(PYTHONIOENCODING=encoding))
+    done = cxlib("check", "ecsi", "--language", "zh", env=environment(PYTHONIOENCODING=encoding))
     assert done.returncode == 0 and done.stderr == b""
     shown = done.stdout.decode(encoding)
-    assert "250 rows" in shown
+    assert "250" in shown
     assert ("感知质量" in shown) == (encoding in ("gbk", "utf-8"))
 
 
+@pytest.mark.slow
 @posix
 def test_closed_streams_do_not_stop_a_run(tmp_path):
     done = cxlib(
@@ -112,6 +113,7 @@ def test_closed_streams_do_not_stop_a_run(tmp_path):
     assert (tmp_path / "run" / "tables" / "cleaning_flow.csv").is_file()
 
 
+@pytest.mark.slow
 @posix
 def test_nothing_of_the_surroundings_reaches_the_numbers_or_the_terminal(tmp_path, no_home):
     """No home, another locale, zone and hash seed, a folder for temporary files too long for a socket, Chinese and spaces in the path."""

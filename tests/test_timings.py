@@ -56,6 +56,7 @@ def test_the_slowest_cells_are_listed_below_their_notebook(folder):
     assert [line.split()[-1] for line in lines[2:]] == ["draw()", "first()"]
 
 
+@pytest.mark.slow
 def test_a_run_lists_its_times_after_its_folder(tmp_path):
     command = [
         sys.executable,

@@ -98,6 +98,7 @@ def test_holm_is_that_of_r():
     np.testing.assert_allclose(holm([0.5, 0.001, 0.4]), [0.8, 0.003, 0.8])
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_holm_keeps_order_and_never_lowers_p(p, shuffler):
