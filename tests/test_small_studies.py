@@ -11,6 +11,7 @@ import pytest
 from survey import write
 
 from cxlib.core import absent, theme
+from cxlib.core.errors import Impossible
 from cxlib.core.result import Picture
 from cxlib.run.folder import Run, open_run
 from cxlib.run.notebooks import NOTEBOOKS, notebooks
@@ -127,7 +128,7 @@ def test_a_stage_passes_on_why_there_is_nothing():
     def plot_doubled(number, *, language="en"):
         return None
 
-    refusal = absent.Impossible("Too few rows.", "行数太少。")
+    refusal = Impossible({"en": "Too few rows.", "zh": "行数太少。"})
     assert doubled(2) == 4
     for given in (refusal, absent.absent(refusal)):
         assert (
@@ -143,9 +144,7 @@ def test_only_what_the_data_do_not_allow_becomes_an_empty_result(tmp_path):
     def refuse(error):
         raise error
 
-    assert isinstance(
-        run.attempt(refuse, absent.Impossible("Too few rows.", "行数太少。")), absent.Absent
-    )
+    assert isinstance(run.attempt(refuse, Impossible("Too few rows.")), absent.Absent)
     for error in (ValueError("df <= 0"), ZeroDivisionError(), KeyError("x")):
         with pytest.raises(type(error)):
             run.attempt(refuse, error)
