@@ -181,7 +181,7 @@ def test_scores_need_two_thirds_of_their_items(tmp_path):
             "b2": [4, gap, 3, gap],
         }
     )
-    scores = description.scores(data, study)
+    scores = description.scores(data, study.scales, study.parts)
     np.testing.assert_array_equal(scores["A"], [2, 2.5, gap, 4])
     np.testing.assert_array_equal(scores["B"], [3, gap, 3, gap])
 
@@ -193,7 +193,9 @@ def test_a_second_order_score_is_the_mean_of_its_parts(tmp_path):
     data = pd.DataFrame(
         np.random.default_rng(2).integers(1, 8, (30, 3)).astype(float), columns=["a1", "b1", "c1"]
     )
-    np.testing.assert_allclose(description.scores(data, study)["W"], (data["a1"] + data["b1"]) / 2)
+    np.testing.assert_allclose(
+        description.scores(data, study.scales, study.parts)["W"], (data["a1"] + data["b1"]) / 2
+    )
     pairs = (
         description.correlations(data, study)
         .table[["construct_a", "construct_b"]]

@@ -10,6 +10,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from cxlib.core.words import languages
 from cxlib.run import index, report
 from cxlib.run.failures import RunError
 from cxlib.run.files import notebook_folder, stamp
@@ -202,5 +203,5 @@ def test_each_task_has_random_numbers_of_its_own_and_the_global_state_is_left_al
 
 
 def test_an_unknown_language_is_refused(tmp_path):
-    with pytest.raises(RunError, match="one of en, zh"):
+    with pytest.raises(RunError, match=f"one of {', '.join(languages())}"):
         open_run("ecsi", str(tmp_path / "run"), language="de")

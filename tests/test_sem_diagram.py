@@ -13,6 +13,7 @@ import pytest
 
 from cxlib.core import theme
 from cxlib.core.result import Picture
+from cxlib.core.words import languages
 from cxlib.diagram.drawing import plot_conceptual, plot_diagram
 from cxlib.study.schema import load
 
@@ -27,7 +28,7 @@ CASES = [
     ("vas", "V2", {"full": True}),
     ("vas", "main", {"marks": "interval"}),
 ]
-LANGUAGES = ("en", "zh")
+LANGUAGES = languages()
 
 
 @functools.cache

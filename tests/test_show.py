@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from cxlib.core import display, theme
 from cxlib.core import words as core_words
 from cxlib.core.result import Result, block, relied
-from cxlib.core.words import p_text, plural
+from cxlib.core.words import p_text
 
 RESULT = Result(
     pd.DataFrame(
@@ -57,14 +57,6 @@ def test_numbers_in_sentences(value, text):
 )
 def test_p_values_in_sentences(p, text):
     assert p_text(p) == text
-
-
-def test_plural():
-    assert (plural(1, "item"), plural(1200, "item"), plural(2, "axis", "axes")) == (
-        "1 item",
-        "1,200 items",
-        "2 axes",
-    )
 
 
 def test_a_result_shows_its_warnings_above_its_numbers_and_n_below():

@@ -145,9 +145,7 @@ def test_only_what_the_data_do_not_allow_becomes_an_empty_result(tmp_path):
     def refuse(error):
         raise error
 
-    assert isinstance(
-        run.attempt(refuse, Impossible({"en": "Too few rows.", "zh": "行数太少。"})), absent.Absent
-    )
+    assert isinstance(run.attempt(refuse, Impossible("Too few rows.")), absent.Absent)
     for error in (ValueError("df <= 0"), ZeroDivisionError(), KeyError("x")):
         with pytest.raises(type(error)):
             run.attempt(refuse, error)

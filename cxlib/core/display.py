@@ -44,5 +44,5 @@ def heading(name: str, language: str = "en") -> str:
     known = catalogue(language)
     for pattern in (name, re.sub(r"\d+", "{k}", name)):
         if ("column", pattern) in known:
-            return known["column", pattern].format(k=re.sub(r"\D", "", name))
+            return known["column", pattern][0].format(k=re.sub(r"\D", "", name))
     return name.replace("_", " ")

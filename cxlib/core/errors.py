@@ -8,9 +8,8 @@ from collections.abc import Mapping
 class Mistake(Exception):
     """An error whose message is a sentence of :mod:`cxlib.core.words`; as a string it is the English one."""
 
-    def __init__(self, sentence: str | Mapping[str, str], zh: str = ""):
+    def __init__(self, sentence: str | Mapping[str, str]):
         """`sentence` says what is wrong, with which value, what is allowed and what to do."""
-        sentence = {"en": str(sentence), "zh": zh} if zh else sentence
         super().__init__(sentence)
         self.sentence = sentence
 

@@ -2,7 +2,7 @@
 
 A module says what it has to say as whole sentences with named values::
 
-    from cxlib.words import _, c_, joined, listed, n_, number, p_text
+    from cxlib.core.words import _, c_, joined, listed, n_, number, p_text
 
     _("{good} of {models} can be trusted.", good=3, models=5)
 
@@ -19,7 +19,8 @@ What a value may be
     Several names: a list, a tuple, an index, or ``listed(names, most=6)``, are joined by ", " and in Chinese by "、".
 A plural
     ``n_("{n:,} row was dropped.", "{n:,} rows were dropped.", n)``; the value `n` is given by itself.  Inside another
-    sentence: ``_("{rows} and {items}.", rows=n_("{n:,} row", "{n:,} rows", 3), items=n_(…))``.
+    sentence: ``_("{rows} and {items}.", rows=n_("{n:,} row", "{n:,} rows", 3), items=n_(…))``.  A translation has as
+    many forms as its language needs; the catalogue's head says under Plural-Forms which number takes which.
 A part that is not always there
     ``joined(first, second if doubtful else "", third)`` puts whole sentences one behind the other and leaves out the
     empty; inside a sentence pass a Sentence or "" as a value.
@@ -34,9 +35,10 @@ entry the English sentence stands; the tests name every sentence that has none.
 from __future__ import annotations
 
 import functools
+import gettext
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Number
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -63,9 +65,11 @@ class Sentence(Mapping[str, str]):
         """The sentence in `language`."""
         if language not in languages():
             raise KeyError(language)
-        text = catalogue(language).get((self.context, self.message))
-        if text is None:
+        forms = catalogue(language).get((self.context, self.message))
+        if forms is None:
             text = self.many if self.many and self.values_["n"] != 1 else self.message
+        else:
+            text = forms[plural_form(language)(int(self.values_["n"])) if self.many else 0]
         return text.format(**{name: said(value, language) for name, value in self.values_.items()})
 
     def __iter__(self) -> Iterator[str]:
@@ -156,7 +160,7 @@ def said(value: Any, language: str) -> Any:
     """A value as a sentence in `language` holds it: numbers stay numbers, what has languages gives its text."""
     if isinstance(value, str | Number):
         return value
-    if isinstance(value, Mapping) or hasattr(value, language):
+    if isinstance(value, Mapping) or hasattr(value, "en"):  # a study's Wording is iterable too
         return value[language]
     return listed(value)[language] if isinstance(value, Iterable) else str(value)
 
@@ -194,18 +198,27 @@ def languages() -> tuple[str, ...]:
 
 
 @functools.cache
-def catalogue(language: str) -> dict[Key, str]:
-    """Every translation into a language, by context and English message; none for English itself."""
-    path = LOCALE / language / "LC_MESSAGES" / "cxlib.po"
-    return (
-        {key: text for key, text in entries(path.read_text("utf-8")) if text}
-        if language != "en"
-        else {}
-    )
+def catalogue(language: str) -> dict[Key, tuple[str, ...]]:
+    """Every translation into a language, in all its plural forms, by context and English message; none for English itself."""
+    if language == "en":
+        return {}
+    return {key: forms for key, forms in entries(_source(language)) if all(forms)}
 
 
-def entries(po: str) -> Iterator[tuple[Key, str]]:
-    """The entries of a gettext catalogue: (context, message) and translation, without the head, obsolete and fuzzy ones."""
+@functools.cache
+def plural_form(language: str) -> Callable[[int], int]:
+    """Which form of a plural a number takes, by the head of the catalogue; without such a line the first."""
+    rule = re.search(r'^"Plural-Forms:.*?plural=([^;\\]+)', _source(language), re.MULTILINE)
+    return gettext.c2py(rule[1] if rule else "0")
+
+
+def _source(language: str) -> str:
+    return (LOCALE / language / "LC_MESSAGES" / "cxlib.po").read_text("utf-8")
+
+
+def entries(po: str) -> Iterator[tuple[Key, tuple[str, ...]]]:
+    """The entries of a gettext catalogue: (context, message) and the forms of its translation, one where there is no
+    plural; without the head, obsolete and fuzzy ones."""
     for block in re.split(r"\n\s*\n", po):
         parts: dict[str, str] = {}
         keyword, lines = "", block.splitlines()
@@ -218,10 +231,8 @@ def entries(po: str) -> Iterator[tuple[Key, str]]:
             keyword, text = (keyword, line) if line.startswith('"') else (start, rest)
             parts[keyword] = parts.get(keyword, "") + _unquoted(text.strip())
         if parts.get("msgid"):
-            yield (
-                (parts.get("msgctxt", ""), parts["msgid"]),
-                parts.get("msgstr") or parts.get("msgstr[0]", ""),
-            )
+            forms = [text for keyword, text in parts.items() if keyword.startswith("msgstr")]
+            yield (parts.get("msgctxt", ""), parts["msgid"]), tuple(forms)
 
 
 def _unquoted(text: str) -> str:
@@ -231,8 +242,3 @@ def _unquoted(text: str) -> str:
         if "\\" in text
         else text[1:-1]
     )
-
-
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """ "1 item", "3 items"."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"

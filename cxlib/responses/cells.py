@@ -1,4 +1,4 @@
-"""What a cell of a file means: blanks, numbers with units, decimal commas, levels, and answers in words."""
+"""What a cell of a file means: blanks, missing codes, numbers with units, decimal commas, levels, and answers in words."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def meanings(column: Column, labelled: Mapping[str, str], name: str = "") -> dic
     allowed: dict = dict(FLAGS) if column.kind == "flag" else {}
     for code, words in column.levels.items():
         level = code if column.kind == "category" else FLAGS.get(code, np.nan)
-        allowed |= {plain(word): level for word in (code, words.en, words.zh)}
+        allowed |= {plain(word): level for word in (code, *words.texts.values())}
     allowed |= {
         plain(word): allowed.get(plain(level), level) for word, level in column.spellings.items()
     }

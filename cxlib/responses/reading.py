@@ -20,7 +20,7 @@ from cxlib.responses.columns import matched, refuse_absent, refuse_title
 from cxlib.responses.complaints import Log
 from cxlib.responses.formats import load, locate
 from cxlib.study.places import where
-from cxlib.study.schema import Column, Study
+from cxlib.study.schema import Column, Study, Wording
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,7 @@ def read(study: Study) -> Reading:
         item: Column(kind="number", range=study.scale_of(item), answers=study.answers_of(item))
         for item in study.items
     }
-    wordings = {
-        name: (study.name(name, "en"), study.name(name, "zh")) for name in (*items, *study.columns)
-    }
+    wordings = {name: _wordings(study.wording(name), name) for name in (*items, *study.columns)}
     file, path = study.responses.file, locate(study.responses.file, study, study.responses.package)
     reading = _typed(path, study.responses.header, {**items, **columns}, wordings, study)
     if reading.frame.empty:
@@ -114,7 +112,7 @@ def linked(study: Study, name: str) -> Reading:
         table.key: Column(kind="id"),
         **{k: c for k, c in table.columns.items() if c.kind != "private"},
     }
-    wordings = {k: (c.name.en, c.name.zh) if c.name else (k,) for k, c in columns.items()}
+    wordings = {name: _wordings(column.name, name) for name, column in columns.items()}
     reading = _typed(locate(table.file, study), table.header, columns, wordings, study)
     key = reading.frame[table.key]
     if table.rows == "one" and key.duplicated().any():
@@ -135,6 +133,11 @@ def key(study: Study) -> pd.DataFrame | None:
     if not study.screening.key:
         return None
     return load(locate(study.screening.key, study)).cells.apply(unblank)
+
+
+def _wordings(wording: Wording | None, name: str) -> tuple[str, ...]:
+    """The words by which a column of the file may go, in every language the study file has them in."""
+    return tuple(wording.texts.values()) if wording else (name,)
 
 
 def _typed(

@@ -194,7 +194,8 @@ def _label(row: _Row) -> list[str] | None:
     for name in found:
         column, level = row.study.columns[name], row[name]
         others = [word for word, meant in column.spellings.items() if meant == level]
-        row[name] = _any([column.levels[level].zh, *others], row.u[0])
+        _code, *translated = column.levels[level].texts.values()
+        row[name] = _any([*translated, *others], row.u[0])
     return found or None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations, product
@@ -402,7 +403,8 @@ def plot_effects(
     table, left = _largest(result.table[result.table["kind"] != "contrast"], most)
     marks = {"direct": "s", "specific": "o", "indirect": "D", "total": "D"}
     labels = [_labelled(row.effect, row.kind, study)[language] for row in table.itertuples()]
-    room = max((len(text) for text in labels), default=0) * (0.15 if language == "zh" else 0.075)
+    wide = re.compile(f"[{theme.WIDE}]")  # twice as wide as a letter
+    room = 0.075 * max((len(text) + len(wide.findall(text)) for text in labels), default=0)
     figure, axes = pyplot.subplots(figsize=(4.8 + room, 1.0 + 0.34 * len(table)))
     forests.forest(
         axes,

@@ -126,11 +126,11 @@ def _spoken(measured: Measured) -> tuple[pd.DataFrame, list[Text]]:
     return measured.table, [told(note) for note in measured.notes]
 
 
-@makes(
-    "reliability",
-    "construct items n alpha alpha_low alpha_high alpha_std omega split_half mean_r lambda6",
-    more="alpha_boot_low alpha_boot_high",
-)
+COLUMNS = "construct items n alpha alpha_low alpha_high alpha_std omega split_half mean_r lambda6"
+BOOT = "alpha_boot_low alpha_boot_high"
+
+
+@makes("reliability", COLUMNS, more=BOOT)
 def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | None = None) -> Result:
     """Reliability of every scale of a study.
 
@@ -164,22 +164,7 @@ def reliability(data: pd.DataFrame, study: Study, rng: np.random.Generator | Non
         lambda rows: _spoken(split_half(rows, rng)),
         lambda rows: _spoken(omega_total(rows)),
     )
-    table = table.reindex(
-        columns=[
-            "construct",
-            "items",
-            "n",
-            "alpha",
-            "alpha_low",
-            "alpha_high",
-            "alpha_std",
-            "omega",
-            "split_half",
-            "mean_r",
-            "lambda6",
-            *([] if times is None else ["alpha_boot_low", "alpha_boot_high"]),
-        ]
-    )
+    table = table.reindex(columns=[*COLUMNS.split(), *([] if times is None else BOOT.split())])
     boot = (
         ""
         if times is None

@@ -1,1 +1,1 @@
-"""Numbers from frames: no study, no sentence."""
+"""Numbers from frames and arrays: no study; a sentence only where they refuse."""

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import yaml
 
 from cxlib.core.syntax import NAME, ModelSyntaxError, Term, chains, names, path, rivals, scan, steps
-from cxlib.core.words import Sentence, _, joined, listed, n_
+from cxlib.core.words import Sentence, _, joined, languages, listed, n_
 
 Problem = tuple[tuple, Sentence]
 """Where in the file, and what is wrong there."""
@@ -102,6 +102,9 @@ def explain(error: Mapping, model: Any) -> Sentence:
             known = getattr(owner, "model_fields", {})
             owner = _inner(known[part].annotation) if part in known else owner
         allowed = [f for f in getattr(owner, "model_fields", {}) if f not in ("path", "digest")]
+        allowed += [
+            language for language in languages() if "en" in allowed and language not in allowed
+        ]
         key = str(error["loc"][-1])
         return joined(
             _("{where}: unknown key '{key}'.", where=where, key=key),

@@ -20,12 +20,7 @@ ROLES = {
 
 def named(study: Study, code: str) -> Sentence:
     """The words for a construct, item or column; the code itself where the study has none."""
-    if code in study.constructs:
-        return listed([study.constructs[code].name])
-    if code in study.items:
-        return listed([study.constructs[study.items[code]].items[code]])
-    column = study.columns.get(code)
-    return listed([column.name if column and column.name else code])
+    return listed([study.wording(code) or code])
 
 
 def named_score(study: Study, name: str) -> Sentence:

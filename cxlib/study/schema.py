@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from cxlib.core.errors import Mistake
 from cxlib.core.syntax import names, read, uncommented
 from cxlib.core.tables import makes
-from cxlib.core.words import Sentence, _, joined, n_
+from cxlib.core.words import Sentence, _, joined, languages, n_
 from cxlib.study.checks import (
     TESTS,
     explain,
@@ -67,7 +76,7 @@ class NoStudy(Mistake, FileNotFoundError):
 
 
 def _both(value: Any) -> Any:
-    """A plain string stands for both languages."""
+    """A plain string stands for every language: English is read where a further one has no words of its own."""
     return {"en": value, "zh": value} if isinstance(value, str) else value
 
 
@@ -90,14 +99,36 @@ class _Frozen(BaseModel):
 
 
 class Wording(_Frozen):
-    """The same words in English and Chinese."""
+    """The same words in English, in Chinese, and in what further languages the study file gives them (``fr: …``)."""
 
     en: str
     zh: str
+    _further: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_further(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take the words in every language that has a catalogue; any other key stays a mistake."""
+        if not isinstance(value, dict):
+            return handler(value)
+        further = {k: v for k, v in value.items() if k in languages() and k not in cls.model_fields}
+        read = handler({k: v for k, v in value.items() if k not in further})
+        if wrong := [k for k, text in further.items() if not isinstance(text, str)]:
+            raise ValidationError.from_exception_data(
+                cls.__name__,
+                [{"type": "string_type", "loc": (k,), "input": further[k]} for k in wrong],
+            )
+        read._further = further
+        return read
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Language → words, of the languages the study file has them in."""
+        return {"en": self.en, "zh": self.zh, **self._further}
 
     def __getitem__(self, language: str) -> str:
-        """The words in `language`."""
-        return self.zh if language == "zh" else self.en
+        """The words in `language`, in English where there are none."""
+        return self.texts.get(language, self.en)
 
 
 Words = Annotated[Wording, BeforeValidator(_both)]
@@ -251,6 +282,11 @@ class Study(_Frozen):
         return {code: list(c.items) for code, c in self.constructs.items() if c.items}
 
     @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Second-order construct → the first-order constructs it is made of."""
+        return {code: c.of for code, c in self.constructs.items() if c.of}
+
+    @property
     def reversed(self) -> list[str]:
         """Items that are worded against their construct."""
         return [
@@ -279,14 +315,19 @@ class Study(_Frozen):
         """What the words of an item's answers stand for: its construct's, then the study's."""
         return self.answers | self.constructs[self.items[item]].answers
 
+    def wording(self, code: str) -> Wording | None:
+        """What the file calls a construct, item or column, in its languages."""
+        if code in self.constructs:
+            return self.constructs[code].name
+        if code in self.items:
+            return self.constructs[self.items[code]].items[code]
+        column = self.columns.get(code)
+        return column.name if column else None
+
     def name(self, code: str, language: str = "en") -> str:
         """The words for a construct, item or column; the code itself where the file has none."""
-        if code in self.constructs:
-            return self.constructs[code].name[language]
-        if code in self.items:
-            return self.constructs[self.items[code]].items[code][language]
-        column = self.columns.get(code)
-        return column.name[language] if column and column.name else code
+        words = self.wording(code)
+        return words[language] if words else code
 
     def role(self, code: str) -> str:
         """The role of a construct, or of the construct an item belongs to."""

@@ -36,7 +36,7 @@ def correlations(data: pd.DataFrame, study: Study) -> Result:
     R: ``cor.test(x, y)`` and ``p.adjust(p, "holm")``.
     """
     method = _("Pearson correlations of construct scores, Holm-adjusted")
-    frame = scores(data, study)
+    frame = scores(data, study.scales, study.parts)
     table = pairwise(
         frame,
         [

@@ -318,7 +318,7 @@ def by_group(data: pd.DataFrame, study: Study, constructs: list[str] | None = No
     Result
         grouping, level, construct, n, mean, sd, ci_low, ci_high; the first rows (grouping "all") are everybody.
     """
-    frame = scores(data, study)
+    frame = scores(data, study.scales, study.parts)
     codes = list(map(str, frame))
     chosen = constructs or [c for c in codes if study.role(c) == "satisfaction"] or codes
     table = pd.DataFrame(

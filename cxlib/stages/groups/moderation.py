@@ -387,9 +387,9 @@ def variable(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
                 columns=list(study.columns),
             )
         )
+    own, parts = scores(data, study.scales, study.parts), []
     if name not in study.scores:
-        return scores(data, study)[name] if name in study.constructs else data[name]
-    own, parts = scores(data, study), []
+        return own[name] if name in study.constructs else data[name]
     for code in study.scores[name]:
         low, high = study.scale_of(
             code if code in study.items else next(iter(study.constructs[code].items))
@@ -518,6 +518,6 @@ def _scores(compared: Comparison) -> pd.DataFrame:
     """Construct scores of the rows whose group is large enough for means, and the group, in the declared order."""
     rows = compared.data[compared.data[GROUP].isin(compared.groups)]
     level = pd.Categorical(rows[GROUP], compared.groups)
-    return scores(rows, compared.study)[compared.study.model_constructs(compared.model)].assign(
-        **{GROUP: level}
-    )
+    study = compared.study
+    own = scores(rows, study.scales, study.parts)
+    return own[study.model_constructs(compared.model)].assign(**{GROUP: level})

@@ -192,7 +192,7 @@ def _frame(
                 outcome=outcome,
             )
         )
-    means = scores(data, study, most_missing=0)
+    means = scores(data, study.scales, study.parts, most_missing=0)
     return pd.DataFrame(
         {
             name: means[name] if name in means else data[name].astype(float)
