@@ -387,9 +387,11 @@ def variable(data: pd.DataFrame, study: Study, name: str) -> pd.Series:
                 columns=list(study.columns),
             )
         )
+    if name not in study.scores and name not in study.constructs:
+        return data[name]
     own, parts = scores(data, study.scales, study.parts), []
     if name not in study.scores:
-        return own[name] if name in study.constructs else data[name]
+        return own[name]
     for code in study.scores[name]:
         low, high = study.scale_of(
             code if code in study.items else next(iter(study.constructs[code].items))
