@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from interrupted import with_sigint
 
 from cxlib.core.words import languages
 from cxlib.responses.formats import locate
@@ -233,23 +234,17 @@ def test_a_partial_run_of_another_study_does_not_pass_off_the_old_report(tmp_pat
     assert done.stdout.strip() == str(out) and not (out / "report.html").exists()
 
 
-WITH_SIGINT = "import signal, sys; signal.signal(signal.SIGINT, signal.{}); from cxlib.run.cli import main; sys.exit(main(sys.argv[1:]))"
-"""A process with a handler of its own for Ctrl-C: whoever runs the tests from a job in the background has SIGINT ignored."""
-
-
 def stopped(tmp_path, number, sigint):
     """What becomes of a run that is sent a signal once its first notebook has finished."""
-    command = [
-        sys.executable,
-        "-c",
-        WITH_SIGINT.format(sigint),
+    command = with_sigint(
+        sigint,
         "run",
         "ecsi",
         "--only",
         "01,03",
         "--out",
         str(tmp_path / "run"),
-    ]
+    )
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

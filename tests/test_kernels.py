@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+from interrupted import with_sigint
 from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
@@ -218,17 +219,9 @@ def test_kernels_end_with_the_process_they_belong_to(tmp_path, victim):
 
 @pytest.mark.parametrize("moment", ["while it warms", "while notebooks run"])
 def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, moment):
-    command = [
-        sys.executable,
-        "-m",
-        "cxlib.run.cli",
-        "run",
-        "ecsi",
-        "--only",
-        "01,06",
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    command = with_sigint(
+        "default_int_handler", "run", "ecsi", "--only", "01,06", "--out", tmp_path / "run"
+    )
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process, end = psutil.Process(run.pid), time.time() + 120
 
