@@ -44,7 +44,7 @@ WRONG = [
     ("06_structure", "marks", "none"),
     ("06_structure", "n_boot", 99),
     ("07_mediation", "interval", "BCA"),
-    ("08_groups", "missing", "mi"),
+    ("06_structure", "missing", "pairwise"),
     ("08_groups", "criterion", "cfi"),
     ("08_groups", "group", "gender"),
     ("08_groups", "n_boot", 1),
@@ -97,9 +97,10 @@ def test_a_pair_is_read_as_what_its_parameter_is(grouped):
 
 def test_the_notebooks_that_would_take_a_value_are_named(grouped):
     with pytest.raises(RunError) as told:
-        given(["missing=mi"], ALL, grouped)
-    assert "08_groups" in str(told.value) and "05_measurement" in str(told.value)
-    assert given(["missing=mi"], ["05_measurement", "06_structure"], grouped) == {"missing": "mi"}
+        given(["missing=pairwise"], ALL, grouped)
+    assert "05_measurement" in str(told.value) and "08_groups" in str(told.value)
+    assert given(["missing=pairwise"], ["08_groups"], grouped) == {"missing": "pairwise"}
+    assert given(["missing=mi"], ALL, grouped) == {"missing": "mi"}, "08 says what it does instead"
 
 
 @pytest.mark.parametrize("pair", ["out=x", "language=zh", "study=vas", "estimater=ML"])
