@@ -538,15 +538,8 @@ def matrices(model: Model, theta: np.ndarray, group: int = 0) -> dict[str, np.nd
     dict
         lambda, beta, psi, theta, nu, alpha; total = (I−B)⁻¹, phi = Cov(η), sigma = Cov(x).
     """
-    p, m = len(model.observed), len(model.state)
-    size = {
-        "lambda": (p, m),
-        "beta": (m, m),
-        "psi": (m, m),
-        "theta": (p, p),
-        "nu": (p,),
-        "alpha": (m,),
-    }
+    m = len(model.state)
+    size = model.shapes
     out: dict[str, np.ndarray] = {name: np.zeros((len(theta), *size[name])) for name in MATRICES}
     for at, name in enumerate(model.state[len(model.latent) :], len(model.latent)):
         out["lambda"][:, model.observed.index(name), at] = 1

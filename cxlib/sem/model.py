@@ -85,10 +85,11 @@ class Model:
             for _, rows in self.table.groupby("group")
         ]
 
-    def matrices(self, free: np.ndarray, group: int = 0) -> dict[str, np.ndarray]:
-        """The six matrices of one group at the values `free` (length npar)."""
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each of the six matrices of a group."""
         p, m = len(self.observed), len(self.state)
-        shape = {
+        return {
             "lambda": (p, m),
             "beta": (m, m),
             "psi": (m, m),
@@ -96,6 +97,10 @@ class Model:
             "nu": (p,),
             "alpha": (m,),
         }
+
+    def matrices(self, free: np.ndarray, group: int = 0) -> dict[str, np.ndarray]:
+        """The six matrices of one group at the values `free` (length npar)."""
+        shape = self.shapes
         free = np.asarray(free)
         out = {
             name: np.zeros(size, dtype=np.result_type(free, float)) for name, size in shape.items()
